@@ -1,0 +1,45 @@
+"""tinyencodec: the EnCodec neural audio codec, complete and readable, in NumPy and Numba.
+
+    import tinyencodec
+
+    model = tinyencodec.load_model()                       # the bundled default
+    wav = tinyencodec.read_audio("in.wav", model.sample_rate, model.channels)
+    data = tinyencodec.compress(model, wav, bandwidth=6.0)  # bytes of an .ecdc file
+    wav, sample_rate = tinyencodec.decompress(data)
+    tinyencodec.write_audio("out.wav", wav, sample_rate)
+
+Names below are imported on first use, so that `import tinyencodec` itself is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tinyencodec.audio import convert_audio, read_audio, write_audio
+    from tinyencodec.codec import compress, decompress
+    from tinyencodec.config import CodecConfig
+    from tinyencodec.model import EncodecModel, EncodedFrame
+    from tinyencodec.store import list_models, load_model
+
+_HOME = {
+    "load_model": "store", "list_models": "store",
+    "EncodecModel": "model", "EncodedFrame": "model", "CodecConfig": "config",
+    "compress": "codec", "decompress": "codec",
+    "read_audio": "audio", "convert_audio": "audio", "write_audio": "audio",
+}
+__all__ = ["CodecConfig", "EncodecModel", "EncodedFrame", "compress", "convert_audio", "decompress", "list_models",
+           "load_model", "read_audio", "write_audio"]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'tinyencodec' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tinyencodec.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

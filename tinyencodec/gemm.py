@@ -1,0 +1,136 @@
+"""One matrix product for the whole codec: overlapping rows of a signal times a packed matrix.
+
+    out[m, n] = init[m, n] + sum_k  x[m, k] * w[k, n],        k = 0, 1, ... K-1 in this order
+
+Time-major signals make every layer of EnCodec this one product. Row m of x is the window that
+output m looks at, and windows may overlap: row m starts `row_step` floats after row m-1, straight
+in the signal's memory. A convolution of stride s over C channels has row_step = s*C and
+K = kernel*C, with no im2col copy; a transposed convolution, an LSTM projection and the distance to
+a codebook are the same with other numbers. A dilated convolution reads its row in `taps` separate
+runs.
+
+The sum's order is fixed (see `tile`), so a row's result does not depend on the rows around it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from tinyencodec.jit import kernel
+from tinyencodec.tile import ROWS, WIDTH, many_rows, many_rows_wide, one_row, one_row_wide
+
+
+@dataclass(frozen=True)
+class PackedMatrix:
+    """A [K, N] matrix in the order the tile reads it.
+
+    Columns are cut into panels of 2 * WIDTH; within a panel, row k's columns lie side by side. The
+    last panel is filled up with zero columns, to WIDTH or 2 * WIDTH.
+    """
+
+    n_in: int  # K
+    n_out: int  # N
+    data: np.ndarray  # float32, flat
+
+
+def pack(matrix: np.ndarray) -> PackedMatrix:
+    """Pack a float [K, N] matrix for `gemm`."""
+    n_in, n_out = matrix.shape
+    panels = []
+    for start in range(0, n_out, 2 * WIDTH):
+        panel = matrix[:, start:start + 2 * WIDTH]
+        width = WIDTH if panel.shape[1] <= WIDTH else 2 * WIDTH
+        panels.append(np.pad(panel, ((0, 0), (0, width - panel.shape[1]))).astype(np.float32).ravel())
+    return PackedMatrix(n_in, n_out, np.concatenate(panels))
+
+
+def unpack(matrix: PackedMatrix) -> np.ndarray:
+    """The float32 [K, N] matrix that was packed."""
+    n_in, n_out, rest, panels = matrix.n_in, matrix.n_out, matrix.data, []
+    for start in range(0, n_out, 2 * WIDTH):
+        width = WIDTH if n_out - start <= WIDTH else 2 * WIDTH
+        panels.append(rest[:n_in * width].reshape(n_in, width))
+        rest = rest[n_in * width:]
+    return np.concatenate(panels, axis=1)[:, :n_out]
+
+
+def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.ndarray,
+         out: np.ndarray | None = None, taps: int = 1, tap_step: int = 0) -> np.ndarray:
+    """Multiply `n_rows` overlapping rows of a signal by a packed matrix.
+
+    Parameters
+    ----------
+    x : float32, C-contiguous, any shape; read as one flat run of floats.
+    w : the packed [K, N] matrix; K must be divisible by `taps`.
+    n_rows, row_step : rows M, and floats from the start of one to the start of the next.
+    init : float32, either [N] (a bias, the same for each row) or [M, N].
+    out : float32 [M, N], C-contiguous, or None for a new array. May be `init` (accumulation).
+    taps, tap_step : row m is `taps` runs of K / taps floats, `tap_step` floats apart.
+
+    Returns
+    -------
+    out : float32 [M, N].
+    """
+    if out is None:
+        out = np.empty((n_rows, w.n_out), np.float32)
+    tap_length = w.n_in // taps
+    # The kernel works on bare memory: these say that it stays inside.
+    assert x.dtype == init.dtype == out.dtype == np.float32
+    assert x.flags.c_contiguous and init.flags.c_contiguous and out.flags.c_contiguous
+    assert tap_length * taps == w.n_in and row_step >= 0 and tap_step >= 0
+    assert n_rows == 0 or x.size >= (n_rows - 1) * row_step + (taps - 1) * tap_step + tap_length
+    assert out.shape == (n_rows, w.n_out) and init.shape in ((w.n_out,), out.shape)
+    init_step = w.n_out if init.ndim == 2 else 0
+    _gemm(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
+          init.reshape(-1), init_step, out.reshape(-1))
+    return out
+
+
+def _gemm_naive(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step, out):
+    matrix = unpack(PackedMatrix(taps * tap_length, n_out, w))
+    rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4))
+    start = as_strided(init, (n_rows, n_out), (4 * init_step, 4))
+    out.reshape(n_rows, n_out)[:] = start + rows.reshape(n_rows, taps * tap_length) @ matrix
+
+
+@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1])", twin=_gemm_naive)
+def _gemm(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step, out):
+    edge = np.empty(ROWS * 2 * WIDTH, np.float32)  # a tile whose last columns are zero padding
+    panel_at = 0
+    for column in range(0, n_out, 2 * WIDTH):
+        wide = n_out - column > WIDTH
+        width = 2 * WIDTH if wide else WIDTH
+        columns = min(width, n_out - column)
+        row = 0
+        while row < n_rows:
+            rows = ROWS if row + ROWS <= n_rows else 1
+            if columns == width:
+                start, start_at, start_step = init, row * init_step + column, init_step
+                result, result_at, result_step = out, row * n_out + column, n_out
+            else:
+                for r in range(rows):
+                    for j in range(columns):
+                        edge[r * width + j] = init[(row + r) * init_step + column + j]
+                    for j in range(columns, width):
+                        edge[r * width + j] = 0
+                start, start_at, start_step = edge, 0, width
+                result, result_at, result_step = edge, 0, width
+            if wide and rows == ROWS:
+                many_rows_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                               start, start_at, start_step, result, result_at, result_step)
+            elif wide:
+                one_row_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                             start, start_at, start_step, result, result_at, result_step)
+            elif rows == ROWS:
+                many_rows(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                          start, start_at, start_step, result, result_at, result_step)
+            else:
+                one_row(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                        start, start_at, start_step, result, result_at, result_step)
+            if columns < width:
+                for r in range(rows):
+                    for j in range(columns):
+                        out[(row + r) * n_out + column + j] = edge[r * width + j]
+            row += rows
+        panel_at += taps * tap_length * width

@@ -1,0 +1,78 @@
+"""The LSTM over time: layers in a row, and a skip connection around all of them.
+
+At each step, with the logistic function s and elementwise products (Hochreiter & Schmidhuber 1997;
+gate order and the two biases as in PyTorch):
+
+    [i f g o] = W_ih x + b_ih + W_hh h + b_hh
+    c <- s(f) c + s(i) tanh(g)
+    h <- s(o) tanh(c)
+
+W_ih x does not wait for the previous step, so it is one large product for the whole signal; only
+W_hh h and the gates run step by step.
+"""
+
+import numpy as np
+
+from tinyencodec.activation import _sigmoid, _tanh, sigmoid, tanh
+from tinyencodec.gemm import PackedMatrix, gemm, pack, unpack
+from tinyencodec.jit import kernel
+from tinyencodec.tile import WIDTH, one_row, one_row_wide
+
+
+class LSTM:
+    """y = x + lstm(x), with the state starting at zero.
+
+    Parameters
+    ----------
+    layers : for each layer (weight_ih [4H, H], weight_hh [4H, H], bias_ih [4H], bias_hh [4H])
+    """
+
+    def __init__(self, layers: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]):
+        self.size = layers[0][1].shape[1]  # H
+        self.layers = [(pack(w_ih.T), pack(w_hh.T), (b_ih + b_hh).astype(np.float32))
+                       for w_ih, w_hh, b_ih, b_hh in layers]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """[T, H] -> [T, H], float32."""
+        return self.step(x, self.start())
+
+    def start(self) -> np.ndarray:
+        """The state before the first sample: zeros, float32 [layers, 2, H] (h and c of each layer)."""
+        return np.zeros((len(self.layers), 2, self.size), np.float32)
+
+    def step(self, x: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """Go on from `state`, which is updated in place. [T, H] -> [T, H], any T."""
+        y = np.ascontiguousarray(x, np.float32)
+        for (w_ih, w_hh, bias), (h, c) in zip(self.layers, state):
+            gates = gemm(y, w_ih, len(y), self.size, bias)  # [T, H] -> [T, 4H]
+            y = np.empty((len(y), self.size), np.float32)
+            _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1))
+        return x + y
+
+
+def _recur_naive(gates, w_hh, h, c, out):
+    matrix = unpack(PackedMatrix(len(h), 4 * len(h), w_hh))
+    for gate, y in zip(gates.reshape(-1, 4 * len(h)), out.reshape(-1, len(h))):
+        i, f, g, o = np.split(gate + h @ matrix, 4)
+        c[:] = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        h[:] = sigmoid(o) * tanh(c)
+        y[:] = h
+
+
+@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])", twin=_recur_naive)
+def _recur(gates, w_hh, h, c, out):
+    size = h.size
+    total = 4 * size
+    columns = -(-total // WIDTH) * WIDTH
+    sums = np.zeros(columns, np.float32)
+    for t in range(out.size // size):
+        sums[:total] = gates[t * total:(t + 1) * total]
+        for column in range(0, total, 2 * WIDTH):
+            if total - column > WIDTH:
+                one_row_wide(h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
+            else:
+                one_row(h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
+        for j in range(size):
+            c[j] = _sigmoid(sums[size + j]) * c[j] + _sigmoid(sums[j]) * _tanh(sums[2 * size + j])
+            h[j] = _sigmoid(sums[3 * size + j]) * _tanh(c[j])
+            out[t * size + j] = h[j]

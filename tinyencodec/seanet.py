@@ -1,0 +1,154 @@
+"""SEANet: the encoder from waveform to latent, and the decoder back.
+
+Encoder: a convolution, then per stride s a residual block, ELU and a convolution of stride s and
+kernel 2s that doubles the channels; then the LSTM, ELU, and a last convolution to D channels. The
+decoder is its mirror image with transposed convolutions. (Paper, section 3.1; strides in encoder
+order 2, 4, 5, 8, for one latent frame per 320 samples.)
+
+Both are plain lists of layers, numbered as in the official modules, so that a layer's name is also
+its tensors' prefix. There is no tanh at the end, unlike some drawings: the released code and
+weights have none.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinyencodec.activation import elu
+from tinyencodec.config import CodecConfig
+from tinyencodec.conv import Conv1d, ConvTranspose1d
+from tinyencodec.lstm import LSTM
+from tinyencodec.norm import fold_weight_norm
+
+Tensors = Mapping[str, np.ndarray]
+
+
+class ELU:
+    """The nonlinearity as a layer: [T, C] -> [T, C]."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return elu(x)
+
+
+class ResidualBlock:
+    """y = shortcut(x) + conv(ELU(conv(ELU(x)))), kernels 3 and 1, with half the channels in between.
+
+    The shortcut is a convolution of kernel 1, or the identity (`shortcut=None`).
+    """
+
+    def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
+        self.first, self.second, self.shortcut = first, second, shortcut
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """[T, C] -> [T, C], float32."""
+        return self.join(x, self.first(elu(x)))
+
+    def join(self, x: np.ndarray, inner: np.ndarray) -> np.ndarray:
+        """The second half: the shortcut of x [T, C] plus the second convolution of `inner` [T, C / compress]."""
+        if self.second.norm is not None:
+            y = self.second(elu(inner))
+            y += x if self.shortcut is None else self.shortcut(x)
+            return y
+        # Without norms the two sums are one: the second convolution goes on from the shortcut's result.
+        y = x.copy() if self.shortcut is None else self.shortcut(x)
+        y += self.second.bias
+        return self.second.valid(elu(inner), init=y)
+
+
+class Encoder:
+    """Waveform [T, C] to latent [ceil(T / hop), D]."""
+
+    def __init__(self, config: CodecConfig, tensors: Tensors):
+        make = _Builder(config, tensors, "encoder")
+        make.conv()
+        for ratio in reversed(config.upsampling_ratios):
+            for j in range(config.num_residual_layers):
+                make.residual(dilation=config.dilation_growth_rate ** j)
+            make.elu()
+            make.conv(stride=ratio)
+        if config.num_lstm_layers:
+            make.lstm()
+        make.elu()
+        make.conv()
+        self.layers = make.layers
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """float32 [T, C] -> float32 [ceil(T / hop), D]."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Decoder:
+    """Latent [F, D] to waveform [F * hop, C]."""
+
+    def __init__(self, config: CodecConfig, tensors: Tensors):
+        make = _Builder(config, tensors, "decoder")
+        make.conv()
+        if config.num_lstm_layers:
+            make.lstm()
+        for ratio in config.upsampling_ratios:
+            make.elu()
+            make.conv_transpose(ratio)
+            for j in range(config.num_residual_layers):
+                make.residual(dilation=config.dilation_growth_rate ** j)
+        make.elu()
+        make.conv()
+        self.layers = make.layers
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """float32 [F, D] -> float32 [F * hop, C]."""
+        for layer in self.layers:
+            z = layer(z)
+        return z
+
+
+class _Builder:
+    """Appends layers, each with the tensors found under its number."""
+
+    def __init__(self, config: CodecConfig, tensors: Tensors, side: str):
+        self.config, self.tensors, self.side = config, tensors, side
+        self.layers: list = []
+
+    def elu(self) -> None:
+        self.layers.append(ELU())
+
+    def conv(self, stride: int = 1) -> None:
+        self.layers.append(self._conv(self._prefix(), stride=stride))
+
+    def conv_transpose(self, ratio: int) -> None:
+        prefix, config = self._prefix(), self.config
+        self.layers.append(ConvTranspose1d(*self._weights(prefix), stride=ratio, causal=config.use_causal_conv,
+                                           trim_right_ratio=config.trim_right_ratio, norm=self._norm(prefix)))
+
+    def residual(self, dilation: int) -> None:
+        prefix = self._prefix()
+        shortcut = self._conv(prefix + "shortcut.") if self.config.use_conv_shortcut else None
+        self.layers.append(ResidualBlock(self._conv(prefix + "block.1.", dilation=dilation),
+                                         self._conv(prefix + "block.3."), shortcut))
+
+    def lstm(self) -> None:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        prefix = self._prefix() + "lstm."
+        self.layers.append(LSTM([tuple(self.tensors[f"{prefix}{name}_l{i}"] for name in names)
+                                 for i in range(self.config.num_lstm_layers)]))
+
+    def _prefix(self) -> str:
+        return f"{self.side}.layers.{len(self.layers)}."
+
+    def _conv(self, prefix: str, **shape) -> Conv1d:
+        return Conv1d(*self._weights(prefix), causal=self.config.use_causal_conv, pad_mode=self.config.pad_mode,
+                      norm=self._norm(prefix), **shape)
+
+    def _weights(self, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+        prefix, tensors = prefix + "conv.", self.tensors
+        if self.config.norm_type == "weight_norm":
+            weight = fold_weight_norm(tensors[prefix + "weight_g"], tensors[prefix + "weight_v"])
+        else:
+            weight = tensors[prefix + "weight"]
+        return weight, tensors[prefix + "bias"]
+
+    def _norm(self, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
+        if self.config.norm_type == "weight_norm":
+            return None
+        return self.tensors[prefix + "norm.weight"], self.tensors[prefix + "norm.bias"]

@@ -1,0 +1,79 @@
+"""Where models live, and how to load one by name.
+
+A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. Bundled
+models come with the package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is
+not set, in the user's cache folder.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from tinyencodec.checkpoint import read_model_folder
+from tinyencodec.model import EncodecModel
+
+DEFAULT_MODEL = "nano_24khz"
+HQ_MODEL = "encodec_48khz"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
+    """Load a model by name or from a folder.
+
+    Parameters
+    ----------
+    name_or_path : a name such as "nano_24khz", or a model folder (ours or one from the Hugging Face
+        Hub); None for the bundled default.
+
+    Raises
+    ------
+    ValueError : no such model, or its files are not those of an EnCodec model.
+    """
+    folder = find_model(DEFAULT_MODEL if name_or_path is None else name_or_path)
+    config, tensors = read_model_folder(folder)
+    return EncodecModel(folder.resolve().name, config, tensors)
+
+
+def find_model(name_or_path: str | os.PathLike) -> Path:
+    """The folder of a model given by name or path; `ValueError` if there is none."""
+    text = os.fspath(name_or_path)
+    if _NAME.fullmatch(text):
+        for place in model_places():
+            if (place / text / "config.json").is_file():
+                return place / text
+    folder = Path(text)
+    if (folder / "config.json").is_file():
+        return folder
+    if folder.is_dir():
+        raise ValueError(f"model folder {text}: expected config.json and model.safetensors, found no config.json")
+    raise ValueError(f"unknown model {text!r}: expected a folder or one of {', '.join(list_models()) or '(none found)'}")
+
+
+def list_models() -> list[str]:
+    """Names of the models that `load_model` finds, bundled ones first."""
+    found: dict[str, None] = {}
+    for place in model_places():
+        if place.is_dir():
+            found.update((folder.name, None) for folder in sorted(place.iterdir()) if (folder / "config.json").is_file())
+    return list(found)
+
+
+def model_places() -> list[Path]:
+    """Folders that hold model folders, in the order they are searched."""
+    package = Path(__file__).parent
+    bundled = package / "weights" if (package / "weights").is_dir() else package.parent / "weights"
+    return [bundled, home() / "models"]
+
+
+def home() -> Path:
+    """The folder for fetched models: `$TINYENCODEC_HOME`, or the platform's cache folder."""
+    if os.environ.get("TINYENCODEC_HOME"):
+        return Path(os.environ["TINYENCODEC_HOME"])
+    if sys.platform == "darwin":
+        cache = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        cache = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "tinyencodec"
