@@ -27,9 +27,9 @@ def kernel(signature: str | list[str], twin: Callable) -> Callable[[Callable], C
         if not JIT:
             return twin
         try:
-            compiled = numba.njit(signature, nogil=True, cache=True)(loop)
+            compiled = numba.njit(signature, nogil=True, cache=True, error_model="numpy")(loop)
         except RuntimeError:  # no writable place for a cache
-            compiled = numba.njit(signature, nogil=True)(loop)
+            compiled = numba.njit(signature, nogil=True, error_model="numpy")(loop)
         compiled.twin = twin
         return compiled
 

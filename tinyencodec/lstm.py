@@ -16,6 +16,7 @@ import numpy as np
 from tinyencodec.activation import _sigmoid, _tanh, sigmoid, tanh
 from tinyencodec.gemm import PackedMatrix, gemm, pack, unpack
 from tinyencodec.jit import kernel
+from tinyencodec.scratch import Scratch
 from tinyencodec.tile import WIDTH, one_row, one_row_wide
 
 
@@ -40,14 +41,17 @@ class LSTM:
         """The state before the first sample: zeros, float32 [layers, 2, H] (h and c of each layer)."""
         return np.zeros((len(self.layers), 2, self.size), np.float32)
 
-    def step(self, x: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Go on from `state`, which is updated in place. [T, H] -> [T, H], any T."""
+    def step(self, x: np.ndarray, state: np.ndarray, last: bool = False, *,
+             scratch: Scratch | None = None) -> np.ndarray:
+        """Go on from `state`, which is updated: [T, H] -> [T, H], any T. Nothing is ever held back."""
+        scratch = scratch or Scratch()
         y = np.ascontiguousarray(x, np.float32)
         for (w_ih, w_hh, bias), (h, c) in zip(self.layers, state):
-            gates = gemm(y, w_ih, len(y), self.size, bias)  # [T, H] -> [T, 4H]
-            y = np.empty((len(y), self.size), np.float32)
+            gates = gemm(y, w_ih, len(y), self.size, bias, out=scratch.take(len(y), 4 * self.size))  # [T, H] -> [T, 4H]
+            y = np.empty(x.shape, np.float32)
             _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1))
-        return x + y
+            scratch.give(gates)
+        return np.add(x, y, out=y)
 
 
 def _recur_naive(gates, w_hh, h, c, out):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyencodec.config import CodecConfig
 from tinyencodec.rvq import ResidualVectorQuantizer
-from tinyencodec.seanet import Decoder, Encoder, Tensors
+from tinyencodec.seanet import Tensors, decoder, encoder
 
 Progress = Callable[[int, int], None]  # called with (done, total)
 
@@ -50,10 +50,10 @@ class EncodecModel:
         self.bits_per_code = config.bits_per_code
         self.segment_length = config.segment_length
         self.segment_stride = config.segment_stride
-        self.encoder = Encoder(config, tensors)
+        self.encoder = encoder(config, tensors)
         self.quantizer = ResidualVectorQuantizer(
             [tensors[f"quantizer.layers.{k}.codebook.embed"] for k in range(self.n_codebooks)])
-        self.decoder = Decoder(config, tensors)
+        self.decoder = decoder(config, tensors)
 
     def encode(self, wav: np.ndarray, bandwidth: float = 6.0, *, progress: Progress | None = None) -> list[EncodedFrame]:
         """Code a signal.

@@ -11,14 +11,16 @@ weights have none.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.activation import elu
+from tinyencodec.activation import elu, elu_in_place
 from tinyencodec.config import CodecConfig
-from tinyencodec.conv import Conv1d, ConvTranspose1d
+from tinyencodec.conv import Conv1d, ConvState, ConvTranspose1d
 from tinyencodec.lstm import LSTM
 from tinyencodec.norm import fold_weight_norm
+from tinyencodec.scratch import Scratch
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -29,6 +31,17 @@ class ELU:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return elu(x)
 
+    def start(self) -> None:
+        """It remembers nothing."""
+
+
+@dataclass
+class ResidualState:
+    """waiting : float32 [n, C], inputs whose partner from the first convolution is yet to come."""
+
+    waiting: np.ndarray
+    first: ConvState
+
 
 class ResidualBlock:
     """y = shortcut(x) + conv(ELU(conv(ELU(x)))), kernels 3 and 1, with half the channels in between.
@@ -38,69 +51,115 @@ class ResidualBlock:
 
     def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
         self.first, self.second, self.shortcut = first, second, shortcut
+        self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """[T, C] -> [T, C], float32."""
         return self.join(x, self.first(elu(x)))
 
-    def join(self, x: np.ndarray, inner: np.ndarray) -> np.ndarray:
-        """The second half: the shortcut of x [T, C] plus the second convolution of `inner` [T, C / compress]."""
+    def start(self) -> ResidualState:
+        return ResidualState(np.zeros((0, self.first.in_channels), np.float32), self.first.start())
+
+    def step(self, x: np.ndarray, state: ResidualState, last: bool = False, *,
+             scratch: Scratch | None = None) -> np.ndarray:
+        """Go on from `state`, which is updated: [t, C] -> [t', C]; see `Conv1d.step`."""
+        inner = self.first.step(x, state.first, last, activate=True, scratch=scratch)
+        if len(state.waiting):
+            x = np.concatenate([state.waiting, x])
+        state.waiting = x[len(inner):].copy()
+        return self.join(x[:len(inner)], inner, scratch)
+
+    def join(self, x: np.ndarray, inner: np.ndarray, scratch: Scratch | None = None) -> np.ndarray:
+        """The second half: the shortcut of x [T, C] plus the second convolution of `inner` [T, C / compress].
+
+        `inner` is overwritten.
+        """
+        inner = elu_in_place(inner)
         if self.second.norm is not None:
-            y = self.second(elu(inner))
+            y = self.second(inner)
             y += x if self.shortcut is None else self.shortcut(x)
             return y
         # Without norms the two sums are one: the second convolution goes on from the shortcut's result.
-        y = x.copy() if self.shortcut is None else self.shortcut(x)
-        y += self.second.bias
-        return self.second.valid(elu(inner), init=y)
+        y = (scratch or Scratch()).take(*x.shape)
+        if self.shortcut is None:
+            np.add(x, self.bias, out=y)
+        else:
+            self.shortcut.valid(x, self.bias, out=y)
+        self.second.valid(inner, y, out=y)
+        if scratch is not None:
+            scratch.give(inner)
+        return y
 
 
-class Encoder:
-    """Waveform [T, C] to latent [ceil(T / hop), D]."""
+class Stack:
+    """Layers one after the other. `layers` holds them in order, ELUs included."""
 
-    def __init__(self, config: CodecConfig, tensors: Tensors):
-        make = _Builder(config, tensors, "encoder")
-        make.conv()
-        for ratio in reversed(config.upsampling_ratios):
-            for j in range(config.num_residual_layers):
-                make.residual(dilation=config.dilation_growth_rate ** j)
-            make.elu()
-            make.conv(stride=ratio)
-        if config.num_lstm_layers:
-            make.lstm()
-        make.elu()
-        make.conv()
-        self.layers = make.layers
+    def __init__(self, layers: list):
+        self.layers = layers
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """float32 [T, C] -> float32 [ceil(T / hop), D]."""
+        """The batch form: float32 [T, C_in] -> [T', C_out]."""
         for layer in self.layers:
             x = layer(x)
         return x
 
+    def start(self) -> "StackState":
+        """The state before the first sample."""
+        return StackState([layer.start() for layer in self.layers], Scratch())
 
-class Decoder:
-    """Latent [F, D] to waveform [F * hop, C]."""
+    def step(self, x: np.ndarray, state: "StackState", last: bool = False) -> np.ndarray:
+        """Go on from `state`, which is updated: [t, C_in] -> [t', C_out]; see `Conv1d.step`."""
+        given, activate = x, False
+        for layer, own in zip(self.layers, state.layers):
+            if isinstance(layer, ELU):  # left to the convolution after it, which copies its input anyway
+                activate = True
+                continue
+            options = {"activate": True} if activate else {}
+            y = layer.step(x, own, last, scratch=state.scratch, **options)
+            if x is not given:
+                state.scratch.give(x)
+            x, activate = y, False
+        return x
 
-    def __init__(self, config: CodecConfig, tensors: Tensors):
-        make = _Builder(config, tensors, "decoder")
-        make.conv()
-        if config.num_lstm_layers:
-            make.lstm()
-        for ratio in config.upsampling_ratios:
-            make.elu()
-            make.conv_transpose(ratio)
-            for j in range(config.num_residual_layers):
-                make.residual(dilation=config.dilation_growth_rate ** j)
+
+@dataclass
+class StackState:
+    """The states of a stack's layers, and the memory they share."""
+
+    layers: list
+    scratch: Scratch
+
+
+def encoder(config: CodecConfig, tensors: Tensors) -> Stack:
+    """Waveform [T, C] to latent [ceil(T / hop), D]."""
+    make = _Builder(config, tensors, "encoder")
+    make.conv()
+    for ratio in reversed(config.upsampling_ratios):
+        for j in range(config.num_residual_layers):
+            make.residual(dilation=config.dilation_growth_rate ** j)
         make.elu()
-        make.conv()
-        self.layers = make.layers
+        make.conv(stride=ratio)
+    if config.num_lstm_layers:
+        make.lstm()
+    make.elu()
+    make.conv()
+    return Stack(make.layers)
 
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        """float32 [F, D] -> float32 [F * hop, C]."""
-        for layer in self.layers:
-            z = layer(z)
-        return z
+
+def decoder(config: CodecConfig, tensors: Tensors) -> Stack:
+    """Latent [F, D] to waveform [F * hop, C]."""
+    make = _Builder(config, tensors, "decoder")
+    make.conv()
+    if config.num_lstm_layers:
+        make.lstm()
+    for ratio in config.upsampling_ratios:
+        make.elu()
+        make.conv_transpose(ratio)
+        for j in range(config.num_residual_layers):
+            make.residual(dilation=config.dilation_growth_rate ** j)
+    make.elu()
+    make.conv()
+    return Stack(make.layers)
 
 
 class _Builder:

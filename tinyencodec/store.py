@@ -31,7 +31,10 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
     ValueError : no such model, or its files are not those of an EnCodec model.
     """
     folder = find_model(DEFAULT_MODEL if name_or_path is None else name_or_path)
-    config, tensors = read_model_folder(folder)
+    try:
+        config, tensors = read_model_folder(folder)
+    except OSError as error:
+        raise ValueError(f"model folder {folder}: expected readable config.json and model.safetensors: {error}") from None
     return EncodecModel(folder.resolve().name, config, tensors)
 
 

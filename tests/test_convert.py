@@ -1,0 +1,200 @@
+"""Conversion of foreign files into model folders."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tinyencodec import checkpoint
+from tinyencodec.checkpoint import expected_tensors, read_model_folder
+from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.convert import convert
+
+# The helper beside this file is no module on the path.
+make = type("make", (), runpy.run_path(str(Path(__file__).with_name("torch_writer.py"))))
+
+SMALL = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), num_lstm_layers=1,
+                    target_bandwidths=(8.0, 16.0))
+GROUP_NORM = dataclasses.replace(SMALL, norm_type="time_group_norm", use_causal_conv=False)
+STATISTICS = {"inited": (1,), "cluster_size": (4,), "embed_avg": (4, 4)}
+
+
+def draw(config, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=shape).astype("f4") for name, shape in expected_tensors(config).items()}
+
+
+def official(tensors):
+    """Under the official package's names, with the statistics of its codebooks."""
+    state = {}
+    for name, array in tensors.items():
+        transposed = re.match(r"decoder\.layers\.[0-9]+\.", name) and re.search(r"\.[36]\.(conv|norm)\.", name) \
+            and ".block." not in name
+        kind = "convtr" if transposed else "conv"
+        name = re.sub(r"^(encoder|decoder)\.layers", r"\1.model", name)
+        name = name.replace(".conv.", f".{kind}.{kind}.").replace(".norm.", f".{kind}.norm.")
+        name = name.replace("quantizer.layers", "quantizer.vq.layers").replace(".codebook.", "._codebook.")
+        state[name] = array
+        if name.endswith("._codebook.embed"):
+            for kind, shape in STATISTICS.items():
+                state[name.removesuffix("embed") + kind] = np.ones(shape, "f4")
+    return state
+
+
+def write(folder, value, config=None):
+    folder.mkdir(exist_ok=True)
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    return make.torch_file(folder / "state.th", value)
+
+
+def check_equal(folder, config, tensors):
+    read, loaded = read_model_folder(folder)
+    assert read == config and loaded.keys() == tensors.keys()
+    for name, array in loaded.items():
+        np.testing.assert_array_equal(array, tensors[name], err_msg=name)
+
+
+def refused(src, dest, *matches, half=False):
+    with pytest.raises(ValueError) as caught:
+        convert(src, dest, half)
+    for match in matches:
+        assert match in str(caught.value), str(caught.value)
+    assert not list(dest.parent.glob(f".{dest.name}*"))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("config", [SMALL, GROUP_NORM])
+@pytest.mark.parametrize("wrap", [
+    lambda state: state, lambda state: {"best_state": state, "epoch": 3},
+    lambda state: {"best_state": {"model": state}, "history": [1.5]},
+    lambda state: {"model": {"state_dict": state}, "optimizer": {"state": {0: {"step": 1}}}}])
+def test_converts_torch_files(tmp_path, config, wrap):
+    tensors = draw(config)
+    src = write(tmp_path / "src", wrap(official(tensors)), config)
+    assert convert(src, tmp_path / "a" / "b") == config
+    check_equal(tmp_path / "a" / "b", config, tensors)
+
+
+def test_output(tmp_path):
+    src = write(tmp_path / "src", {"best_state": official(draw(SMALL)), "epoch": 3}, SMALL)
+    dest = tmp_path / "my_model"
+    dest.mkdir()  # empty: allowed
+    convert(str(src), str(dest))
+    assert sorted(path.name for path in dest.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my_model", "src"]
+    assert len({path.stat().st_mode for path in dest.iterdir()}) == 1
+    assert (dest / "config.json").read_bytes() == json.dumps(SMALL.to_dict(), indent=2).encode() + b"\n"
+    card = (dest / "README.md").read_text()
+    assert card.startswith("# my_model\n") and str(tmp_path) not in card
+    for fact in ("`state.th`", f"{src.stat().st_size} bytes", hashlib.sha256(src.read_bytes()).hexdigest(),
+                 "`cluster_size`; `embed_avg`; `epoch`; `inited`", "`config.json` beside it", "float32", "Licence"):
+        assert fact in card, fact
+    # Once more, from a folder: the same bytes, whatever the order in the source.
+    shuffled = write(tmp_path / "src", {"best_state": dict(reversed(official(draw(SMALL)).items())), "epoch": 3}, SMALL)
+    convert(shuffled, tmp_path / "again")
+    convert(dest, tmp_path / "third")
+    for other in ("again", "third"):
+        for name in ("config.json", "model.safetensors"):
+            assert (tmp_path / other / name).read_bytes() == (dest / name).read_bytes()
+
+
+def test_converts_a_hub_folder_and_a_safetensors_file(tmp_path):
+    tensors = draw(SMALL)
+    (tmp_path / "config.json").write_text(json.dumps(
+        {**SMALL.to_dict(), "architectures": ["EncodecModel"], "torch_dtype": "float32"}))
+    save_file({name.replace("weight_g", "parametrizations.weight.original0")
+               .replace("weight_v", "parametrizations.weight.original1"): array for name, array in tensors.items()},
+              tmp_path / "model.safetensors")
+    for src, dest in ((tmp_path, "a"), (tmp_path / "model.safetensors", "b")):
+        convert(src, tmp_path / dest)
+        check_equal(tmp_path / dest, SMALL, tensors)
+
+
+def test_half(tmp_path):
+    tensors = draw(SMALL)
+    src = write(tmp_path / "src", official(tensors), SMALL)
+    convert(src, tmp_path / "half", half=True)
+    check_equal(tmp_path / "half", SMALL, {name: array.astype("f2").astype("f4") for name, array in tensors.items()})
+    assert (tmp_path / "half" / "model.safetensors").stat().st_size < src.stat().st_size / 2
+    tensors["encoder.layers.0.conv.bias"][1] = -65_520
+    tensors["decoder.layers.0.conv.bias"][0] = 1e9
+    src = write(tmp_path / "src", official(tensors), SMALL)
+    refused(src, tmp_path / "x", "encoder.layers.0.conv.bias holds 6.55e+04", "decoder.layers.0.conv.bias holds 1e+09",
+            half=True)
+
+
+@pytest.mark.parametrize("preset", [ENCODEC_24KHZ, ENCODEC_48KHZ])
+def test_infers_the_configuration(tmp_path, preset):
+    """A bare state dict of a published model. Float16 here, to be quick."""
+    state = {name: np.zeros(shape, "f2") for name, shape in expected_tensors(preset).items()}
+    assert convert(write(tmp_path, state), tmp_path / "x") == preset
+    assert f"are those of encodec_{preset.sampling_rate // 1000}khz" in (tmp_path / "x" / "README.md").read_text()
+    del state["encoder.layers.15.conv.bias"]
+    refused(write(tmp_path, state), tmp_path / "y", "config.json",
+            f"against encodec_{preset.sampling_rate // 1000}khz: encoder.layers.15.conv.bias [128] is missing")
+
+
+def test_refuses_what_does_not_fit(tmp_path):
+    dest = tmp_path / "dest"
+    message = refused(write(tmp_path / "a", official(draw(SMALL))), dest, "config.json", "; and ")
+    assert len(message) < 2000
+    other = dataclasses.replace(SMALL, num_filters=3)
+    refused(write(tmp_path / "b", official(draw(SMALL)), other), dest, "state.th",
+            "encoder.layers.0.conv.weight_v: expected [3, 1, 7], got [2, 1, 7]")
+    for value, found in ((3, "int"), ({}, "[]"), ({"a": {"b": 1}}, "['a']"), ({"best_state": [1]}, "['best_state']"),
+                         ({"model": {"model": {"model": {"model": {"model": {}}}}}}, "['model']")):
+        refused(write(tmp_path / "c", value, SMALL), dest, "state dict", found)
+    refused(write(tmp_path / "d", {**official(draw(SMALL)), "encoder.version": 3}, SMALL), dest, "encoder.version",
+            "tensor of floats, got int")
+    refused(write(tmp_path / "d", {**official(draw(SMALL)), 7: np.zeros(1)}, SMALL), dest, "type int")
+    refused(write(tmp_path / "d", {**official(draw(SMALL)), **draw(SMALL)}, SMALL), dest, "expected one tensor")
+    refused(tmp_path / "none.th", dest, "none.th")
+    refused(tmp_path, dest, "model.safetensors")
+    (tmp_path / "c" / "config.json").write_text('{"model_type": "bert"}')
+    refused(write(tmp_path / "c", official(draw(SMALL))), dest, "config.json", "model_type")
+    assert not dest.exists()
+
+
+def test_refuses_tensors_that_share_their_numbers(tmp_path):
+    """A small file must not become a large model."""
+    big = make.storage("0", 1 << 16)
+    program = b"}(" + b"".join(make.text(f"quantizer.layers.{k}.codebook.embed")
+                               + make.tensor(big, 0, (1 << 8, 1 << 8), (1 << 8, 1)) for k in range(10)) + b"u"
+    src = make.torch_zip(tmp_path / "x.th", program, {"data/0": bytes(4 << 16)})
+    refused(src, tmp_path / "dest", "that share them", "got 655360")
+
+
+def test_refuses_a_destination_in_use(tmp_path):
+    src = write(tmp_path / "src", official(draw(SMALL)), SMALL)
+    dest = tmp_path / "dest"
+    dest.mkdir()
+    (dest / "precious").write_text("x")
+    refused(src, dest, str(dest), "in use")
+    assert [path.name for path in dest.iterdir()] == ["precious"]
+    refused(src, dest / "precious", "in use")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    refused(src, tmp_path / "link", "in use")
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+    src = write(tmp_path / "src", official(draw(SMALL)), SMALL)
+
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyencodec.convert.save_file", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert(src, tmp_path / "dest")
+    assert [path.name for path in tmp_path.iterdir()] == ["src"]
+
+
+def test_listing():
+    assert checkpoint.listing(["a", "b"]) == "a; b"
+    assert checkpoint.listing(list("abcdefghijklm")) == "a; b; c; d; e; f; g; h; i; j; k; l; and 1 more"

@@ -1,0 +1,96 @@
+"""Files that appear complete or not at all."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from tinyencodec.files import atomic_write, check_output, is_special
+
+
+def write(path, data=b"new", **options):
+    with atomic_write(path, **options) as fo:
+        fo.write(data)
+
+
+def test_nothing_is_seen_before_the_end(tmp_path):
+    path = tmp_path / "a"
+    with atomic_write(path) as fo:
+        fo.write(b"half")
+        assert not path.exists()
+    assert path.read_bytes() == b"half" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
+def test_interrupted_write_leaves_the_old(tmp_path, error):
+    (tmp_path / "old").write_bytes(b"old")
+    for name in ("old", "new"):
+        with pytest.raises(error), atomic_write(tmp_path / name, force=True) as fo:
+            fo.write(b"half")
+            raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["old"] and (tmp_path / "old").read_bytes() == b"old"
+
+
+def test_existing_file_needs_force(tmp_path):
+    write(tmp_path / "a", b"old")
+    with pytest.raises(FileExistsError):
+        write(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    write(tmp_path / "a", force=True)
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_file_that_appears_meanwhile(tmp_path):
+    with pytest.raises(FileExistsError), atomic_write(tmp_path / "a") as fo:
+        fo.write(b"mine")
+        (tmp_path / "a").write_bytes(b"theirs")
+    assert (tmp_path / "a").read_bytes() == b"theirs" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_permissions(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+    os.chmod(tmp_path / "a", 0o604)
+    write(tmp_path / "a", force=True)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o604
+
+
+def test_symbolic_link_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "target")
+    write(tmp_path / "link")
+    write(tmp_path / "link", b"newer", force=True)
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "target").read_bytes() == b"newer"
+
+
+def test_devices_and_pipes_are_written_directly(tmp_path):
+    write("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    received = []
+    reader = threading.Thread(target=lambda: received.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write(tmp_path / "pipe", b"through")
+    reader.join()
+    assert received == [b"through"] and is_special(tmp_path / "pipe") and is_special("/dev/null")
+
+
+def test_long_names(tmp_path):
+    write(tmp_path / ("n" * 255))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_places_that_cannot_be_written(tmp_path, monkeypatch):
+    write(tmp_path / "file")
+    for path, error in ((tmp_path, IsADirectoryError), (tmp_path / "none" / "a", FileNotFoundError),
+                        (tmp_path / "file" / "a", FileNotFoundError)):
+        for attempt in (check_output, write):
+            with pytest.raises(error):
+                attempt(path, force=True)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError):
+        check_output(tmp_path / "a")

@@ -1,0 +1,8 @@
+"""`python -m tinyencodec` is the command `tinyencodec`."""
+
+import sys
+
+from tinyencodec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Make a model folder from somebody else's file: an official `.th`, a Hub folder, or a training checkpoint.
+
+The folder gets `config.json`, `model.safetensors` with canonical names (see `checkpoint`), and `README.md`, which says
+where the weights are from. The same source gives the same bytes. Nothing is computed: weight norm stays unfolded, and
+the numbers are the source's.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from tinyencodec.checkpoint import (
+    canonical_tensors,
+    check_tensors,
+    fit_shortcut,
+    listing,
+    misfits,
+    read_safetensors,
+)
+from tinyencodec.config import PRESETS, CodecConfig
+from tinyencodec.torchfile import read_torch_file
+
+_WRAPPERS = ("best_state", "model", "state_dict")  # under which training checkpoints keep the weights
+_PARTS = ("encoder.", "decoder.", "quantizer.")
+
+
+def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False) -> CodecConfig:
+    """Write the model in `src` as a folder at `dest`; its name is the model's name.
+
+    Parameters
+    ----------
+    src : a PyTorch file (`.th`, `.pt`, ...) or a `.safetensors` file, each with a `config.json` beside it or else
+        with the tensors of one of `config.PRESETS`; or a folder with `model.safetensors`.
+    dest : a folder that does not exist yet, or is empty. It appears complete or not at all.
+    half : store float16 instead of float32.
+
+    Returns
+    -------
+    The model's configuration.
+
+    Raises
+    ------
+    ValueError : `dest` is in use; the source is no such file; its tensors are not those of the configuration (each is
+        named), or too large for float16.
+    OSError : a file cannot be read or written.
+    """
+    src, dest = Path(src), Path(os.path.abspath(dest))
+    if dest.is_symlink() or dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise ValueError(f"{dest}: expected a new or an empty folder to write to, got one in use")
+    file = src / "model.safetensors" if src.is_dir() else src
+    if not file.is_file():
+        raise ValueError(f"{src}: expected a model file, or a folder with model.safetensors, got neither")
+
+    dropped = []
+    if file.suffix == ".safetensors":
+        state = read_safetensors(file)
+    else:
+        state, dropped = _unwrap(read_torch_file(file), file)
+    tensors, training_only = canonical_tensors(state, file)
+    dropped += training_only
+    if (file.parent / "config.json").is_file():
+        config = fit_shortcut(CodecConfig.from_file(file.parent / "config.json"), tensors)
+        origin = "`config.json` beside it"
+    else:
+        config, name = _infer_config(tensors, file)
+        origin = f"inferred from the tensors' names and shapes, which are those of {name}"
+    check_tensors(config, tensors, file)
+    if half:
+        tensors = _to_half(tensors, file)
+
+    card = _model_card(dest.name, file, origin, dropped, "float16" if half else "float32")
+    _write_folder(dest, config, tensors, card)
+    return config
+
+
+def _unwrap(value: object, path: Path) -> tuple[dict, list[str]]:
+    """Find the state dict in what a PyTorch file holds; also the names of what lies around it."""
+    around: list[str] = []
+    for _ in range(len(_WRAPPERS) + 1):
+        if not isinstance(value, dict):
+            break
+        if any(isinstance(key, str) and key.startswith(_PARTS) for key in value):
+            return value, around
+        inner = next((key for key in _WRAPPERS if isinstance(value.get(key), dict)), None)
+        if inner is None:
+            break
+        around += [str(key)[:80] for key in value if key != inner]
+        value = value[inner]
+    found = f"entries such as {[str(key)[:40] for key in list(value)[:4]]}" if isinstance(value, dict) else \
+        type(value).__name__
+    raise ValueError(f"{path}: expected a state dict of encoder, decoder and quantizer, bare or in "
+                     f"{', '.join(_WRAPPERS)}, got {found}")
+
+
+def _infer_config(tensors: dict[str, np.ndarray], path: Path) -> tuple[CodecConfig, str]:
+    """The published model whose tensors these are, and its name."""
+    candidates = [(name, fit_shortcut(config, tensors)) for name, config in PRESETS.items()]
+    found = [(len(misfits(config, tensors)), name, config) for name, config in candidates]
+    count, name, config = min(found, key=lambda item: item[0])
+    if count:
+        raise ValueError(f"{path}: expected a config.json beside it, or the tensors of {', '.join(PRESETS)}; "
+                         f"got no config.json, and against {name}: {listing(misfits(config, tensors))}")
+    return config, name
+
+
+def _to_half(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    with np.errstate(over="ignore"):
+        halves = {name: array.astype(np.float16) for name, array in tensors.items()}
+    too_large = [f"{name} holds {np.abs(tensors[name]).max():.3g}" for name, array in halves.items()
+                 if not np.isfinite(array).all()]
+    if too_large:
+        raise ValueError(f"{path}: expected numbers below 65520 for float16, got larger ones: {listing(too_large)}")
+    return halves
+
+
+def _model_card(name: str, file: Path, origin: str, dropped: list[str], dtype: str) -> str:
+    """README.md: what the folder is and where it is from. Without dates or paths, so that it is reproducible."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    kinds = sorted({name.rpartition(".")[2] if name.startswith(_PARTS) else name for name in dropped})
+    return f"""# {name}
+
+An EnCodec model, converted by tinyencodec to `config.json` and `model.safetensors` ({dtype}).
+
+- Source: `{file.name}`, {file.stat().st_size} bytes, SHA-256 `{digest.hexdigest()}`
+- Configuration: {origin}
+- Left out, as only training needs it: {listing([f'`{kind}`' for kind in kinds]) or 'nothing'}
+- Licence: that of the source. Converting weights gives no right to pass them on.
+"""
+
+
+def _write_folder(dest: Path, config: CodecConfig, tensors: dict[str, np.ndarray], card: str) -> None:
+    """Write the three files under a temporary name beside `dest`, then rename."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    scratch = dest.with_name(f".{dest.name}.{os.getpid()}.part")
+    scratch.mkdir()
+    try:
+        text = json.dumps(config.to_dict(), indent=2) + "\n"
+        (scratch / "config.json").write_text(text, encoding="utf-8", newline="\n")
+        # transformers loads a file only if it says which framework it is for.
+        ordered = {name: tensors[name] for name in sorted(tensors)}
+        save_file(ordered, scratch / "model.safetensors", metadata={"format": "pt"})
+        # Some versions of safetensors make it readable by its owner alone.
+        (scratch / "model.safetensors").chmod((scratch / "config.json").stat().st_mode)
+        (scratch / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace", newline="\n")
+        if dest.exists():  # empty; not every system renames over it
+            dest.rmdir()
+        scratch.rename(dest)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise

@@ -1,0 +1,70 @@
+"""Output files that appear complete or not at all."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[BinaryIO]:
+    """Open `path` for writing, such that nobody ever sees half a file.
+
+    The bytes go to a hidden temporary file in the same folder, which takes the name `path` when the
+    block ends. If the block raises anything (an interruption included), the temporary file is removed
+    and `path` is as before. Permissions are those of a plain `open`, or of the file replaced; a
+    symbolic link stays one and its target is replaced. What is no regular file (a device such as
+    /dev/null, a named pipe) is written directly.
+
+    Raises `OSError` as `check_output`, at the start and again before an existing file would be lost.
+    """
+    path = Path(path)
+    check_output(path, force)
+    if is_special(path):
+        with open(path, "wb") as fo:
+            yield fo
+        return
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as fo:
+            yield fo
+            fo.flush()
+            os.fsync(fo.fileno())
+        check_output(path, force)  # somebody may have made it meanwhile
+        if target.exists():
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+        os.replace(temporary, target)
+    except BaseException:  # KeyboardInterrupt too
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_output(path: str | os.PathLike, force: bool = False) -> None:
+    """Raise the `OSError` that tells why `path` cannot be written; worth asking before long work.
+
+    `FileExistsError` unless `force`, `FileNotFoundError` for a missing folder, `IsADirectoryError`,
+    `PermissionError`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected a file to write to, got a folder", str(path))
+    if is_special(path):
+        return
+    if path.exists() and not force:
+        raise FileExistsError(errno.EEXIST, "file exists", str(path))
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "output folder does not exist", str(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "output folder is not writable", str(folder))
+
+
+def is_special(path: str | os.PathLike) -> bool:
+    """Whether `path` exists and is neither a regular file nor a folder: a device, a pipe, a socket."""
+    path = Path(path)
+    return path.exists() and not path.is_file() and not path.is_dir()
