@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from tinyencodec import activation, jit
 
 EPS = np.finfo(np.float32).eps
-EDGES = np.array([0.0, -0.0, 1e-38, -1e-38, -1e-7, 1e-7, -0.3465, -0.3466, -17, -87, -88, -103, -1e4, -3e38, 88, 1e4, 3e38],
-                 np.float32)
+EDGES = np.array([0.0, -0.0, 1e-38, -1e-38, -1e-7, 1e-7, -0.3465, -0.3466, -17, -87, -88, -103, -1e4, -3e38,
+                  88, 1e4, 3e38], np.float32)
 
 
 @given(arrays(np.float32, st.integers(0, 70), elements=st.floats(-100, 100, width=32)))

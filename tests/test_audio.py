@@ -212,7 +212,7 @@ def test_silence_can_be_rescaled(tmp_path):
 
 
 def test_unwritable_kinds(tmp_path):
-    with pytest.raises(ValueError, match=r"a.txt: expected a name in .wav, .flac, .ogg, got .txt"):
+    with pytest.raises(ValueError, match=r"a.txt: expected a name ending in .wav, .flac, .ogg, got .txt"):
         write_audio(tmp_path / "a.txt", tone(), RATE)
     with pytest.raises(ValueError, match="a.flac: expected a signal that FLAC can hold, got 9 channels at 8000 Hz"):
         write_audio(tmp_path / "a.flac", tone(channels=9), RATE)

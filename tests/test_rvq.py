@@ -16,7 +16,8 @@ def naive_encode(z, codebooks):
     return np.array(codes)
 
 
-@given(st.integers(1, 300), st.integers(1, 4), st.sampled_from([2, 8, 64]), st.integers(1, 9), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 300), st.integers(1, 4), st.sampled_from([2, 8, 64]), st.integers(1, 9),
+       st.integers(0, 2**32 - 1))
 def test_encode_takes_the_nearest_entry(frames, k, entries, size, seed):
     random = np.random.default_rng(seed)
     # Multiples of 1/8 keep every distance exact in float32, so ties are true ties: the lowest index wins.

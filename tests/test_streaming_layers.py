@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from tinyencodec import jit
 from tinyencodec.conv import Conv1d, ConvTranspose1d
 from tinyencodec.lstm import LSTM
-from tinyencodec.seanet import ELU, ResidualBlock, Stack
+from tinyencodec.seanet import ResidualBlock
+from tinyencodec.stack import ELU, Stack
 
 # Lengths of pieces: empty, one sample, less than a stride, uneven.
 partitions = st.lists(st.one_of(st.sampled_from([0, 1, 1, 2]), st.integers(0, 23)), min_size=1, max_size=12)
@@ -86,6 +87,7 @@ def test_down_and_up_again(causal, pad_mode, stride, parts, late, seed):
     stack = Stack([Conv1d(draw(random, 4, 1, 7), draw(random, 4), **options),
                    residual_block(random, 4, 2, causal, True, pad_mode), ELU(),
                    Conv1d(draw(random, 6, 4, 2 * stride), draw(random, 6), stride=stride, **options), ELU(),
-                   ConvTranspose1d(draw(random, 6, 4, 2 * stride), draw(random, 4), stride=stride, causal=causal), ELU(),
+                   ConvTranspose1d(draw(random, 6, 4, 2 * stride), draw(random, 4), stride=stride, causal=causal),
+                   ELU(),
                    Conv1d(draw(random, 1, 4, 7), draw(random, 1), **options)])
     assert_pieces_equal_whole(stack, 1, parts, random, late)

@@ -23,6 +23,7 @@ FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG
 
 _MAX_RATE, _MAX_RATIO = 1_000_000, 1_000  # Hz; output to input rate and back
 _BLOCK = 1 << 16  # samples per channel read or written at once
+_MISLED = 7  # libsndfile's code for .mp3 files without MPEG frames; its text speaks of missing files and pipes
 _MAX_WAV = (1 << 32) - 1024  # bytes: a WAV file counts them in 32 bits
 
 
@@ -53,6 +54,8 @@ def read_audio(file: str | os.PathLike | BinaryIO, sample_rate: int | None = Non
                              len(wav) if channels is None else channels)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
+        if error.code == _MISLED:
+            reason = "not what its suffix says"
         raise ValueError(f"{name}: expected an audio file, got something unreadable ({reason})") from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
@@ -153,7 +156,7 @@ def write_audio(path: str | os.PathLike, wav: np.ndarray, sample_rate: int, resc
     """
     suffix = Path(path).suffix.lower()
     if suffix and suffix not in FORMATS:
-        raise ValueError(f"{path}: expected a name in {', '.join(FORMATS)}, got {suffix}")
+        raise ValueError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {suffix}")
     sample_rate = _checked_rate(sample_rate)
     wav = _checked(wav, sample_rate)
     if rescale:

@@ -6,8 +6,7 @@
 Options, default names and the limit of 0.99 are those of the official program. Bad input of any kind
 ends with one line on stderr and exit code 2, and nothing is written.
 
-But: no standard input or output as `-` (a named pipe, or `<(...)` in a shell, will do), and no
-language model (`-l` of the official program).
+But: no `-` for standard input or output (named pipes and `<(...)` will do), and no language model (`-l`).
 """
 
 import argparse
@@ -15,7 +14,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -77,9 +77,7 @@ def _message(error: BaseException) -> str:
         return f"{error.filename}: file exists; use -f to overwrite"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"out of memory {error}".rstrip()
-    return str(error) or type(error).__name__
+    return "out of memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
 
 
 def _one_line(text: str) -> str:
@@ -106,8 +104,8 @@ def _declare_code(parser: argparse.ArgumentParser) -> None:
     add("-s", "--decompress_suffix", metavar="SUFFIX", default="_decompressed",
         help="for the default name of a decompressed file; default: %(default)s")
     add("--version", action="version", version=f"tinyencodec {tinyencodec.__version__}")
-    parser.epilog = "commands:\n" + "\n".join(f"  tinyencodec {name:9} {command.summary}"
-                                              for name, command in COMMANDS.items())
+    parser.epilog = "\n  ".join(["commands:", *(f"tinyencodec {name:9} {command.summary}"
+                                                for name, command in COMMANDS.items())])
 
 
 def _run_code(args: argparse.Namespace) -> None:
@@ -120,7 +118,7 @@ def _run_code(args: argparse.Namespace) -> None:
         dest: Path = args.output
         expected = [*FORMATS] if decompress else [SUFFIX, *FORMATS]
         if dest.suffix.lower() not in expected and not is_special(dest):
-            raise ValueError(f"{dest}: expected an output name in {', '.join(expected)}, "
+            raise ValueError(f"{dest}: expected an output name ending in {', '.join(expected)}, "
                              f"got {dest.suffix or 'no suffix'}")
     elif decompress:
         dest = source.with_name(f"{source.stem}{args.decompress_suffix}.wav")
@@ -149,7 +147,8 @@ def _compress(source: Path, dest: Path, args: argparse.Namespace) -> None:
     if bandwidth is None:
         bandwidth = min(model.bandwidths, key=lambda b: abs(b - _USUAL_BANDWIDTH))
     n_codebooks = model.codebooks_for(bandwidth)
-    wav = tinyencodec.read_audio(source, model.sample_rate, model.channels)
+    with _quiet_libraries():
+        wav = tinyencodec.read_audio(source, model.sample_rate, model.channels)
     EcdcHeader(model.name, wav.shape[1], n_codebooks)  # a name that no file can hold is told before the work
     with progress("compressing") as report:
         frames = model.encode(wav, bandwidth, progress=report)
@@ -161,6 +160,23 @@ def _compress(source: Path, dest: Path, args: argparse.Namespace) -> None:
     else:
         with atomic_write(dest, args.force) as fo:
             fo.write(buffer.getbuffer())
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep off the terminal what C libraries print there: libmpg123 comments on every flaw of an MP3 file."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _decompress(fo, source: Path, dest: Path, args: argparse.Namespace, model=None) -> None:
@@ -196,7 +212,7 @@ def _load(name: str | None):
                          f"and pass -m {name}") from None
 
 
-# ---- tinyencodec info --------------------------------------------------------------------------------
+# ---- other commands ----------------------------------------------------------------------------------
 
 
 def _declare_info(parser: argparse.ArgumentParser) -> None:
@@ -208,9 +224,6 @@ def _run_info(args: argparse.Namespace) -> None:
     from tinyencodec.describe import describe
 
     print(describe(args.file, args.model))
-
-
-# ---- tinyencodec convert -----------------------------------------------------------------------------
 
 
 def _declare_convert(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from tinyencodec.ecdc import read_ecdc, read_header, write_ecdc
-from tinyencodec.model import EncodedFrame, EncodecModel
+from tinyencodec.model import EncodecModel, EncodedFrame
 from tinyencodec.store import load_model
 
 

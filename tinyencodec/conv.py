@@ -85,6 +85,8 @@ class Conv1d:
         self.lead = max(self.pad_left, self.pad_right + stride - 1) + 1 if pad_mode == "reflect" else 0
         self.matrix = pack(weight.transpose(2, 1, 0).reshape(-1, self.out_channels))  # [kernel * C_in, C_out]
         self.bias = np.ascontiguousarray(bias, np.float32)
+        self.rate, self.streams = 1 / stride, norm is None
+        self.macs = self.cost = self.matrix.n_in * self.matrix.n_out / stride
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """[T, C_in] -> [ceil(T / stride), C_out], float32."""
@@ -93,6 +95,10 @@ class Conv1d:
             x = pad(x, self.pad_left, complete, self.pad_mode)
         y = self.valid(x)
         return y if self.norm is None else group_norm(y, *self.norm)
+
+    def needs(self, n: int) -> int:
+        """How many inputs `step` must have seen to have given n >= 1 outputs."""
+        return max(self.lead, (n - 1) * self.stride + self.span - self.pad_left)
 
     def complete(self, length: int) -> int:
         """Samples of right padding that fill the last window of a signal of `length` samples."""
@@ -181,6 +187,8 @@ class ConvTranspose1d:
         self.taps = -(-self.kernel_size // stride)  # inputs that touch one output
         self.matrix = pack(_block_matrix(weight, stride, self.taps))
         self.bias = np.tile(np.asarray(bias, np.float32), stride)
+        self.rate, self.streams = stride, norm is None
+        self.macs = self.cost = self.matrix.n_in * self.matrix.n_out
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """[T, C_in] -> [T * stride, C_out], float32."""
@@ -190,6 +198,10 @@ class ConvTranspose1d:
         if self.norm is not None:
             y = group_norm(y, *self.norm)
         return y[self.trim_left:self.trim_left + length]
+
+    def needs(self, n: int) -> int:
+        """How many inputs `step` must have seen to have given n >= 1 outputs."""
+        return -(-(n + self.trim_left) // self.stride)
 
     def start(self) -> ConvTransposeState:
         """The state before the first sample: silence."""

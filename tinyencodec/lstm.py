@@ -32,10 +32,17 @@ class LSTM:
         self.size = layers[0][1].shape[1]  # H
         self.layers = [(pack(w_ih.T), pack(w_hh.T), (b_ih + b_hh).astype(np.float32))
                        for w_ih, w_hh, b_ih, b_hh in layers]
+        self.rate, self.streams = 1, True
+        self.macs = 8 * self.size**2 * len(layers)
+        self.cost = 3 * self.macs  # reading all of W_hh for each step takes longer than the arithmetic
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """[T, H] -> [T, H], float32."""
         return self.step(x, self.start())
+
+    def needs(self, n: int) -> int:
+        """How many inputs `step` must have seen to have given n outputs: as many."""
+        return n
 
     def start(self) -> np.ndarray:
         """The state before the first sample: zeros, float32 [layers, 2, H] (h and c of each layer)."""

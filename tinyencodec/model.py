@@ -130,7 +130,8 @@ class EncodecModel:
             raise ValueError(f"audio: model {self.name} expects shape [{self.channels}, T] with T >= 1, got {list(wav.shape)}")
         if not np.issubdtype(wav.dtype, np.floating):
             raise ValueError(f"audio: expected floating-point samples, got {wav.dtype}")
-        wav = wav.astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite and is refused below
+            wav = wav.astype(np.float32)
         if not np.isfinite(wav).all():
             raise ValueError("audio: expected finite samples, got NaN or infinity (in float32)")
         return wav

@@ -15,7 +15,7 @@ _DELAY = 1.0  # seconds before anything is shown
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
     """Give the block a function to call with (done, total), or None if nobody watches."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # None: closed before the program began
         yield None
         return
     try:

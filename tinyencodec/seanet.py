@@ -21,18 +21,9 @@ from tinyencodec.conv import Conv1d, ConvState, ConvTranspose1d
 from tinyencodec.lstm import LSTM
 from tinyencodec.norm import fold_weight_norm
 from tinyencodec.scratch import Scratch
+from tinyencodec.stack import ELU, Stack
 
 Tensors = Mapping[str, np.ndarray]
-
-
-class ELU:
-    """The nonlinearity as a layer: [T, C] -> [T, C]."""
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return elu(x)
-
-    def start(self) -> None:
-        """It remembers nothing."""
 
 
 @dataclass
@@ -52,10 +43,16 @@ class ResidualBlock:
     def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
         self.first, self.second, self.shortcut = first, second, shortcut
         self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
+        self.rate, self.streams = 1, first.streams
+        self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """[T, C] -> [T, C], float32."""
         return self.join(x, self.first(elu(x)))
+
+    def needs(self, n: int) -> int:
+        """How many inputs `step` must have seen to have given n >= 1 outputs."""
+        return self.first.needs(n)
 
     def start(self) -> ResidualState:
         return ResidualState(np.zeros((0, self.first.in_channels), np.float32), self.first.start())
@@ -89,45 +86,6 @@ class ResidualBlock:
         if scratch is not None:
             scratch.give(inner)
         return y
-
-
-class Stack:
-    """Layers one after the other. `layers` holds them in order, ELUs included."""
-
-    def __init__(self, layers: list):
-        self.layers = layers
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """The batch form: float32 [T, C_in] -> [T', C_out]."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def start(self) -> "StackState":
-        """The state before the first sample."""
-        return StackState([layer.start() for layer in self.layers], Scratch())
-
-    def step(self, x: np.ndarray, state: "StackState", last: bool = False) -> np.ndarray:
-        """Go on from `state`, which is updated: [t, C_in] -> [t', C_out]; see `Conv1d.step`."""
-        given, activate = x, False
-        for layer, own in zip(self.layers, state.layers):
-            if isinstance(layer, ELU):  # left to the convolution after it, which copies its input anyway
-                activate = True
-                continue
-            options = {"activate": True} if activate else {}
-            y = layer.step(x, own, last, scratch=state.scratch, **options)
-            if x is not given:
-                state.scratch.give(x)
-            x, activate = y, False
-        return x
-
-
-@dataclass
-class StackState:
-    """The states of a stack's layers, and the memory they share."""
-
-    layers: list
-    scratch: Scratch
 
 
 def encoder(config: CodecConfig, tensors: Tensors) -> Stack:

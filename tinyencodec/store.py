@@ -34,7 +34,8 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
     try:
         config, tensors = read_model_folder(folder)
     except OSError as error:
-        raise ValueError(f"model folder {folder}: expected readable config.json and model.safetensors: {error}") from None
+        raise ValueError(f"model folder {folder}: expected readable config.json and model.safetensors: "
+                         f"{error}") from None
     return EncodecModel(folder.resolve().name, config, tensors)
 
 
@@ -45,12 +46,13 @@ def find_model(name_or_path: str | os.PathLike) -> Path:
         for place in model_places():
             if (place / text / "config.json").is_file():
                 return place / text
-    folder = Path(text)
-    if (folder / "config.json").is_file():
-        return folder
-    if folder.is_dir():
+    # os.path answers False, not with an error, for what cannot be a path at all.
+    if os.path.isfile(os.path.join(text, "config.json")):
+        return Path(text)
+    if text and os.path.isdir(text):
         raise ValueError(f"model folder {text}: expected config.json and model.safetensors, found no config.json")
-    raise ValueError(f"unknown model {text!r}: expected a folder or one of {', '.join(list_models()) or '(none found)'}")
+    known = ", ".join(list_models()) or "(none found)"
+    raise ValueError(f"unknown model {text!r}: expected a folder or one of {known}")
 
 
 def list_models() -> list[str]:
@@ -58,7 +60,8 @@ def list_models() -> list[str]:
     found: dict[str, None] = {}
     for place in model_places():
         if place.is_dir():
-            found.update((folder.name, None) for folder in sorted(place.iterdir()) if (folder / "config.json").is_file())
+            folders = sorted(folder for folder in place.iterdir() if (folder / "config.json").is_file())
+            found.update((folder.name, None) for folder in folders)
     return list(found)
 
 
