@@ -31,6 +31,7 @@ import numpy as np
 
 from tinyencodec.bits import BitReader, BitWriter, read_exactly
 from tinyencodec.config import CodecConfig
+from tinyencodec.segments import segment_frames
 
 MAGIC, VERSION = b"ECDC", 0
 MAX_METADATA = 1 << 16  # bytes; real ones have about 60
@@ -96,14 +97,6 @@ def _parse_header(fo: BinaryIO) -> EcdcHeader:
 
 def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
-
-
-def segment_frames(config: CodecConfig, audio_length: int) -> Iterator[int]:
-    """Yield the number of frames of each segment of `audio_length` samples (none for 0 samples)."""
-    stride = config.segment_stride or max(audio_length, 1)
-    for start in range(0, audio_length, stride):
-        samples = min(config.segment_length or audio_length, audio_length - start)
-        yield _ceil_div(samples, config.hop_length)
 
 
 def payload_size(config: CodecConfig, header: EcdcHeader) -> int:

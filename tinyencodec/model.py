@@ -1,29 +1,22 @@
-"""The whole codec: segments, scale, encoder, quantiser, decoder, overlap-add.
+"""The whole codec in one object: encoder, quantiser, decoder, and what they need to know.
 
-A 24 kHz model treats a signal as one segment. The 48 kHz model cuts it into windows of 1 s, one
-every 0.99 s; each is divided by the RMS of its mono mix (the scale, stored beside the codes) and
-coded on its own. Decoded segments are added with triangular weights and divided by the sum of the
-weights, which cross-fades neighbours over their 10 ms in common and leaves the rest as it is.
-(Paper, sections 3.1 and 4.1.)
+A 24 kHz model treats a signal as one segment; the 48 kHz model codes windows of 1 s (`segments`).
+Both run on the streaming machinery (`streaming`), so a long signal needs no more memory than a short one
+beyond its own samples. (Paper, section 3.)
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tinyencodec.config import CodecConfig
 from tinyencodec.rvq import ResidualVectorQuantizer
 from tinyencodec.seanet import Tensors, decoder, encoder
+from tinyencodec.segments import OverlapAdd, split_frames
+from tinyencodec.streaming import EncodedFrame, StreamingDecoder, StreamingEncoder
 
 Progress = Callable[[int, int], None]  # called with (done, total)
-
-
-class EncodedFrame(NamedTuple):
-    """One coded segment: codes int [K, F], and the factor that restores its loudness (or None)."""
-
-    codes: np.ndarray
-    scale: float | None
 
 
 class EncodecModel:
@@ -34,8 +27,10 @@ class EncodecModel:
     name : the folder's name, which an `.ecdc` file carries
     config : the `CodecConfig`
     sample_rate (Hz), channels, hop_length (samples per frame), frame_rate (frames per second),
-    bandwidths (kbit/s), n_codebooks, bits_per_code, segment_length and segment_stride (samples, or None)
+    bandwidths (kbit/s), n_codebooks, bits_per_code, segment_length and segment_stride (samples, or None),
+    frames_per_segment (or None)
     encoder, quantizer, decoder : the three parts, on time-major arrays
+    threads : how many may work at once, by default one per processor; results do not depend on it
     """
 
     def __init__(self, name: str, config: CodecConfig, tensors: Tensors):
@@ -50,12 +45,27 @@ class EncodecModel:
         self.bits_per_code = config.bits_per_code
         self.segment_length = config.segment_length
         self.segment_stride = config.segment_stride
+        self.frames_per_segment = None if self.segment_length is None else -(-self.segment_length // self.hop_length)
         self.encoder = encoder(config, tensors)
         self.quantizer = ResidualVectorQuantizer(
             [tensors[f"quantizer.layers.{k}.codebook.embed"] for k in range(self.n_codebooks)])
         self.decoder = decoder(config, tensors)
+        self.streams = self.segment_length is None and self.encoder.streams  # in pieces smaller than a segment
+        self.frame_bytes = 4 * config.num_filters * self.hop_length  # of the widest signal between layers
+        self.threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def encode(self, wav: np.ndarray, bandwidth: float = 6.0, *, progress: Progress | None = None) -> list[EncodedFrame]:
+    @property
+    def encoder_delay(self) -> int | None:
+        """Samples that a streaming encoder must have seen before its first codes; None: all of them."""
+        return self.encoder.needs(1) if self.streams else self.segment_length
+
+    @property
+    def decoder_delay(self) -> int | None:
+        """Frames that a streaming decoder must have seen before its first sound (if `live`); None: all of them."""
+        return self.decoder.needs(1) if self.streams else self.frames_per_segment
+
+    def encode(self, wav: np.ndarray, bandwidth: float = 6.0, *,
+               progress: Progress | None = None) -> list[EncodedFrame]:
         """Code a signal.
 
         Parameters
@@ -72,15 +82,15 @@ class EncodecModel:
         ------
         ValueError : wrong shape, dtype or bandwidth, no samples, or a sample that is not finite.
         """
-        n_codebooks = self.codebooks_for(bandwidth)
-        wav = self.check_audio(wav)
-        length = wav.shape[1]
-        frames = []
-        for start in range(0, length, self.segment_stride or length):
-            segment = wav[:, start:start + (self.segment_length or length)]
-            frames.append(self._encode_segment(segment, n_codebooks))
+        wav, stream = self.check_audio(wav), StreamingEncoder(self, bandwidth)
+        frames, done = [], 0
+        for frame in stream.frames(wav, last=True):
+            frames.append(frame)
+            done += self.segment_stride or frame.codes.shape[1] * self.hop_length
             if progress is not None:
-                progress(min(start + segment.shape[1], length), length)
+                progress(min(done, wav.shape[1]), wav.shape[1])
+        if self.streams:  # the tiles of one segment
+            frames = [EncodedFrame(np.concatenate([frame.codes for frame in frames], axis=1), None)]
         return frames
 
     def decode(self, frames: list[EncodedFrame], length: int | None = None, *,
@@ -91,7 +101,7 @@ class EncodecModel:
         ----------
         frames : as `encode` returned them; fewer codebooks (the first few) may be given
         length : samples to keep; None: all, which is the input's length rounded up to whole frames
-        progress : called with (segments done, segments in all)
+        progress : called with (frames done, frames in all)
 
         Returns
         -------
@@ -99,22 +109,53 @@ class EncodecModel:
 
         Raises
         ------
-        ValueError : no frames, more than one for a model without segments, codes or scales that
-            this model cannot have made, or a length beyond what the codes give.
+        ValueError : no frames, more than one for a model without segments, segments that are not full
+            before the last, codes or scales that this model cannot have made, or a length beyond what
+            the codes give.
         """
-        frames = [self._check_frame(frame) for frame in frames]
+        expected = "1 frame" if self.segment_length is None else "at least 1 frame"
         if not frames or (self.segment_length is None and len(frames) > 1):
-            expected = "1 frame" if self.segment_length is None else "at least 1 frame"
             raise ValueError(f"decode: expected {expected}, got {len(frames)}")
-        segments = []
-        for i, frame in enumerate(frames):
-            segments.append(self._decode_segment(frame))
-            if progress is not None:
-                progress(i + 1, len(frames))
-        wav = segments[0] if self.segment_length is None else overlap_add(segments, self.segment_stride)
+        frames = [EncodedFrame(self.check_codes(codes), scale) for codes, scale in frames]
+        for codes, scale in frames:
+            if codes.shape[1] == 0:
+                raise ValueError("codes: expected at least 1 frame, got 0")
+            if (scale is None) == self.config.normalize:
+                raise ValueError(f"scale: expected {'a number' if self.config.normalize else 'None'}, got {scale}")
+            if scale is not None:
+                self.check_scale(scale)
+        sizes = [codes.shape[1] for codes, _ in frames]
+        if self.segment_length is not None and sizes != (expected := split_frames(self.config, sum(sizes))):
+            raise ValueError(f"codes: expected segments of {expected} frames, got {sizes}")
+        wav = np.concatenate(list(self._decode(frames, progress or (lambda done, total: None))), axis=1)
         if length is not None and not 0 <= length <= wav.shape[1]:
             raise ValueError(f"decode: expected a length from 0 to {wav.shape[1]} samples, got {length}")
         return wav[:, :length]
+
+    def _decode(self, frames: list[EncodedFrame], progress: Progress) -> Iterator[np.ndarray]:
+        total, done = sum(codes.shape[1] for codes, _ in frames), 0
+        stream = StreamingDecoder(self, live=True)
+        if self.streams:
+            codes = frames[0].codes
+            for start in range(0, total, _DECODED_AT_ONCE):
+                yield stream.push(codes[:, start:start + _DECODED_AT_ONCE])
+                progress(min(start + _DECODED_AT_ONCE, total), total)
+            yield stream.flush()
+            return
+        fade = OverlapAdd(self.segment_stride or 1)
+        for (codes, _), window in zip(frames, stream.decode_windows(frames)):
+            yield fade.add(window)
+            done += codes.shape[1]
+            progress(done, total)
+        yield fade.finish()
+
+    def streaming_encoder(self, bandwidth: float = 6.0) -> StreamingEncoder:
+        """Start to code a signal that comes in pieces, at `bandwidth` kbit/s (`ValueError` as `encode`)."""
+        return StreamingEncoder(self, bandwidth)
+
+    def streaming_decoder(self, length: int | None = None, live: bool = False) -> StreamingDecoder:
+        """Start to decode codes that come in pieces; see `StreamingDecoder` for the arguments."""
+        return StreamingDecoder(self, length, live)
 
     def codebooks_for(self, bandwidth: float) -> int:
         """The number of codebooks at `bandwidth` kbit/s; `ValueError` unless it is one of `bandwidths`."""
@@ -123,58 +164,38 @@ class EncodecModel:
                              f"kbit/s, got {bandwidth}")
         return self.config.codebooks_for(bandwidth)
 
-    def check_audio(self, wav: np.ndarray) -> np.ndarray:
-        """`wav` as float32 [C, T], or a `ValueError` that says what is wrong with it."""
+    def check_audio(self, wav: np.ndarray, empty: bool = False) -> np.ndarray:
+        """`wav` as float32 [C, T], or a `ValueError` that says what is wrong with it. `empty`: T may be 0."""
         wav = np.asarray(wav)
-        if wav.ndim != 2 or wav.shape[0] != self.channels or wav.shape[1] == 0:
-            raise ValueError(f"audio: model {self.name} expects shape [{self.channels}, T] with T >= 1, got {list(wav.shape)}")
+        if wav.ndim != 2 or wav.shape[0] != self.channels or (wav.shape[1] == 0 and not empty):
+            shape = f"[{self.channels}, T]" + ("" if empty else " with T >= 1")
+            raise ValueError(f"audio: model {self.name} expects shape {shape}, got {list(wav.shape)}")
         if not np.issubdtype(wav.dtype, np.floating):
             raise ValueError(f"audio: expected floating-point samples, got {wav.dtype}")
         with np.errstate(over="ignore"):  # becomes infinite and is refused below
-            wav = wav.astype(np.float32)
+            wav = wav.astype(np.float32, copy=False)
         if not np.isfinite(wav).all():
             raise ValueError("audio: expected finite samples, got NaN or infinity (in float32)")
         return wav
 
-    def _check_frame(self, frame: EncodedFrame) -> EncodedFrame:
-        codes, scale = np.asarray(frame[0]), frame[1]
-        if codes.ndim != 2 or not 1 <= codes.shape[0] <= self.n_codebooks or codes.shape[1] == 0:
-            raise ValueError(f"codes: expected shape [1 ... {self.n_codebooks}, F] with F >= 1, got {list(codes.shape)}")
+    def check_codes(self, codes: np.ndarray) -> np.ndarray:
+        """`codes` as an array, or a `ValueError` unless they are integers [K, F] that name entries."""
+        codes = np.asarray(codes)
+        if codes.ndim != 2 or not 1 <= codes.shape[0] <= self.n_codebooks:
+            raise ValueError(f"codes: expected shape [1 ... {self.n_codebooks}, F], got {list(codes.shape)}")
         if not np.issubdtype(codes.dtype, np.integer):
             raise ValueError(f"codes: expected integers, got {codes.dtype}")
-        if codes.min() < 0 or codes.max() >= self.config.codebook_size:
-            raise ValueError(f"codes: expected 0 ... {self.config.codebook_size - 1}, got {codes.min()} ... {codes.max()}")
-        if (scale is None) == self.config.normalize:
-            raise ValueError(f"scale: expected {'a number' if self.config.normalize else 'None'}, got {scale}")
-        return EncodedFrame(codes, scale)
+        if codes.size and not 0 <= codes.min() <= codes.max() < self.config.codebook_size:
+            raise ValueError(f"codes: expected 0 ... {self.config.codebook_size - 1}, "
+                             f"got {codes.min()} ... {codes.max()}")
+        return codes
 
-    def _encode_segment(self, wav: np.ndarray, n_codebooks: int) -> EncodedFrame:
-        scale = None
-        if self.config.normalize:
-            mono = wav.mean(axis=0, dtype=np.float32)
-            scale = float(np.float32(np.sqrt(np.mean(np.square(mono), dtype=np.float64)) + 1e-8))
-            wav = wav / np.float32(scale)
-        z = self.encoder(np.ascontiguousarray(wav.T))  # [C, T] -> [T, C] -> [F, D]
-        return EncodedFrame(self.quantizer.encode(z, n_codebooks), scale)
-
-    def _decode_segment(self, frame: EncodedFrame) -> np.ndarray:
-        wav = self.decoder(self.quantizer.decode(frame.codes)).T  # [K, F] -> [F, D] -> [T, C] -> [C, T]
-        return wav.copy() if frame.scale is None else wav * np.float32(frame.scale)
+    def check_scale(self, scale: float) -> float:
+        """A segment's scale, or a `ValueError` unless it is a finite number that is not negative."""
+        if not self.config.normalize or not np.isfinite(scale) or scale < 0:
+            expected = "a finite number of at least 0" if self.config.normalize else "none for this model"
+            raise ValueError(f"scale: expected {expected}, got {scale}")
+        return float(scale)
 
 
-def overlap_add(segments: list[np.ndarray], stride: int) -> np.ndarray:
-    """Cross-fade segments [C, T_i] that start `stride` samples apart into one signal [C, T].
-
-    Each is weighted by a triangle (the first segment's, cut to length) and the sum divided by the
-    sum of the weights.
-    """
-    triangle = np.linspace(0, 1, segments[0].shape[1] + 2, dtype=np.float32)[1:-1]
-    triangle = np.float32(0.5) - np.abs(triangle - np.float32(0.5))
-    total = stride * (len(segments) - 1) + segments[-1].shape[1]
-    wav = np.zeros((len(segments[0]), total), np.float32)
-    weights = np.zeros(total, np.float32)
-    for i, segment in enumerate(segments):
-        here = slice(i * stride, i * stride + segment.shape[1])
-        wav[:, here] += triangle[:segment.shape[1]] * segment
-        weights[here] += triangle[:segment.shape[1]]
-    return wav / weights
+_DECODED_AT_ONCE = 2250  # frames between two reports of progress

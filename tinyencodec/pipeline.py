@@ -52,6 +52,7 @@ def run_stages(pieces: Iterable, stages: Sequence[Callable]) -> Iterator:
     finally:
         for worker in workers:
             worker.stopped = True
+            worker.inbox.put((_END, None))
         for worker in workers:
             worker.join()
 
@@ -88,16 +89,12 @@ class _Worker(threading.Thread):
         self.stopped = False
 
     def run(self) -> None:
-        while not self.stopped:
-            try:
-                piece, error = self.inbox.get(timeout=0.1)
-            except queue.Empty:
-                continue
-            if error is None and piece is not _END:
+        piece, error = None, None
+        while error is None and piece is not _END:
+            piece, error = self.inbox.get()
+            if error is None and piece is not _END and not self.stopped:
                 try:
                     piece = self.stage(piece)
                 except BaseException as raised:  # to be raised in the caller's thread
-                    piece, error = None, raised
+                    error = raised
             self.outbox.put((piece, error))
-            if error is not None or piece is _END:
-                return

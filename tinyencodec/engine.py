@@ -1,0 +1,59 @@
+"""A stack fed any amount at a time, in tiles that stay in cache, by one thread or several.
+
+However long the signal, memory is that of a few tiles. The result is the same whatever the tiles,
+the pieces fed, and the number of threads.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyencodec.pipeline import run_stages
+from tinyencodec.stack import Stack
+
+_TILE = 1 << 21  # bytes of the widest signal in one tile
+_ROWS = 8  # frames; a multiple of so many fills the register tile even where there is one row per frame
+
+
+class Piece(NamedTuple):
+    """What goes down the assembly line: an array, and whether the signal ends with it."""
+
+    x: np.ndarray
+    last: bool
+
+
+class Engine:
+    """One signal's way through a stack.
+
+    Parameters
+    ----------
+    stack : the layers
+    inputs_per_frame : of the stack (encoder: the hop; decoder: 1)
+    frame_bytes : size of the widest signal between two layers, per frame
+    threads : at most so many work at once
+    finish, cost : applied to each tile's result; its time per input, in the measure of `stack`
+    """
+
+    def __init__(self, stack: Stack, inputs_per_frame: int, frame_bytes: int, threads: int = 1,
+                 finish: Callable[[np.ndarray], np.ndarray] = lambda x: x, cost: float = 0) -> None:
+        self.tile = max(1, _TILE // frame_bytes // _ROWS) * _ROWS * inputs_per_frame
+        stages = [_stage(part) for part in stack.split(threads, after=cost)]
+        self.stages = [*stages[:-1], lambda piece, last_stage=stages[-1]: finish(last_stage(piece).x)]
+
+    def run(self, x: np.ndarray, last: bool = False) -> Iterator[np.ndarray]:
+        """Feed x [T, C] (T may be 0), the signal's end if `last`; yield the results of its tiles."""
+        starts = range(0, max(1, len(x)), self.tile)
+        pieces = (Piece(x[start:start + self.tile], last and start == starts[-1]) for start in starts)
+        if len(starts) > 1:
+            yield from run_stages(pieces, self.stages)
+        else:  # not worth a thread
+            for piece in pieces:
+                for stage in self.stages:
+                    piece = stage(piece)
+                yield piece
+
+
+def _stage(stack: Stack) -> Callable[[Piece], Piece]:
+    state = stack.start()
+    return lambda piece: Piece(stack.step(piece.x, state, piece.last), piece.last)
