@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyencodec import jit
-from tinyencodec.conv import Conv1d, ConvTranspose1d
+from tinyencodec.conv import Conv1d
+from tinyencodec.conv_transpose import ConvTranspose1d
 from tinyencodec.lstm import LSTM
 from tinyencodec.seanet import ResidualBlock
 from tinyencodec.stack import ELU, Stack

@@ -5,7 +5,7 @@
     tanh(x)    = e / (e + 2),  e = expm1(2x)
 
 Starting from expm1 instead of exp keeps small values accurate: near zero exp(x) - 1 would cancel.
-Our own expm1 uses only additions, multiplications and powers of two, so compilers turn the loop
+Our own expm1 uses only fused multiply-adds, additions and powers of two, so compilers turn the loop
 into vector instructions and every machine computes the same bits. With n = round(x / ln 2) and
 r = x - n ln 2,
 
@@ -17,6 +17,8 @@ ELU: Clevert et al., arXiv 1511.07289, with alpha = 1.
 
 import numba
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from tinyencodec.jit import kernel
 
@@ -28,14 +30,22 @@ _ONE, _TWO, _ZERO, _HALF = _f32(1), _f32(2), _f32(0), _f32(0.5)
 _LOWEST, _HIGHEST = _f32(-87), _f32(87)  # beyond, float32 saturates: exp(-87) is 1e-38, exp(87) is 6e37
 
 
+@intrinsic
+def _fma(typing, a, b, c):
+    """a * b + c with one rounding; neither Python nor Numba has a function for it."""
+    return types.float32(a, b, c), lambda context, builder, signature, args: builder.fma(*args)
+
+
 @numba.njit(error_model="numpy")
 def _expm1(x):
     x = min(max(x, _LOWEST), _HIGHEST)
-    n = np.floor(x * _LOG2E + _HALF)
-    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    n = np.floor(_fma(x, _LOG2E, _HALF))
+    r = _fma(n, -_LN2_LOW, _fma(n, -_LN2_HIGH, x))
     power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # 2^n by its exponent bits
-    series = r + r * r * (_C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * (_C6 + r * _C7)))))
-    return power * series + (power - _ONE)
+    series = _fma(r, _C7, _C6)
+    for coefficient in (_C5, _C4, _C3, _C2):
+        series = _fma(r, series, coefficient)
+    return _fma(power, _fma(r * r, series, r), power - _ONE)
 
 
 @numba.njit(error_model="numpy")
@@ -59,23 +69,37 @@ def tanh(x: np.ndarray) -> np.ndarray:
     return np.tanh(x)
 
 
-def elu(x: np.ndarray) -> np.ndarray:
-    """ELU of a float32 array of any shape, right to a few units in the last place. A new array."""
-    return elu_in_place(np.array(x, order="C"))
+def elu(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """ELU of a float32 array of any shape, right to a few units in the last place.
+
+    out : C-contiguous float32 of x's shape for the result; None: a new array. It may not overlap with
+        x, but see `elu_in_place`.
+    """
+    if out is None:
+        out = np.empty(x.shape, np.float32)
+    assert x.dtype == out.dtype == np.float32 and x.shape == out.shape and out.flags.c_contiguous
+    _elu(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
+    return out
 
 
 def elu_in_place(x: np.ndarray) -> np.ndarray:
     """Overwrite a C-contiguous float32 array with its ELU, and return it."""
     assert x.dtype == np.float32 and x.flags.c_contiguous
-    _elu(x.reshape(-1))
+    _elu_in_place(x.reshape(-1))
     return x
 
 
-def _elu_naive(x):
-    x[:] = np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
+def _elu_naive(x, out):
+    out[:] = np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
 
-@kernel("void(f4[::1])", twin=_elu_naive)
-def _elu(x):
+@kernel("void(f4[::1], f4[::1])", twin=_elu_naive)
+def _elu(x, out):
+    for i in range(x.size):
+        out[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))
+
+
+@kernel("void(f4[::1])", twin=lambda x: _elu_naive(x, x))
+def _elu_in_place(x):  # apart from _elu, which compilers make fast only for arrays that do not overlap
     for i in range(x.size):
         x[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))

@@ -1,4 +1,4 @@
-"""Convolution in time: padding, stride, dilation, and the transposed convolution.
+"""Convolution in time: padding, stride, dilation; the whole signal, or piece by piece.
 
 Signals are time-major here: x[t, c]. With kernel k, stride s and dilation d,
 
@@ -13,37 +13,43 @@ signal of T samples always gives ceil(T / s) outputs. (Official code: `SConv1d`.
 together they equal the batch form, bit by bit. A window needs samples of earlier pieces, which the
 state keeps. Two corners need care: reflecting at the start needs *later* samples, so nothing comes
 out until they are there; reflecting at the end needs earlier ones, so a few are always kept.
-
-A transposed convolution is an ordinary one in disguise: with kernel k = n*s, output block t (s
-samples) is a sum over the inputs t-n+1 ... t, so it is a stride-1 convolution of kernel n whose
-s * C_out outputs are the s samples side by side, which in time-major memory are already in place.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.activation import elu_in_place
-from tinyencodec.gemm import gemm, pack
+from tinyencodec.activation import elu
+from tinyencodec.gemm import gemm, pack, several_rows
 from tinyencodec.norm import group_norm
 from tinyencodec.scratch import Scratch
+from tinyencodec.tile import WIDTH
 
 
-def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect") -> np.ndarray:
+def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, activate: bool = False,
+        scratch: Scratch | None = None) -> np.ndarray:
     """Pad x [T, C] in time, by zeros ("constant") or by its mirror image without the edge ("reflect").
 
     The short-input rule: a mirror needs more samples than it shows. If T <= max(left, right), zeros
     are first appended up to max(left, right) + 1 samples, and as many samples are cut off again at
-    the end afterwards.
+    the end afterwards. `activate` applies ELU to x on the way; `scratch` lends memory for the result.
     """
+    length = len(x)
+    out = (scratch or Scratch()).take(left + length + right, x.shape[1])
+    middle = out[left:left + length]
+    if activate:
+        elu(x, out=middle)
+    else:
+        middle[:] = x
     if mode == "constant":
-        return np.pad(x, ((left, right), (0, 0)))
-    zeros = max(0, max(left, right) + 1 - len(x))
-    if zeros:
-        x = np.pad(x, ((0, zeros), (0, 0)))
-    out = np.pad(x, ((left, right), (0, 0)), mode="reflect")
-    return out[:len(out) - zeros]
+        out[:left] = out[left + length:] = 0
+        return out
+    zeros = max(0, max(left, right) + 1 - length)
+    longer = np.concatenate([middle, np.zeros((zeros, x.shape[1]), np.float32)]) if zeros else middle
+    out[:left] = longer[1:left + 1][::-1]
+    mirror = longer[length + zeros - 1 - right:length + zeros - 1][::-1]
+    out[left + length:] = np.concatenate([longer[length:], mirror])[:right]
+    return out
 
 
 @dataclass
@@ -83,17 +89,26 @@ class Conv1d:
         self.pad_left = padding - self.pad_right
         # Inputs that must be there before the first output, and stay at hand for the end.
         self.lead = max(self.pad_left, self.pad_right + stride - 1) + 1 if pad_mode == "reflect" else 0
-        self.matrix = pack(weight.transpose(2, 1, 0).reshape(-1, self.out_channels))  # [kernel * C_in, C_out]
-        self.bias = np.ascontiguousarray(bias, np.float32)
+        matrix = weight.transpose(2, 1, 0).reshape(-1, self.out_channels)  # [kernel * C_in, C_out]
+        self.matrix = pack(matrix)
+        self.bias = np.array(bias, np.float32)
+        # Few channels: several outputs at once, where that takes fewer passes over the vector registers.
+        group = max(1, WIDTH // self.out_channels) if dilation == 1 else 1
+        self.group = group if 3 * ((group - 1) * stride + self.kernel_size) < 2 * group * self.kernel_size else 1
+        self.group_matrix = pack(several_rows(matrix, stride * self.in_channels, self.group))
         self.rate, self.streams = 1 / stride, norm is None
         self.macs = self.cost = self.matrix.n_in * self.matrix.n_out / stride
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """[T, C_in] -> [ceil(T / stride), C_out], float32."""
+    def __call__(self, x: np.ndarray, *, activate: bool = False, scratch: Scratch | None = None) -> np.ndarray:
+        """[T, C_in] -> [ceil(T / stride), C_out], float32. Options as in `step`."""
+        scratch = scratch or Scratch()
         complete = self.complete(len(x))
-        if self.pad_left or complete:
-            x = pad(x, self.pad_left, complete, self.pad_mode)
-        y = self.valid(x)
+        padded = x
+        if self.pad_left or complete or activate:
+            padded = pad(x, self.pad_left, complete, self.pad_mode, activate=activate, scratch=scratch)
+        y = self.valid(padded, out=scratch.take(-(-len(x) // self.stride), self.out_channels))
+        if padded is not x:
+            scratch.give(padded)
         return y if self.norm is None else group_norm(y, *self.norm)
 
     def needs(self, n: int) -> int:
@@ -118,7 +133,7 @@ class Conv1d:
         """
         assert self.norm is None
         scratch = scratch or Scratch()
-        buffer = _append(state.buffer, x, activate, scratch)
+        buffer = append(state.buffer, x, activate, scratch)
         state.seen += len(x)
         if not state.started:
             if len(buffer) < self.lead or not len(buffer):
@@ -144,115 +159,30 @@ class Conv1d:
         out : float32, for the result; may be `init`.
         """
         n_out = max(0, (len(x) - self.span) // self.stride + 1)
+        x = np.ascontiguousarray(x)
+        init = self.bias if init is None else init
+        out = np.empty((n_out, self.out_channels), np.float32) if out is None else out
+        step, grouped = self.stride * self.in_channels, 0
+        if self.group > 1:
+            shape = n_out // self.group, self.group * self.out_channels
+            grouped = shape[0] * self.group
+            starts = np.tile(init, self.group) if init.ndim == 1 else init[:grouped].reshape(shape)
+            gemm(x, self.group_matrix, shape[0], self.group * step, starts, out=out[:grouped].reshape(shape))
         # Without dilation the kernel's samples are one run of memory; with it, one run each.
         taps, tap_step = (1, 0) if self.dilation == 1 else (self.kernel_size, self.dilation * self.in_channels)
-        return gemm(np.ascontiguousarray(x), self.matrix, n_out, self.stride * self.in_channels,
-                    self.bias if init is None else init, out=out, taps=taps, tap_step=tap_step)
+        gemm(x[grouped * self.stride:], self.matrix, n_out - grouped, step, init if init.ndim == 1 else init[grouped:],
+             out=out[grouped:], taps=taps, tap_step=tap_step)
+        return out
 
 
-@dataclass
-class ConvTransposeState:
-    """Where a transposed convolution stands in its signal.
-
-    buffer : float32 [taps - 1, C_in], the latest inputs, which reach into outputs yet to come
-    seen : inputs so far
-    made : outputs so far, those trimmed at the start included
-    """
-
-    buffer: np.ndarray
-    seen: int = 0
-    made: int = 0
-
-
-class ConvTranspose1d:
-    """Transposed convolution, the upsampler: each input adds a copy of the kernel, `stride` samples apart.
-
-    The full output has (T - 1) * stride + kernel samples; kernel - stride of them are trimmed, in a
-    causal model on the right (all of them if `trim_right_ratio` is 1), else on both sides. A group
-    norm acts before the trimming. T inputs give T * stride outputs. (Official code:
-    `SConvTranspose1d`.)
-
-    Parameters
-    ----------
-    weight : float [C_in, C_out, kernel] (input channels first), kernel >= stride; bias : float [C_out]
-    """
-
-    def __init__(self, weight: np.ndarray, bias: np.ndarray, *, stride: int, causal: bool = True,
-                 trim_right_ratio: float = 1.0, norm: tuple | None = None):
-        self.in_channels, self.out_channels, self.kernel_size = weight.shape
-        self.stride, self.norm = stride, norm
-        trim = self.kernel_size - stride
-        self.trim_right = math.ceil(trim * trim_right_ratio) if causal else trim // 2
-        self.trim_left = trim - self.trim_right
-        self.taps = -(-self.kernel_size // stride)  # inputs that touch one output
-        self.matrix = pack(_block_matrix(weight, stride, self.taps))
-        self.bias = np.tile(np.asarray(bias, np.float32), stride)
-        self.rate, self.streams = stride, norm is None
-        self.macs = self.cost = self.matrix.n_in * self.matrix.n_out
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """[T, C_in] -> [T * stride, C_out], float32."""
-        length = len(x) * self.stride
-        y = self.valid(np.pad(x, ((self.taps - 1, self.taps - 1), (0, 0))))
-        y = y[:length + self.kernel_size - self.stride]
-        if self.norm is not None:
-            y = group_norm(y, *self.norm)
-        return y[self.trim_left:self.trim_left + length]
-
-    def needs(self, n: int) -> int:
-        """How many inputs `step` must have seen to have given n >= 1 outputs."""
-        return -(-(n + self.trim_left) // self.stride)
-
-    def start(self) -> ConvTransposeState:
-        """The state before the first sample: silence."""
-        return ConvTransposeState(np.zeros((self.taps - 1, self.in_channels), np.float32))
-
-    def step(self, x: np.ndarray, state: ConvTransposeState, last: bool = False, *, activate: bool = False,
-             scratch: Scratch | None = None) -> np.ndarray:
-        """Go on from `state`, which is updated: [t, C_in] -> [t', C_out]; see `Conv1d.step`."""
-        assert self.norm is None
-        state.seen += len(x)
-        end = self.trim_left + state.seen * self.stride  # in outputs, where the signal ends if it ends here
-        tail = self.taps - 1 if last and end > state.made + len(x) * self.stride else 0  # silence behind the end
-        scratch = scratch or Scratch()
-        buffer = _append(state.buffer, x, activate, scratch)
-        if tail:
-            buffer = np.pad(buffer, ((0, tail), (0, 0)))
-        blocks = scratch.take(len(buffer) - self.taps + 1, self.stride * self.out_channels)
-        y = self.valid(buffer, out=blocks)
-        state.buffer = buffer[len(buffer) - self.taps + 1:].copy()
-        if buffer is not x:
-            scratch.give(buffer)
-        first = max(0, self.trim_left - state.made)
-        y, state.made = y[first:max(first, end - state.made)], state.made + len(y)
-        return y
-
-    def valid(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The blocks that `taps` inputs each reach: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
-        n_out = len(x) - self.taps + 1
-        y = gemm(np.ascontiguousarray(x), self.matrix, n_out, self.in_channels, self.bias, out=out)
-        return y.reshape(-1, self.out_channels)  # [n_out, stride * C_out] -> [n_out * stride, C_out]
-
-
-def _append(buffer: np.ndarray, x: np.ndarray, activate: bool, scratch: Scratch) -> np.ndarray:
+def append(buffer: np.ndarray, x: np.ndarray, activate: bool, scratch: Scratch) -> np.ndarray:
     """Rows of `buffer`, then those of x, after ELU if `activate`: [n, C], [t, C] -> [n + t, C]."""
     if not len(buffer) and not activate:
         return x
     joined = scratch.take(len(buffer) + len(x), buffer.shape[1])
     joined[:len(buffer)] = buffer
-    joined[len(buffer):] = x
     if activate:
-        elu_in_place(joined[len(buffer):])
+        elu(x, out=joined[len(buffer):])
+    else:
+        joined[len(buffer):] = x
     return joined
-
-
-def _block_matrix(weight: np.ndarray, stride: int, taps: int) -> np.ndarray:
-    """A transposed convolution's weight [C_in, C_out, kernel] as that of the equal convolution.
-
-    Row (j, c) holds what input channel c, taps - 1 - j samples ago, gives to each of the `stride`
-    samples of the present output block. Returns [taps * C_in, stride * C_out].
-    """
-    c_in, c_out, kernel = weight.shape
-    filled = np.pad(weight, ((0, 0), (0, 0), (0, taps * stride - kernel)))
-    blocks = filled.reshape(c_in, c_out, taps, stride)[:, :, ::-1]  # latest block first -> oldest input first
-    return blocks.transpose(2, 0, 3, 1).reshape(taps * c_in, stride * c_out)

@@ -20,6 +20,8 @@ from numpy.lib.stride_tricks import as_strided
 from tinyencodec.jit import kernel
 from tinyencodec.tile import ROWS, WIDTH, many_rows, many_rows_wide, one_row, one_row_wide
 
+_BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
+
 
 @dataclass(frozen=True)
 class PackedMatrix:
@@ -53,6 +55,20 @@ def unpack(matrix: PackedMatrix) -> np.ndarray:
         panels.append(rest[:n_in * width].reshape(n_in, width))
         rest = rest[n_in * width:]
     return np.concatenate(panels, axis=1)[:, :n_out]
+
+
+def several_rows(matrix: np.ndarray, row_step: int, rows: int) -> np.ndarray:
+    """The matrix that makes `rows` neighbouring rows of the product at once, side by side.
+
+    A matrix of few columns leaves most of a vector register empty. This one is [K + (rows-1) * row_step,
+    rows * N]: copies of `matrix` down the diagonal, zero elsewhere. A term that is multiplied by zero
+    leaves a sum as it is, so the results are the same, bit by bit.
+    """
+    n_in, n_out = matrix.shape
+    out = np.zeros((n_in + (rows - 1) * row_step, rows, n_out), matrix.dtype)
+    for r in range(rows):
+        out[r * row_step:r * row_step + n_in, r] = matrix
+    return out.reshape(-1, rows * n_out)
 
 
 def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.ndarray,
@@ -97,40 +113,43 @@ def _gemm_naive(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init,
 @kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1])", twin=_gemm_naive)
 def _gemm(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step, out):
     edge = np.empty(ROWS * 2 * WIDTH, np.float32)  # a tile whose last columns are zero padding
-    panel_at = 0
-    for column in range(0, n_out, 2 * WIDTH):
-        wide = n_out - column > WIDTH
-        width = 2 * WIDTH if wide else WIDTH
-        columns = min(width, n_out - column)
-        row = 0
-        while row < n_rows:
-            rows = ROWS if row + ROWS <= n_rows else 1
-            if columns == width:
-                start, start_at, start_step = init, row * init_step + column, init_step
-                result, result_at, result_step = out, row * n_out + column, n_out
-            else:
-                for r in range(rows):
-                    for j in range(columns):
-                        edge[r * width + j] = init[(row + r) * init_step + column + j]
-                    for j in range(columns, width):
-                        edge[r * width + j] = 0
-                start, start_at, start_step = edge, 0, width
-                result, result_at, result_step = edge, 0, width
-            if wide and rows == ROWS:
-                many_rows_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                               start, start_at, start_step, result, result_at, result_step)
-            elif wide:
-                one_row_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                             start, start_at, start_step, result, result_at, result_step)
-            elif rows == ROWS:
-                many_rows(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                          start, start_at, start_step, result, result_at, result_step)
-            else:
-                one_row(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                        start, start_at, start_step, result, result_at, result_step)
-            if columns < width:
-                for r in range(rows):
-                    for j in range(columns):
-                        out[(row + r) * n_out + column + j] = edge[r * width + j]
-            row += rows
-        panel_at += taps * tap_length * width
+    block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
+    for first_row in range(0, n_rows, block):
+        end_row = min(first_row + block, n_rows)
+        panel_at = 0
+        for column in range(0, n_out, 2 * WIDTH):
+            wide = n_out - column > WIDTH
+            width = 2 * WIDTH if wide else WIDTH
+            columns = min(width, n_out - column)
+            row = first_row
+            while row < end_row:
+                rows = ROWS if row + ROWS <= end_row else 1
+                if columns == width:
+                    start, start_at, start_step = init, row * init_step + column, init_step
+                    result, result_at, result_step = out, row * n_out + column, n_out
+                else:
+                    for r in range(rows):
+                        for j in range(columns):
+                            edge[r * width + j] = init[(row + r) * init_step + column + j]
+                        for j in range(columns, width):
+                            edge[r * width + j] = 0
+                    start, start_at, start_step = edge, 0, width
+                    result, result_at, result_step = edge, 0, width
+                if wide and rows == ROWS:
+                    many_rows_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                                   start, start_at, start_step, result, result_at, result_step)
+                elif wide:
+                    one_row_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                                 start, start_at, start_step, result, result_at, result_step)
+                elif rows == ROWS:
+                    many_rows(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                              start, start_at, start_step, result, result_at, result_step)
+                else:
+                    one_row(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                            start, start_at, start_step, result, result_at, result_step)
+                if columns < width:
+                    for r in range(rows):
+                        for j in range(columns):
+                            out[(row + r) * n_out + column + j] = edge[r * width + j]
+                row += rows
+            panel_at += taps * tap_length * width

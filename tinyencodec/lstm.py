@@ -36,9 +36,9 @@ class LSTM:
         self.macs = 8 * self.size**2 * len(layers)
         self.cost = 3 * self.macs  # reading all of W_hh for each step takes longer than the arithmetic
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray, *, scratch: Scratch | None = None) -> np.ndarray:
         """[T, H] -> [T, H], float32."""
-        return self.step(x, self.start())
+        return self.step(x, self.start(), scratch=scratch)
 
     def needs(self, n: int) -> int:
         """How many inputs `step` must have seen to have given n outputs: as many."""
@@ -83,7 +83,8 @@ def _recur(gates, w_hh, h, c, out):
                 one_row_wide(h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
             else:
                 one_row(h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
+        i, f, g, o = sums[:size], sums[size:2 * size], sums[2 * size:3 * size], sums[3 * size:total]
         for j in range(size):
-            c[j] = _sigmoid(sums[size + j]) * c[j] + _sigmoid(sums[j]) * _tanh(sums[2 * size + j])
-            h[j] = _sigmoid(sums[3 * size + j]) * _tanh(c[j])
-            out[t * size + j] = h[j]
+            c[j] = _sigmoid(f[j]) * c[j] + _sigmoid(i[j]) * _tanh(g[j])
+            h[j] = _sigmoid(o[j]) * _tanh(c[j])
+        out[t * size:(t + 1) * size] = h

@@ -16,7 +16,10 @@ on less than one.
 
 import numpy as np
 
+from tinyencodec.jit import kernel
+
 _EPSILON = 1e-5  # added to the variance, as in PyTorch
+_RUN = 512  # floats
 
 
 def fold_weight_norm(g: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -33,9 +36,46 @@ def fold_weight_norm(g: np.ndarray, v: np.ndarray) -> np.ndarray:
 def group_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Normalise x [T, C] over time and channels together, then scale and shift each channel.
 
-    weight, bias : float32 [C]. Returns float32 [T, C].
+    x : float32, C-contiguous, overwritten with the result, which is also returned
+    weight, bias : float32 [C]
     """
-    mean = x.mean(dtype=np.float64)
-    variance = np.square(x - np.float32(mean)).mean(dtype=np.float64)
-    gain = weight / np.float32(np.sqrt(variance + _EPSILON))
-    return x * gain + (bias - np.float32(mean) * gain)
+    assert x.dtype == np.float32 and x.flags.c_contiguous
+    run = max(1, _RUN // x.shape[1])  # rows at a time: short inner loops are slow
+    sums, squares = np.zeros(run * x.shape[1]), np.zeros(run * x.shape[1])
+    _moments(x.reshape(-1), sums, squares)
+    mean = sums.sum() / x.size
+    variance = squares.sum() / x.size - mean * mean  # in float64, so little is lost by the difference
+    gain = weight / np.sqrt(max(variance, 0) + _EPSILON)
+    shift = bias - mean * gain
+    _scale_shift(x.reshape(-1), np.tile(gain, run).astype(np.float32), np.tile(shift, run).astype(np.float32))
+    return x
+
+
+def _moments_naive(x, sums, squares):
+    sums[0] += x.sum(dtype=np.float64)
+    squares[0] += np.square(x, dtype=np.float64).sum()
+
+
+@kernel("void(f4[::1], f8[::1], f8[::1])", twin=_moments_naive)
+def _moments(x, sums, squares):
+    """Add x and its squares to many sums in turn: independent sums fill a vector register."""
+    for start in range(0, x.size, sums.size):
+        run = x[start:start + sums.size]
+        for i in range(run.size):
+            value = np.float64(run[i])
+            sums[i] += value
+            squares[i] += value * value
+
+
+def _scale_shift_naive(x, gain, shift):
+    at = np.arange(len(x)) % len(gain)
+    x[:] = x * gain[at] + shift[at]
+
+
+@kernel("void(f4[::1], f4[::1], f4[::1])", twin=_scale_shift_naive)
+def _scale_shift(x, gain, shift):
+    """x * gain + shift, with the two repeated over and over."""
+    for start in range(0, x.size, gain.size):
+        run = x[start:start + gain.size]
+        for i in range(run.size):
+            run[i] = run[i] * gain[i] + shift[i]

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.activation import elu, elu_in_place
+from tinyencodec.activation import elu_in_place
 from tinyencodec.config import CodecConfig
-from tinyencodec.conv import Conv1d, ConvState, ConvTranspose1d
+from tinyencodec.conv import Conv1d, ConvState
+from tinyencodec.conv_transpose import ConvTranspose1d
 from tinyencodec.lstm import LSTM
 from tinyencodec.norm import fold_weight_norm
 from tinyencodec.scratch import Scratch
@@ -46,9 +47,10 @@ class ResidualBlock:
         self.rate, self.streams = 1, first.streams
         self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """[T, C] -> [T, C], float32."""
-        return self.join(x, self.first(elu(x)))
+    def __call__(self, x: np.ndarray, *, scratch: Scratch | None = None) -> np.ndarray:
+        """[T, C] -> [T, C], float32. `scratch` lends memory for the result."""
+        scratch = scratch or Scratch()
+        return self.join(x, self.first(x, activate=True, scratch=scratch), scratch)
 
     def needs(self, n: int) -> int:
         """How many inputs `step` must have seen to have given n >= 1 outputs."""
@@ -60,31 +62,33 @@ class ResidualBlock:
     def step(self, x: np.ndarray, state: ResidualState, last: bool = False, *,
              scratch: Scratch | None = None) -> np.ndarray:
         """Go on from `state`, which is updated: [t, C] -> [t', C]; see `Conv1d.step`."""
+        scratch = scratch or Scratch()
         inner = self.first.step(x, state.first, last, activate=True, scratch=scratch)
         if len(state.waiting):
             x = np.concatenate([state.waiting, x])
         state.waiting = x[len(inner):].copy()
         return self.join(x[:len(inner)], inner, scratch)
 
-    def join(self, x: np.ndarray, inner: np.ndarray, scratch: Scratch | None = None) -> np.ndarray:
+    def join(self, x: np.ndarray, inner: np.ndarray, scratch: Scratch) -> np.ndarray:
         """The second half: the shortcut of x [T, C] plus the second convolution of `inner` [T, C / compress].
 
-        `inner` is overwritten.
+        `inner` is overwritten and given back.
         """
         inner = elu_in_place(inner)
         if self.second.norm is not None:
-            y = self.second(inner)
-            y += x if self.shortcut is None else self.shortcut(x)
-            return y
-        # Without norms the two sums are one: the second convolution goes on from the shortcut's result.
-        y = (scratch or Scratch()).take(*x.shape)
-        if self.shortcut is None:
-            np.add(x, self.bias, out=y)
-        else:
-            self.shortcut.valid(x, self.bias, out=y)
-        self.second.valid(inner, y, out=y)
-        if scratch is not None:
-            scratch.give(inner)
+            y = self.second(inner, scratch=scratch)
+            other = x if self.shortcut is None else self.shortcut(x, scratch=scratch)
+            y += other
+            if other is not x:
+                scratch.give(other)
+        else:  # without norms the two sums are one: the second convolution goes on from the shortcut's result
+            y = scratch.take(*x.shape)
+            if self.shortcut is None:
+                np.add(x, self.bias, out=y)
+            else:
+                self.shortcut.valid(x, self.bias, out=y)
+            self.second.valid(inner, y, out=y)
+        scratch.give(inner)
         return y
 
 

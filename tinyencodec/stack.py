@@ -10,6 +10,7 @@ A layer is an object with
     layer.rate, .macs, .cost  outputs, multiply-adds and time (in multiply-adds of a product) per input
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +43,7 @@ class Stack:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The batch form: float32 [T, C_in] -> [T', C_out]."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        return self._walk(x, Scratch(), lambda i, x, **options: self.layers[i](x, **options))
 
     def start(self) -> "StackState":
         """The state before the first sample."""
@@ -52,15 +51,19 @@ class Stack:
 
     def step(self, x: np.ndarray, state: "StackState", last: bool = False) -> np.ndarray:
         """Go on from `state`, which is updated: [t, C_in] -> [t', C_out]; see `Conv1d.step`."""
+        return self._walk(x, state.scratch,
+                          lambda i, x, **options: self.layers[i].step(x, state.layers[i], last, **options))
+
+    def _walk(self, x: np.ndarray, scratch: Scratch, apply: Callable[..., np.ndarray]) -> np.ndarray:
+        """Apply layer after layer, leaving each ELU to the convolution after it, which copies its input anyway."""
         given, activate = x, False
-        for layer, own in zip(self.layers, state.layers):
-            if isinstance(layer, ELU):  # left to the convolution after it, which copies its input anyway
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, ELU):
                 activate = True
                 continue
-            options = {"activate": True} if activate else {}
-            y = layer.step(x, own, last, scratch=state.scratch, **options)
+            y = apply(i, x, scratch=scratch, **({"activate": True} if activate else {}))
             if x is not given:
-                state.scratch.give(x)
+                scratch.give(x)
             x, activate = y, False
         return elu(x) if activate else x
 
