@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyencodec.gemm import gemm, pack
 
-_BLOCK = 256  # frames scored at a time: 256 x N scores stay in cache
+_BLOCK = 64  # frames scored at a time: 64 x N scores stay in cache
 
 
 class ResidualVectorQuantizer:
