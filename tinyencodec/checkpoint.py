@@ -152,8 +152,7 @@ def fit_shortcut(config: CodecConfig, tensors: Mapping[str, np.ndarray]) -> Code
 def read_model_folder(folder: str | os.PathLike) -> tuple[CodecConfig, dict[str, np.ndarray]]:
     """Load `config.json` and `model.safetensors` of a folder, one of tinyencodec or of the Hub.
 
-    Returns the config, and by canonical name C-contiguous float32 arrays of the caller's own. Any float type may be
-    in the file.
+    Returns the config, and by canonical name C-contiguous float32 arrays. Any float type may be in the file.
 
     Raises `ValueError` if the files do not hold an EnCodec model or do not fit each other, `OSError` if they cannot
     be read.
@@ -169,10 +168,13 @@ def read_model_folder(folder: str | os.PathLike) -> tuple[CodecConfig, dict[str,
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """All tensors of a safetensors file under their own names; bfloat16, which NumPy lacks, as float32."""
-    data = path.read_bytes()
     tensors = {}
     try:
-        for name, entry in safetensors.deserialize(data):
+        with path.open("rb"), safetensors.safe_open(path, "numpy") as file:  # the first for the plain OSError
+            dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
+            if set(dtypes.values()) <= {"F16", "F32", "F64"}:  # one by one, so that the file is not in memory besides
+                return {name: file.get_tensor(name) for name in dtypes}
+        for name, entry in safetensors.deserialize(path.read_bytes()):
             if entry["dtype"] not in _DTYPES:
                 raise ValueError(f"tensor {name[:80]!r}: expected one of {', '.join(_DTYPES)}, got {entry['dtype']}")
             array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
@@ -184,7 +186,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Arrays under canonical names, float32 and copied, and the names that were dropped.
+    """Arrays under canonical names, float32 and C-contiguous, and the names that were dropped.
 
     Raises `ValueError` for what is no tensor of floats, for two that have one canonical name, and for tensors that
     share numbers: they may not be larger together than the file at `path` that they are from.
@@ -211,4 +213,4 @@ def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray]
         raise ValueError(f"{path}: expected at most {room} numbers in a file of this size, got {total} in tensors "
                          f"that share them")
     with np.errstate(over="ignore"):  # becomes infinite and is found by check_tensors
-        return {new: np.array(named[old], np.float32, order="C") for new, old in sources.items()}, dropped
+        return {new: np.ascontiguousarray(named[old], np.float32) for new, old in sources.items()}, dropped

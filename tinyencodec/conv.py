@@ -95,7 +95,8 @@ class Conv1d:
         # Few channels: several outputs at once, where that takes fewer passes over the vector registers.
         group = max(1, WIDTH // self.out_channels) if dilation == 1 else 1
         self.group = group if 3 * ((group - 1) * stride + self.kernel_size) < 2 * group * self.kernel_size else 1
-        self.group_matrix = pack(several_rows(matrix, stride * self.in_channels, self.group))
+        if self.group > 1:
+            self.group_matrix = pack(several_rows(matrix, stride * self.in_channels, self.group))
         self.rate, self.streams = 1 / stride, norm is None
         self.macs = self.cost = self.matrix.n_in * self.matrix.n_out / stride
 

@@ -22,6 +22,11 @@ Progress = Callable[[int, int], None]  # called with (done, total)
 class EncodecModel:
     """An EnCodec model in inference. `tinyencodec.load_model` makes one from a folder.
 
+    Parameters
+    ----------
+    tensors : float32, by canonical name (see `checkpoint`). The mapping is emptied on the way, so that the
+        weights are not in memory twice.
+
     Attributes
     ----------
     name : the folder's name, which an `.ecdc` file carries
@@ -48,7 +53,7 @@ class EncodecModel:
         self.frames_per_segment = None if self.segment_length is None else -(-self.segment_length // self.hop_length)
         self.encoder = encoder(config, tensors)
         self.quantizer = ResidualVectorQuantizer(
-            [tensors[f"quantizer.layers.{k}.codebook.embed"] for k in range(self.n_codebooks)])
+            [tensors.pop(f"quantizer.layers.{k}.codebook.embed") for k in range(self.n_codebooks)])
         self.decoder = decoder(config, tensors)
         self.streams = self.segment_length is None and self.encoder.streams  # in pieces smaller than a segment
         self.frame_bytes = 4 * config.num_filters * self.hop_length  # of the widest signal between layers

@@ -10,7 +10,7 @@ its tensors' prefix. There is no tanh at the end, unlike some drawings: the rele
 weights have none.
 """
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from tinyencodec.norm import fold_weight_norm
 from tinyencodec.scratch import Scratch
 from tinyencodec.stack import ELU, Stack
 
-Tensors = Mapping[str, np.ndarray]
+Tensors = MutableMapping[str, np.ndarray]
 
 
 @dataclass
@@ -125,7 +125,7 @@ def decoder(config: CodecConfig, tensors: Tensors) -> Stack:
 
 
 class _Builder:
-    """Appends layers, each with the tensors found under its number."""
+    """Appends layers, each with the tensors found under its number, which are taken out of the mapping."""
 
     def __init__(self, config: CodecConfig, tensors: Tensors, side: str):
         self.config, self.tensors, self.side = config, tensors, side
@@ -151,7 +151,7 @@ class _Builder:
     def lstm(self) -> None:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         prefix = self._prefix() + "lstm."
-        self.layers.append(LSTM([tuple(self.tensors[f"{prefix}{name}_l{i}"] for name in names)
+        self.layers.append(LSTM([tuple(self.tensors.pop(f"{prefix}{name}_l{i}") for name in names)
                                  for i in range(self.config.num_lstm_layers)]))
 
     def _prefix(self) -> str:
@@ -164,12 +164,12 @@ class _Builder:
     def _weights(self, prefix: str) -> tuple[np.ndarray, np.ndarray]:
         prefix, tensors = prefix + "conv.", self.tensors
         if self.config.norm_type == "weight_norm":
-            weight = fold_weight_norm(tensors[prefix + "weight_g"], tensors[prefix + "weight_v"])
+            weight = fold_weight_norm(tensors.pop(prefix + "weight_g"), tensors.pop(prefix + "weight_v"))
         else:
-            weight = tensors[prefix + "weight"]
-        return weight, tensors[prefix + "bias"]
+            weight = tensors.pop(prefix + "weight")
+        return weight, tensors.pop(prefix + "bias")
 
     def _norm(self, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
         if self.config.norm_type == "weight_norm":
             return None
-        return self.tensors[prefix + "norm.weight"], self.tensors[prefix + "norm.bias"]
+        return self.tensors.pop(prefix + "norm.weight"), self.tensors.pop(prefix + "norm.bias")
