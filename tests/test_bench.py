@@ -1,0 +1,165 @@
+"""The benchmark: that it does the work it times and tells all figures. No test expects a speed."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tinyencodec import bench, cli
+from tinyencodec.bench import child, peers, subject
+from tinyencodec.bench.speed import Contestant
+from tinyencodec.config import PRESETS, CodecConfig
+from tinyencodec.model import EncodecModel
+
+SMALL = {"num_filters": 2, "hidden_size": 4, "codebook_size": 16, "upsampling_ratios": (4, 2), "num_lstm_layers": 1,
+         "sampling_rate": 8000, "target_bandwidths": (4.0, 8.0)}
+CONFIGS = {"whole": CodecConfig(**SMALL),
+           "cut": CodecConfig(**SMALL, audio_channels=2, normalize=True, chunk_length_s=0.1, overlap=0.1,
+                              norm_type="time_group_norm", use_causal_conv=False)}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder with two small models, and the command line with the command."""
+    for name, config in CONFIGS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config.to_dict()))
+        save_file(subject.random_tensors(config), tmp_path / name / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(cli.COMMANDS, "bench", cli.Command(bench.SUMMARY, bench.declare, bench.run))
+
+
+def run(*argv):
+    return cli.main(["bench", *argv])
+
+
+def figures_of(capsys, *argv):
+    assert run(*argv, "--json", "-") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_all_figures(capsys):
+    figures = figures_of(capsys, "--quick", "--models", "whole,cut", "--seconds", "0.3", "--threads", "1,2,3",
+                         "--repeat", "1", "--profile", "--against", "encodec,onnxruntime")
+    assert {"cpu", "cores", "numpy", "numba", "load_before"} <= figures["machine"].keys()
+    assert figures["gemm_peak"]["ours_gflops"] > 0 and figures["gemm_peak"]["numpy_gflops"] > 0
+    # Whether they are installed or not: these models are not of an official size.
+    assert {(row["peer"], row["model"]) for row in figures["left_out"]} == {
+        (peer, model) for peer in ("encodec", "onnxruntime") for model in CONFIGS}
+
+    speed = figures["speed"]
+    assert [(row["model"], row["threads"], row["operation"]) for row in speed] == [
+        (model, threads, operation) for model in CONFIGS for threads in (1, 2, 3) for operation in ("encode", "decode")]
+    for row in speed:
+        assert len(row["times"]) == 1 and row["realtime"] > 0 and 0 < row["share_of_peak"] < 1
+    for model in CONFIGS:
+        assert len({row["codes"] for row in speed if row["model"] == model}) == 1
+
+    [streaming] = figures["streaming"]
+    assert streaming["samples"] == 8 and streaming["pushes"] > 900
+    for operation in ("encode", "decode", "both"):
+        assert 0 < streaming[operation]["median_ms"] <= streaming[operation]["p99_ms"]
+        assert streaming[operation]["realtime"] > 0
+
+    assert len(figures["memory"]) == 8
+    assert all(row["peak_mb"] > 10 for row in figures["memory"]), figures["memory"]
+    [start] = figures["start"]
+    assert 0 < start["import"] < start["cached"] and 0 < start["python"] and 0 < start["compiling"]
+
+    for model in CONFIGS:
+        for operation in ("encode", "decode"):
+            shares = [row["share"] for row in figures["profile"]
+                      if row["model"] == model and row["operation"] == operation]
+            assert abs(sum(shares) - 1) < 1e-6
+
+
+def test_table_and_file(capsys, tmp_path):
+    argv = ["--quick", "--models", "whole", "--seconds", "0.2", "--repeat", "1", "--parts", "speed,streaming",
+            "--profile", "--json", "figures.json"]
+    assert run(*argv) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    for heading in ("Speed", "Streaming", "Where the time goes"):
+        assert f"\n{heading}" in out
+    assert json.loads((tmp_path / "figures.json").read_text())["speed"][0]["model"] == "whole"
+    assert run(*argv) == 2  # it would be overwritten
+    assert "use -f" in capsys.readouterr().err
+    assert run(*argv, "-f") == 0
+
+
+def test_peers_run_in_turn(capsys, monkeypatch):
+    """With a stand-in that records what it is given."""
+    calls = []
+
+    class Slow:
+        version = "1.0"
+
+        def check(self, config):
+            if config.normalize:
+                raise peers.CannotRun("it cannot")
+
+        def contestant(self, subject, seconds, threads):
+            return Contestant("encodec", threads, lambda n: calls.append(n),
+                              lambda wav: calls.append(wav.shape), lambda frames: calls.append(frames[0].codes.shape))
+
+    monkeypatch.setattr(peers, "find_peer", lambda name: Slow())
+    figures = figures_of(capsys, "--models", "whole,cut", "--seconds", "0.1,0.2", "--against-seconds", "0.1",
+                         "--repeat", "2", "--parts", "speed", "--against", "encodec")
+    assert figures["peers"] == {"encodec": "1.0"}
+    assert figures["left_out"] == [{"peer": "encodec", "model": "cut", "reason": "it cannot"}]
+    rows = [row for row in figures["speed"] if row["who"] == "encodec"]
+    assert [(row["seconds"], row["threads"], row["operation"]) for row in rows] == [
+        (0.1, threads, operation) for threads in (1, 2) for operation in ("encode", "decode")]
+    assert all(row["ratio_min"] <= row["ratio"] <= row["ratio_max"] for row in rows)
+    assert calls == [1, (1, 800), (1, 100), 2, (1, 800), (1, 100)] * 3  # the first round is to warm up
+
+
+BAD = {
+    "unknown model": (["--models", "nobody"], "unknown model 'nobody'"),
+    "unknown peer": (["--against", "encodec,magic"], "unknown peer 'magic'"),
+    "unknown part": (["--parts", "weather"], "unknown part 'weather'"),
+    "no model": (["--models", ","], "got none"),
+    "no length": (["--seconds", "0"], "expected positive numbers"),
+    "endless": (["--seconds", "inf"], "expected positive numbers"),
+    "half a thread": (["--threads", "1.5"], "expected positive whole numbers"),
+    "two repeats": (["--repeat", "1,2"], "expected one number"),
+    "a folder for the figures": (["--models", "whole", "--json", "whole"], "folder"),
+}
+
+
+@pytest.mark.parametrize("argv, message", BAD.values(), ids=BAD)
+def test_bad_input(argv, message, capsys):
+    try:
+        code = run(*argv)
+    except SystemExit as stop:  # argparse's way
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith("tinyencodec bench: ")
+    assert re.search(message, err), err
+
+
+def test_a_child_that_fails_says_why():
+    assert "unknown model" in child.ask({"do": "encode", "folder": "nobody", "seconds": 1, "threads": 1})["error"]
+
+
+@pytest.mark.parametrize("name", ["encodec_24khz", "encodec_48khz"])
+def test_random_weights_are_lively(name):
+    """Neither silence nor overflow: the codes change, the sound has a sane level, and nothing is denormal."""
+    config = PRESETS[name]
+    model = EncodecModel(name, config, subject.random_tensors(config))
+    frames = model.encode(subject.sound(model, 0.3))
+    assert len(np.unique(frames[0].codes[0])) > 5
+    assert 1e-3 < np.sqrt(np.mean(np.square(model.decode(frames)))) < 1e3
+
+
+def test_operations_are_counted():
+    """The first convolution: kernel 7, 1 -> 32 channels. The whole: about 3 GFLOP per second of sound each way."""
+    config = PRESETS["encodec_24khz"]
+    model = EncodecModel("x", config, subject.random_tensors(config))
+    measured = subject.Subject(model, None, True)
+    assert model.encoder.layers[0].macs == 7 * 32
+    search = 2e-9 * 75 * 8 * 1024 * 128
+    assert measured.gflop("encode", 10) == pytest.approx(2e-9 * 24_000 * model.encoder.macs + search)
+    assert 2.5 < measured.gflop("decode", 10) < 3.5

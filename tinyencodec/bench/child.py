@@ -1,0 +1,146 @@
+"""Measurements that need a process of their own: peak memory, start-up, and the machine's matrix product.
+
+`python -m tinyencodec.bench.child JOB`, with JOB a JSON object, prints its figures as one. The parent calls `ask`.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import tinyencodec
+
+_PACKAGE = Path(tinyencodec.__file__).parent.parent
+_SHAPES = ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024))  # of matrix products: rows, K, N
+
+
+def ask(job: dict, **environment: str) -> dict:
+    """Do `job` in a new process. Returns its figures, or {"error": one line} if it died."""
+    done = _start(["-m", "tinyencodec.bench.child", json.dumps(job)], environment)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1]
+        return {"error": last if done.returncode > 0 else f"ended by signal {-done.returncode}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
+    path = os.pathsep.join(filter(None, [str(_PACKAGE), os.environ.get("PYTHONPATH")]))
+    return subprocess.run([sys.executable, *arguments], env={**os.environ, "PYTHONPATH": path, **environment},
+                          capture_output=True, text=True)
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process has had, in MB (1e6 bytes); None where the system does not tell.
+
+    Linux carries `ru_maxrss` over from the parent into a new program, so what it says of this address space is
+    preferred.
+    """
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024 / 1e6
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def start_times(folder: Path, repeat: int) -> dict:
+    """Seconds to `import tinyencodec`, and from a process' start to its end when it encodes 1 s of sound.
+
+    `compiling` begins with no kernel in Numba's cache, `cached` with all of them. `python` is an empty process.
+    """
+    script = "import time; t = time.perf_counter(); import tinyencodec; print(time.perf_counter() - t)"
+    imports = [float(_start(["-c", script], {}).stdout) for _ in range(repeat)]
+    with tempfile.TemporaryDirectory() as cache:
+        times = []
+        for _ in range(1 + repeat):
+            start = time.perf_counter()
+            figures = ask({"do": "encode", "folder": str(folder), "seconds": 1, "threads": 1}, NUMBA_CACHE_DIR=cache)
+            times.append(time.perf_counter() - start)
+            if "error" in figures:
+                return {"error": figures["error"]}
+    empty = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        _start(["-c", "pass"], {})
+        empty.append(time.perf_counter() - start)
+    return {"model": folder.name, "python": statistics.median(empty), "import": statistics.median(imports),
+            "compiling": times[0], "cached": statistics.median(times[1:])}
+
+
+def gemm_peak() -> dict:
+    """GFLOP/s of the best square product on one thread, by our `gemm` and by NumPy."""
+    figures = ask({"do": "gemm"}, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",
+                  VECLIB_MAXIMUM_THREADS="1")
+    return figures | {"openblas_coretype": os.environ.get("OPENBLAS_CORETYPE")}
+
+
+# ---- in the child ------------------------------------------------------------------------------------
+
+
+def _main(job: dict) -> dict:
+    if job["do"] == "gemm":
+        return _gemm()
+    if job["do"] == "files":
+        return _files(job)
+    from tinyencodec.bench.subject import Subject, codes_for, sound
+
+    folder = Path(job["folder"])
+    model = tinyencodec.load_model(folder)
+    subject = Subject(model, folder, False)
+    if job.get("who", "ours") == "ours":
+        from tinyencodec.bench.speed import our_contestant
+
+        contestant = our_contestant(subject, job["threads"])
+    else:
+        from tinyencodec.bench.peers import find_peer
+
+        contestant = find_peer(job["who"]).contestant(subject, job["seconds"], job["threads"])
+    contestant.set_threads(job["threads"])
+    if job["do"] == "encode":
+        contestant.encode(sound(model, job["seconds"]))
+    else:
+        contestant.decode(codes_for(subject, job["seconds"]))
+    return {"peak_mb": peak_memory()}
+
+
+def _files(job: dict) -> dict:
+    from tinyencodec.cli import main
+
+    if main(job["arguments"]):
+        sys.exit(1)
+    return {"peak_mb": peak_memory()}
+
+
+def _gemm() -> dict:
+    import numpy as np
+
+    from tinyencodec.gemm import gemm, pack
+
+    random, best = np.random.default_rng(0), {"ours": 0.0, "numpy": 0.0}
+    for rows, inner, columns in _SHAPES:
+        x = random.standard_normal((rows, inner), dtype=np.float32)
+        matrix = random.standard_normal((inner, columns), dtype=np.float32)
+        packed, bias = pack(matrix), np.zeros(columns, np.float32)
+        out = np.empty((rows, columns), np.float32)
+        ways = {"ours": lambda x=x, p=packed, m=rows, k=inner, b=bias, y=out: gemm(x, p, m, k, b, out=y),
+                "numpy": lambda x=x, w=matrix, y=out: np.matmul(x, w, out=y)}
+        for _ in range(20):  # in turn, so that both see the same machine
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way()
+                seconds = time.perf_counter() - start
+                best[name] = max(best[name], 2e-9 * rows * inner * columns / seconds)
+    return {"ours_gflops": best["ours"], "numpy_gflops": best["numpy"]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_main(json.loads(sys.argv[1]))))

@@ -1,0 +1,100 @@
+"""What is measured: models, with random weights if need be, and a sound to give them."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from tinyencodec.checkpoint import expected_tensors
+from tinyencodec.config import PRESETS, CodecConfig
+from tinyencodec.model import EncodecModel, EncodedFrame
+from tinyencodec.segments import segment_frames
+from tinyencodec.store import find_model, load_model
+
+_USUAL_BANDWIDTH = 6.0  # kbit/s
+
+
+class Subject(NamedTuple):
+    """A model to measure, and the folder that a process of its own can load it from."""
+
+    model: EncodecModel
+    folder: Path
+    random: bool  # weights
+
+    @property
+    def bandwidth(self) -> float:
+        """kbit/s: 6, or the nearest that the model has."""
+        return min(self.model.bandwidths, key=lambda b: abs(b - _USUAL_BANDWIDTH))
+
+    def gflop(self, operation: str, seconds: float) -> float:
+        """Floating-point operations, in 1e9 per second of sound: two for each multiply-add of a product.
+
+        Encoding includes the search in the codebooks. Segments that overlap are counted as they are coded.
+        """
+        model, samples = self.model, max(1, round(seconds * self.model.sample_rate))
+        length, stride = model.segment_length or samples, model.segment_stride or samples
+        coded = sum(min(length, samples - start) for start in range(0, samples, stride))
+        if operation == "encode":
+            search = model.codebooks_for(self.bandwidth) * model.config.codebook_size * model.config.hidden_size
+            macs = coded * (model.encoder.macs + search / model.hop_length)
+        else:
+            macs = coded / model.hop_length * model.decoder.macs
+        return 2e-9 * macs / seconds
+
+
+def make_subject(name: str, scratch: Path) -> Subject:
+    """A preset's name: random weights, written to a folder in `scratch`. Else a model to load.
+
+    Raises `ValueError` as `load_model`.
+    """
+    if name not in PRESETS:
+        folder = find_model(name)
+        return Subject(load_model(folder), folder, False)
+    folder = scratch / name
+    folder.mkdir()
+    config = PRESETS[name]
+    (folder / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    save_file(random_tensors(config), folder / "model.safetensors")
+    return Subject(load_model(folder), folder, True)
+
+
+def random_tensors(config: CodecConfig, seed: int = 0) -> dict[str, np.ndarray]:
+    """Seeded weights such that a layer about keeps the power of its input: nothing fades away or overflows."""
+    random, tensors = np.random.default_rng(seed), {}
+    for name, shape in expected_tensors(config).items():
+        values = random.standard_normal(shape, dtype=np.float32)
+        if name.endswith(("weight_g", "norm.weight")):
+            values = np.float32(1.3) + np.float32(0.1) * values
+        elif name.endswith("bias") or ".bias_" in name:
+            values *= np.float32(0.1)
+        elif ".weight_" in name or name.endswith(".weight"):
+            values /= np.float32(np.sqrt(np.prod(shape[1:])))
+        else:  # a codebook; each corrects what the ones before left
+            values *= np.float32(0.8 ** int(name.split(".")[2]))
+        tensors[name] = values
+    return tensors
+
+
+def sound(model: EncodecModel, seconds: float, seed: int = 0) -> np.ndarray:
+    """Harmonics that glide, over noise, louder and softer: float32 [C, T], within -1 ... 1."""
+    n = max(1, round(seconds * model.sample_rate))
+    random = np.random.default_rng(seed)
+    wav = random.standard_normal((model.channels, n), dtype=np.float32)
+    wav *= np.float32(0.02)
+    for start in range(0, n, model.sample_rate):  # a second at a time: a long sound fills the memory once only
+        t = np.arange(start, min(n, start + model.sample_rate)) / model.sample_rate
+        phase = 2 * np.pi * (220 * t + 40 * np.sin(0.7 * t))
+        tone = sum(np.sin(h * phase) / h for h in range(1, 9)) * (0.6 + 0.4 * np.sin(5 * t)) * 0.15
+        wav[:, start:start + len(t)] += tone.astype(np.float32)
+    return np.clip(wav, -1, 1, out=wav)
+
+
+def codes_for(subject: Subject, seconds: float, seed: int = 0) -> list[EncodedFrame]:
+    """Random codes for so much sound, which can be decoded without anything having been encoded."""
+    model, random = subject.model, np.random.default_rng(seed)
+    n_codebooks, scale = model.codebooks_for(subject.bandwidth), 0.1 if model.config.normalize else None
+    sizes = segment_frames(model.config, max(1, round(seconds * model.sample_rate)))
+    return [EncodedFrame(random.integers(0, model.config.codebook_size, (n_codebooks, size), np.int32), scale)
+            for size in sizes]
