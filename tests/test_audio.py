@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec import audio
+from tinyencodec import pcm
 from tinyencodec.audio import convert_audio, read_audio, write_audio
 
 RATE = 8000
@@ -220,7 +220,7 @@ def test_unwritable_kinds(tmp_path):
 
 
 def test_wav_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "_MAX_WAV", 100)
+    monkeypatch.setattr(pcm, "MAX_WAV_DATA", 100)
     with pytest.raises(ValueError, match="at most 100 bytes for a WAV file, got 8000; use .flac"):
         write_audio(tmp_path / "a.wav", tone(), RATE)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tinyencodec import bench, cli
+from tinyencodec import cli
 from tinyencodec.bench import child, peers, subject
 from tinyencodec.bench.speed import Contestant
 from tinyencodec.config import PRESETS, CodecConfig
@@ -28,7 +28,6 @@ def here(tmp_path, monkeypatch):
         (tmp_path / name / "config.json").write_text(json.dumps(config.to_dict()))
         save_file(subject.random_tensors(config), tmp_path / name / "model.safetensors")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(cli.COMMANDS, "bench", cli.Command(bench.SUMMARY, bench.declare, bench.run))
 
 
 def run(*argv):

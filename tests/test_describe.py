@@ -5,12 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tinyencodec import cli
 from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ
 from tinyencodec.describe import describe
 from tinyencodec.ecdc import EcdcHeader, payload_size, write_header
+from tinyencodec.packets import write_end, write_packets
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,40 @@ def test_language_model():
     facts = told(write_file("encodec_24khz", ENCODEC_24KHZ, 53_760, 8, lm=True, more=-500))
     assert facts["coding"] == "language model" and facts["trailing"] == "not known without decoding"
     assert facts["payload"] == "1180 bytes" and "frames" not in facts
+
+
+def write_stream(name, config, sizes, audio_length):
+    with open("a.ecdc", "wb") as fo:
+        write_header(fo, EcdcHeader(name, 0, 8, stream=True))
+        for n in sizes:
+            write_packets(fo, np.zeros((8, n), int), 1.0 if config.normalize else None, config.bits_per_code)
+        write_end(fo, audio_length)
+    return "a.ecdc"
+
+
+def test_stream():
+    assert describe(write_stream("encodec_24khz", ENCODEC_24KHZ, [100, 68], 53_760)) == """\
+model      encodec_24khz, 24000 Hz, mono
+duration   2.240 s (53760 samples)
+frames     168 in 1 segment, 320 samples each
+packets    2, of 84.0 frames on average
+codebooks  8 of 32, 10 bits per code
+coding     fixed width, streamed
+nominal    6 kbit/s
+actual     6.329 kbit/s (1772 bytes)
+header     78 bytes
+payload    1694 bytes
+trailing   0 bytes"""
+    facts = told(write_stream("encodec_48khz", ENCODEC_48KHZ, [150, 2], 48_000))
+    assert facts["frames"] == "152 in 2 segments, 320 samples each" and facts["packets"].startswith("2,")
+    facts = told(write_stream("nobody", ENCODEC_24KHZ, [100, 68], 53_760))
+    assert facts["length"] == "told at the end of the file" and facts["payload"] == "1694 bytes"
+    with pytest.raises(ValueError, match="a.ecdc: frames: expected those of 53760 samples, got '167 in 1 segment'"):
+        describe(write_stream("encodec_24khz", ENCODEC_24KHZ, [167], 53_760))
+    data = Path(write_stream("encodec_24khz", ENCODEC_24KHZ, [168], 53_760)).read_bytes()
+    Path("a.ecdc").write_bytes(data[:-1])
+    with pytest.raises(EOFError, match="a.ecdc: file ends early: expected 8 bytes of audio length, got 7"):
+        describe("a.ecdc")
 
 
 def test_unknown_model():

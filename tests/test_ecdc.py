@@ -137,32 +137,84 @@ def test_payload_size_of_a_claim_is_quick():
 # ---- block by block ----------------------------------------------------------------------------------
 
 
-def test_reader_returns_blocks():
+def test_writer_takes_and_reader_returns_blocks():
     config, frames = ENCODEC_24KHZ, 2 * ecdc.BLOCK_FRAMES + 5
-    header = EcdcHeader("encodec_24khz", frames * config.hop_length, 3)
     codes = np.random.default_rng(1).integers(0, 1024, (3, frames))
     fo = io.BytesIO()
-    writer = EcdcWriter(fo, header, config)
-    writer.start_segment()
+    writer = EcdcWriter(fo, "encodec_24khz", config, 3, frames * config.hop_length)
     for part in np.split(codes, [0, 1, 700, 701], axis=1):
         writer.write(part)
-    writer.end_segment()
     writer.finish()
-    fo.seek(0)
-    (segment,) = list(EcdcReader(fo, read_header(fo), config))[:1]  # the iterator has skipped its blocks by now
-    assert segment.n_frames == frames and list(segment.blocks) == []
-    fo.seek(0)
-    blocks = [block for segment in EcdcReader(fo, read_header(fo), config) for block in segment.blocks]
-    assert [block.shape for block in blocks] == [(3, 1024), (3, 1024), (3, 5)]
-    assert np.array_equal(np.concatenate(blocks, axis=1), codes)
+    assert fo.getvalue() == written(MODELS["encodec_24khz"], [(codes, None)], frames * config.hop_length)
+    for block_frames, expected in ((ecdc.BLOCK_FRAMES, [1024, 1024, 5]), (2000, [2000, 53])):
+        fo.seek(0)
+        blocks = [block for block, _ in EcdcReader(fo, read_header(fo), config, block_frames)]
+        assert [block.shape for block in blocks] == [(3, n) for n in expected]
+        assert np.array_equal(np.concatenate(blocks, axis=1), codes)
 
 
-def test_reader_skips_what_is_not_walked():
-    model = MODELS["normalised"]
-    frames = random_frames(model, 333, 4)
-    fo = io.BytesIO(written(model, frames, 333))
-    segments = EcdcReader(fo, read_header(fo), model.config)
-    assert [segment.scale for segment in segments] == [scale for _, scale in frames]
+def test_each_write_is_flushed():
+    class File(io.BytesIO):
+        flushed = 0
+
+        def flush(self):
+            self.flushed = len(self.getvalue())
+
+    fo, model = File(), MODELS["normalised"]
+    writer = EcdcWriter(fo, model.name, model.config, 2, 1000)
+    for codes, scale in random_frames(model, 1000, 2):
+        writer.write(codes, scale)
+        assert fo.flushed == len(fo.getvalue())
+
+
+# ---- a length that is told at the end ----------------------------------------------------------------
+
+
+def official_header(data):
+    """How the official package reads it: struct, then `json.loads`."""
+    magic, version, size = struct.unpack("!4sBI", data[:9])
+    assert (magic, version) == (b"ECDC", 0)
+    return json.loads(data[9:9 + size].decode()), data[9 + size:]
+
+
+@given(st.sampled_from(list(MODELS.values())), st.integers(1, 700), st.integers(0, 5))
+def test_length_told_at_the_end(model, audio_length, before):
+    frames, fo = random_frames(model, audio_length, 2), io.BytesIO(bytes(before))
+    fo.seek(before)
+    writer = EcdcWriter(fo, model.name, model.config, 2)
+    for codes, scale in frames:
+        writer.write(codes, scale)
+    writer.finish(audio_length)
+    assert fo.tell() == len(fo.getvalue())
+    data, known = fo.getvalue()[before:], written(model, frames, audio_length)
+    fields, payload = official_header(data)
+    assert (fields, payload) == official_header(known)
+    spaces = len(data) - len(known)
+    assert spaces == 19 - len(str(audio_length))
+    assert data[9:] == known[9:].replace(b'"al": %d' % audio_length, b'"al": %d' % audio_length + b" " * spaces)
+    fo.seek(before)
+    assert_same_frames(read_ecdc(fo, model, read_header(fo)), frames)
+
+
+def test_fewer_samples_than_announced():
+    model, fo = MODELS["encodec_24khz"], io.BytesIO()
+    writer = EcdcWriter(fo, model.name, model.config, 2, 1000)
+    writer.write(np.zeros((2, 1), int))
+    writer.finish(99)
+    assert b'"al": 99  , "nc"' in fo.getvalue()
+    fo.seek(0)
+    assert read_header(fo).audio_length == 99
+
+
+def test_unfinished_file_is_not_taken_for_a_whole_one():
+    model, fo = MODELS["encodec_24khz"], io.BytesIO()
+    EcdcWriter(fo, model.name, model.config, 2).write(np.zeros((2, 5), int))
+    fo.seek(0)
+    with pytest.raises(EOFError, match="file ends early"):
+        read_ecdc(fo, model, read_header(fo))
+
+
+# ---- files that lie ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -222,6 +274,9 @@ def test_header_round_trip(name, audio_length, n_codebooks, lm):
       (0, -1, 2**62 + 1, 1.0, 48e3, True, "1000", None, math.nan, math.inf, [1])],
     *[(header_bytes(fields(nc=count)), "codebooks") for count in (0, -1, 1025, 8.0, True, "8", None)],
     *[(header_bytes(fields(lm=lm)), "language model") for lm in (0, 1, "false", None)],
+    *[(header_bytes(fields(al=0, stream=stream)), "streamed form") for stream in (0, 1, "true", None)],
+    (header_bytes(fields(stream=True)), "0 in a streamed file, got 1000"),
+    (header_bytes(fields(al=0, lm=True, stream=True)), "false in a streamed file"),
 ])
 def test_bad_header(data, message):
     with pytest.raises(ValueError, match="^not an .ecdc file: .*expected .* got ") as caught:
@@ -251,10 +306,10 @@ def test_bad_scale_in_a_file(scale):
 
 @pytest.mark.parametrize("frames, samples, message", [
     ([], 320, "at least one segment"),
-    ([(np.zeros((2, 1), int), None)], 321, "1 frames missing"),
+    ([(np.zeros((2, 1), int), None)], 321, "frames: expected those of 321 samples, got '1 in 1 segment'"),
     ([(np.zeros((2, 3), int), None)], 321, "at most 2 more frames, got 3"),
     ([(np.zeros((2, 1), int), 1.0)], 320, "scale: expected None"),
-    ([(np.zeros((2, 1), int), None)] * 2, 320, "segments: expected 320 samples, got 'more'"),
+    ([(np.zeros((2, 1), int), None)] * 2, 320, "codes: expected at most 0 more frames, got 1"),
     ([(np.zeros((2, 1)), None)], 320, "expected integers, got float64"),
     ([(np.full((2, 1), 1024), None)], 320, "got 1024"),
     ([(np.zeros((33, 1), int), None)], 320, "expected 1 to 32, got 33"),
@@ -272,18 +327,17 @@ def test_bad_scale_is_not_written(scale):
         write_ecdc(io.BytesIO(), MODELS["normalised"], [(np.zeros((1, 1), int), scale)], 8)
 
 
-def test_missing_segment():
-    frames = random_frames(MODELS["normalised"], 333, 1)
-    with pytest.raises(ValueError, match="segments: expected 333 samples, got 'fewer'"):
-        write_ecdc(io.BytesIO(), MODELS["normalised"], frames[:-1], 333)
+def test_wrong_number_of_segments():
+    model, frames = MODELS["normalised"], random_frames(MODELS["normalised"], 333, 1)
+    with pytest.raises(ValueError, match="frames: expected those of 333 samples, got '50 in 5 segments'"):
+        write_ecdc(io.BytesIO(), model, frames[:-1], 333)
+    with pytest.raises(ValueError, match="segments: expected those of 333 samples, got 'more'"):
+        write_ecdc(io.BytesIO(), model, [*frames, frames[-1]], 333)
 
 
-def test_wrong_order():
-    writer = EcdcWriter(io.BytesIO(), EcdcHeader("x", 321, 1), ENCODEC_24KHZ)
-    for call in (lambda: writer.write([[1]]), writer.end_segment):
-        with pytest.raises(ValueError, match="an open"):
-            call()
-    writer.start_segment()
-    for call in (writer.start_segment, writer.finish):
-        with pytest.raises(ValueError, match="2 frames missing"):
-            call()
+@pytest.mark.parametrize("length", [0, 641, 1001, -1])
+def test_length_that_the_frames_do_not_have(length):
+    writer = EcdcWriter(io.BytesIO(), "x", ENCODEC_24KHZ, 1, 1000)
+    writer.write([[1, 2]])
+    with pytest.raises(ValueError, match="expected .*, got"):
+        writer.finish(length)

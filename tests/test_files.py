@@ -1,12 +1,13 @@
 """Files that appear complete or not at all."""
 
+import io
 import os
 import stat
 import threading
 
 import pytest
 
-from tinyencodec.files import atomic_write, check_output, is_special
+from tinyencodec.files import atomic_write, check_output, is_rewritable, is_special
 
 
 def write(path, data=b"new", **options):
@@ -94,3 +95,14 @@ def test_places_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(PermissionError):
         check_output(tmp_path / "a")
+
+
+def test_what_can_be_rewritten(tmp_path):
+    with open(tmp_path / "a", "wb") as fo:
+        assert is_rewritable(fo)
+    with open(tmp_path / "a", "ab") as fo:
+        assert not is_rewritable(fo)
+    reading, writing = os.pipe()
+    with open(reading, "rb"), open(writing, "wb") as fo:
+        assert not is_rewritable(fo)
+    assert is_rewritable(io.BytesIO())

@@ -42,6 +42,14 @@ def test_plain_percentage(terminal, no_tqdm, monkeypatch):
     assert terminal.getvalue() == "\rwork   0 %\rwork  25 %\rwork 100 %\r" + " " * 10 + "\r"
 
 
+def test_plain_count(terminal, no_tqdm, monkeypatch):
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    with progress.progress("work") as report:
+        for done in (1, 24_000):
+            report(done, None)
+    assert terminal.getvalue() == "\rwork 1 samples\rwork 24000 samples\r" + " " * 18 + "\r"
+
+
 def test_short_work_shows_nothing(terminal, no_tqdm):
     with progress.progress("work") as report:
         report(1, 2)
@@ -65,3 +73,13 @@ def test_bar(terminal, monkeypatch):
             time.sleep(0.15)  # tqdm draws ten times per second at most
             report(done, 100)
     assert "work" in terminal.getvalue() and "100%" in terminal.getvalue()
+
+
+def test_count(terminal, monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    with progress.progress("work") as report:
+        for done in (50, 100):
+            time.sleep(0.15)
+            report(done, None)
+    assert "work: 100 samples" in terminal.getvalue() and "%" not in terminal.getvalue()

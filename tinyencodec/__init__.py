@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tinyencodec.audio import convert_audio, read_audio, write_audio
-    from tinyencodec.codec import compress, decompress
+    from tinyencodec.codec import compress, compress_stream, decompress, decompress_stream
     from tinyencodec.config import CodecConfig
     from tinyencodec.model import EncodecModel, EncodedFrame
     from tinyencodec.store import list_models, load_model
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 _HOME = {
     "load_model": "store", "list_models": "store",
     "EncodecModel": "model", "EncodedFrame": "model", "CodecConfig": "config",
-    "compress": "codec", "decompress": "codec",
+    "compress": "codec", "decompress": "codec", "compress_stream": "codec", "decompress_stream": "codec",
+    "AudioReader": "source", "AudioWriter": "sink",
     "read_audio": "audio", "convert_audio": "audio", "write_audio": "audio",
 }
-__all__ = ["CodecConfig", "EncodecModel", "EncodedFrame", "compress", "convert_audio", "decompress", "list_models",
-           "load_model", "read_audio", "write_audio"]
+__all__ = ["AudioReader", "AudioWriter", "CodecConfig", "EncodecModel", "EncodedFrame", "compress", "compress_stream",
+           "convert_audio", "decompress", "decompress_stream", "list_models", "load_model", "read_audio",
+           "write_audio"]
 
 
 def __getattr__(name: str):

@@ -1,12 +1,26 @@
-"""Sound to bytes and back: the model and the `.ecdc` container tied together."""
+"""Sound to bytes and back: the model and the `.ecdc` container tied together.
+
+    compress, decompress                 a whole signal, the bytes of a whole file
+    compress_stream, decompress_stream   block by block, from any sound to any file object; from a pipe to a pipe too
+
+A sound in blocks is whatever yields arrays [C, n]: an `AudioReader`, a `DecodedSound`, or a generator of
+your own. The second pair keeps no more than a block, and writes the same bytes and samples as the first.
+"""
 
 import io
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 
-from tinyencodec.ecdc import read_ecdc, read_header, write_ecdc
-from tinyencodec.model import EncodecModel, EncodedFrame
+from tinyencodec.ecdc import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
+from tinyencodec.ecdc_header import require
+from tinyencodec.model import EncodecModel
 from tinyencodec.store import load_model
+
+Progress = Callable[[int, int | None], None]  # called with (samples done, samples in all if known)
+
+_SECONDS = 10  # decoded at once, from a file: enough that threads have work
 
 
 def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0) -> bytes:
@@ -21,8 +35,8 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0) -> by
     ------
     ValueError : as `EncodecModel.encode`.
     """
-    out = io.BytesIO()
-    write_ecdc(out, model, model.encode(wav, bandwidth), np.shape(wav)[1])
+    wav, out = model.check_audio(wav), io.BytesIO()
+    compress_stream(model, [wav], out, bandwidth, wav.shape[1])
     return out.getvalue()
 
 
@@ -44,9 +58,125 @@ def decompress(data: bytes, model: EncodecModel | None = None) -> tuple[np.ndarr
     ValueError : not an `.ecdc` file, an unknown model, or contents that do not fit the model.
     EOFError : the data end early.
     """
-    fo = io.BytesIO(data)
-    header = read_header(fo)
-    if model is None:
-        model = load_model(header.model)
-    frames = [EncodedFrame(*frame) for frame in read_ecdc(fo, model, header)]
-    return model.decode(frames, header.audio_length), model.sample_rate
+    sound = decompress_stream(io.BytesIO(data), model)
+    return np.concatenate(list(sound), axis=1), sound.sample_rate
+
+
+def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: BinaryIO, bandwidth: float = 6.0,
+                    length: int | None = None, *, progress: Progress | None = None) -> int:
+    """Encode a sound that comes in blocks into an `.ecdc` file, each piece as soon as it is certain.
+
+    Parameters
+    ----------
+    blocks : float [C, n] each (n may be 0), at the model's sample rate and channel count
+    fo : binary file object. Nothing is written before the first block has come.
+    bandwidth : kbit/s, one of `model.bandwidths`
+    length : samples in all, if known; then the file is that of `compress`. None: if `fo` can seek, the file
+        is the same but for spaces in its header; if not, it has the streamed form (see `ecdc`).
+
+    Returns
+    -------
+    the number of samples
+
+    Raises
+    ------
+    ValueError : as `EncodecModel.encode`; more samples than `length`, or fewer if `fo` cannot seek.
+    """
+    encoder, writer, total = model.streaming_encoder(bandwidth), None, 0
+
+    def write(wav: np.ndarray, last: bool = False) -> None:
+        done = total
+        for codes, scale in encoder.frames(wav, last):
+            writer.write(codes, scale)
+            if progress is not None:
+                done = min(done + (model.segment_stride or model.hop_length * codes.shape[1]), total + wav.shape[1])
+                progress(done, length)
+
+    for block in blocks:
+        block = model.check_audio(block, empty=True)
+        if length is not None:
+            require(total + block.shape[1] <= length, "audio", f"{length} samples as announced", "more")
+        if writer is None and block.shape[1]:
+            writer = EcdcWriter(fo, model.name, model.config, encoder.n_codebooks, length)
+        if block.shape[1]:
+            write(block)
+            total += block.shape[1]
+    require(writer is not None, "audio", "at least one sample", "none")
+    write(np.zeros((model.channels, 0), np.float32), last=True)
+    writer.finish(total)
+    return total
+
+
+def decompress_stream(fo: BinaryIO, model: EncodecModel | None = None, *, header: EcdcHeader | None = None,
+                      progress: Progress | None = None) -> "DecodedSound":
+    """Read the header of an `.ecdc` file; the result then decodes the rest, block by block, as it is iterated.
+
+    Parameters
+    ----------
+    fo : binary file object, at the header. Of one that cannot seek, no byte is read before it is needed, and
+        each packet, or second of sound, is decoded when it has come.
+    model : the model that made the file; None: load the one that the header names
+    header : if it has been read already
+
+    Raises
+    ------
+    ValueError, EOFError : as `decompress`; while iterating, after the blocks before the damage.
+    """
+    header = read_header(fo) if header is None else header
+    model = load_model(header.model) if model is None else model
+    require(header.model == model.name, "model", repr(model.name), header.model)
+    piped = not fo.seekable()
+    block_frames = max(1, round(model.frame_rate * (1 if piped else _SECONDS)))
+    reader = EcdcReader(fo, header, model.config, block_frames)
+    if not piped and not header.stream:  # told before the work rather than after
+        start = fo.tell()
+        size, expected = fo.seek(0, io.SEEK_END) - start, payload_size(model.config, header)
+        fo.seek(start)
+        if size < expected:
+            raise EOFError(f"file ends early: expected {expected} bytes after the header, got {size}")
+    return DecodedSound(model, reader, 1 if piped else block_frames, progress)
+
+
+class DecodedSound:
+    """Iterate, once, over blocks float32 [C, n] (n >= 1) of a decoded file.
+
+    Attributes
+    ----------
+    model : that decodes
+    sample_rate (Hz), channels : of the blocks
+    length : samples in all, exactly; None until the end of a file in streamed form
+    """
+
+    def __init__(self, model: EncodecModel, reader: EcdcReader, at_once: int, progress: Progress | None) -> None:
+        self.model, self.sample_rate, self.channels = model, model.sample_rate, model.channels
+        self.length = reader.audio_length
+        self._reader, self._at_once, self._progress = reader, at_once, progress
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        decoder, done = self.model.streaming_decoder(self.length), 0
+        for codes, scales in self._gathered():
+            wav = decoder.push(codes, scales)
+            done += wav.shape[1]
+            if self._progress is not None:
+                self._progress(done, self.length)
+            if wav.shape[1]:
+                yield wav
+        self.length = self._reader.audio_length
+        wav = decoder.flush(self.length)
+        if wav.shape[1]:
+            yield wav
+
+    def _gathered(self) -> Iterator[tuple[np.ndarray, list[float]]]:
+        """Codes [K, f] of at least `at_once` frames, except at the end, and the scales that come with them."""
+        parts, scales, frames, begun = [], [], 0, False
+        for codes, scale in self._reader:
+            parts.append(codes)
+            frames += codes.shape[1]
+            if scale is not None and not (begun and self.model.segment_length is None):
+                scales.append(scale)
+            begun = True
+            if frames >= self._at_once:
+                yield np.concatenate(parts, axis=1), scales
+                parts, scales, frames = [], [], 0
+        if parts:
+            yield np.concatenate(parts, axis=1), scales

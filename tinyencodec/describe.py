@@ -1,16 +1,18 @@
-"""What an `.ecdc` file holds, told from its header and its size; nothing is decoded."""
+"""What an `.ecdc` file holds, told from its header, its size and its packets' sizes; nothing is decoded."""
 
 import os
 from pathlib import Path
 from typing import BinaryIO
 
 from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.ecdc import EcdcHeader, payload_size, read_header, segment_frames
+from tinyencodec.ecdc import EcdcHeader, payload_size, read_header
+from tinyencodec.packets import PacketReader
+from tinyencodec.segments import segment_frames
 from tinyencodec.store import find_model
 
 
 def describe(path: str | os.PathLike, model: str | None = None) -> str:
-    """Describe the file at `path` in a few lines of text.
+    """Describe the file at `path` (`-`: standard input) in a few lines of text.
 
     Durations and rates follow from the model's configuration: that of `model` (name or folder) if
     given, else of the model that the header names, if it is installed or a well-known one.
@@ -18,14 +20,10 @@ def describe(path: str | os.PathLike, model: str | None = None) -> str:
     Raises `ValueError` for a file that is no `.ecdc` file or does not belong to `model`, `EOFError`
     for one that ends early, `OSError` for one that cannot be read.
     """
-    with open(path, "rb") as file:
+    is_pipe = os.fspath(path) == "-"
+    with open(0 if is_pipe else path, "rb", closefd=not is_pipe) as file:
         try:
-            counted = _Counted(file)
-            header = read_header(counted)
-            n_header = counted.count
-            while counted.read(1 << 20):
-                pass
-            lines = _lines(header, _config(header, model), n_header, counted.count - n_header)
+            lines = _lines(_Counted(file), model)
         except EOFError as error:
             raise EOFError(f"{os.fspath(path)}: {error}") from None
         except ValueError as error:
@@ -33,10 +31,13 @@ def describe(path: str | os.PathLike, model: str | None = None) -> str:
     return "\n".join(f"{name:11}{value}" for name, value in lines)
 
 
-def _lines(header: EcdcHeader, config: CodecConfig | None, n_header: int, n_payload: int) -> list[tuple[str, str]]:
+def _lines(fo: "_Counted", model: str | None) -> list[tuple[str, str]]:
+    header = read_header(fo)
+    config, n_header = _config(header, model), fo.count
     if config is None:
+        n_payload = fo.skip()
         return [("model", f"{header.model}, not found here: no rates, and no check of the size"),
-                ("length", f"{header.audio_length} samples"),
+                ("length", "told at the end of the file" if header.stream else f"{header.audio_length} samples"),
                 ("codebooks", str(header.n_codebooks)),
                 ("coding", _coding(header)),
                 ("actual", f"{n_header + n_payload} bytes"),
@@ -44,17 +45,26 @@ def _lines(header: EcdcHeader, config: CodecConfig | None, n_header: int, n_payl
                 ("payload", f"{n_payload} bytes")]
     if header.n_codebooks > config.n_codebooks:
         raise ValueError(f"codebooks: expected 1 to {config.n_codebooks}, got {header.n_codebooks}")
-    expected = None if header.lm else payload_size(config, header)
+    packets, length = 0, header.audio_length
+    if header.stream:
+        reader = PacketReader(fo, header, config)
+        packets = sum(1 for _ in reader)
+        expected, length = fo.count - n_header, reader.audio_length
+    else:
+        expected = None if header.lm else payload_size(config, header)
+    n_payload = fo.count - n_header + fo.skip()
     if expected is not None and n_payload < expected:
         raise EOFError(f"file ends early: expected {expected} bytes after the header, got {n_payload}")
-    seconds = header.audio_length / config.sampling_rate
+    seconds = length / config.sampling_rate
     lines = [("model", f"{header.model}, {config.sampling_rate} Hz, "
                        f"{'stereo' if config.audio_channels == 2 else 'mono'}"),
-             ("duration", f"{seconds:.3f} s ({header.audio_length} samples)")]
+             ("duration", f"{seconds:.3f} s ({length} samples)")]
     if expected is not None:  # then the file is as long as it claims to be, and so is this walk
-        frames = list(segment_frames(config, header.audio_length))
-        lines.append(("frames", f"{sum(frames)} in {len(frames)} segment{'s' if len(frames) > 1 else ''}, "
+        frames = list(segment_frames(config, length))
+        lines.append(("frames", f"{sum(frames)} in {len(frames)} segment{'s' * (len(frames) != 1)}, "
                                 f"{config.hop_length} samples each"))
+    if packets:
+        lines.append(("packets", f"{packets}, of {sum(frames) / packets:.1f} frames on average"))
     nominal = header.n_codebooks * config.bits_per_code * config.frame_rate / 1000
     n_file = n_header + n_payload
     return lines + [
@@ -69,7 +79,7 @@ def _lines(header: EcdcHeader, config: CodecConfig | None, n_header: int, n_payl
 
 
 def _coding(header: EcdcHeader) -> str:
-    return "language model" if header.lm else "fixed width"
+    return "language model" if header.lm else "fixed width" + ", streamed" * header.stream
 
 
 def _config(header: EcdcHeader, model: str | None) -> CodecConfig | None:
@@ -94,3 +104,10 @@ class _Counted:
         data = self._fo.read(size)
         self.count += len(data)
         return data
+
+    def skip(self) -> int:
+        """Read to the end; how many bytes that were."""
+        start = self.count
+        while self.read(1 << 20):
+            pass
+        return self.count - start

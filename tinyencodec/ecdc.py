@@ -16,95 +16,176 @@ frames. (The official reader computes that in floating point and asks for one fr
 lengths, such as 53 760 samples at 24 kHz; here all is integers.)
 
 Bytes equal those of the official package (`encodec` 0.1.1, binary.py and compress.py) for the same codes.
-Reader and writer work block by block on any binary file object and never seek. But: no files coded with
-the language model ("lm": true), and bytes after the payload stay unread.
+
+**A length that is not known beforehand**, of a sound from a pipe. If the output is a file, the length is
+written when all is done; as many spaces follow it in the metadata as 2**62 needs digits, which JSON allows,
+so that the official reader accepts the file too. If the output is a pipe, only tinyencodec can read what is
+written: the streamed form. Its metadata are
+
+    {"m": model name, "al": 0, "nc": codebooks, "lm": false, "stream": true}
+
+and packets take the place of the segments. A packet is the number n of frames in it (1 to 65535) as a
+big-endian 16-bit integer, the scale if the model normalises, and the codes of n frames, packed as above and
+filled up to a byte. It holds one segment, or in a model of one segment any number of frames (and the same
+scale as the packet before). Sixteen zero bits end the packets, and the length in samples follows as a
+big-endian 64-bit integer. (`packets`)
+
+Reader and writer work block by block on any binary file object; the reader never seeks, nor takes a byte before
+it is needed. But: no files coded with the language model ("lm": true), and bytes after the payload stay unread.
 """
 
-import json
-import re
-import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
-from tinyencodec.bits import BitReader, BitWriter, read_exactly
+from tinyencodec.bits import BitReader, BitWriter
 from tinyencodec.config import CodecConfig
+from tinyencodec.ecdc_header import MAGIC, MAX_LENGTH, EcdcHeader, header_bytes, read_header, require, write_header
+from tinyencodec.files import is_rewritable
+from tinyencodec.packets import (
+    MOST_FRAMES,
+    PacketReader,
+    check_frames,
+    pack_scale,
+    read_scale,
+    write_end,
+    write_packets,
+)
 from tinyencodec.segments import segment_frames
 
-MAGIC, VERSION = b"ECDC", 0
-MAX_METADATA = 1 << 16  # bytes; real ones have about 60
-BLOCK_FRAMES = 1024  # frames the reader returns at once, at most
+__all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "read_ecdc", "read_header", "write_ecdc",
+           "write_header"]
 
-_FIXED, _SCALE = struct.Struct("!4sBI"), struct.Struct("!f")
-_MAX_FLOAT32 = float(np.finfo(np.float32).max)
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+BLOCK_FRAMES = 1024  # frames that the reader returns at once, at most, of a model without segments
+_UNKNOWN = MAX_LENGTH - 1  # what a header says until the length is known
 
 
-@dataclass(frozen=True)
-class EcdcHeader:
-    """What an `.ecdc` file says about itself. Raises `ValueError` for a wrong type or value."""
+class EcdcWriter:
+    """Write an `.ecdc` file to `fo`: the header at once; then `write` any number of times; at last `finish`.
 
-    model: str  # 1 to 100 of A-Z a-z 0-9 . _ -, no dot first: also a safe folder name
-    audio_length: int  # samples per channel, 1 to 2**62
-    n_codebooks: int  # 1 to 1024
-    lm: bool = False  # coded with the help of a language model
+    Parameters
+    ----------
+    fo : binary file object; its `flush` is called after each `write`
+    model : name of the model
+    config : of the model
+    n_codebooks : K
+    audio_length : samples per channel; None: told at the end
 
-    def __post_init__(self) -> None:
-        _require(isinstance(self.model, str) and _NAME.fullmatch(self.model), "model name (m)",
-                 "1 to 100 letters, digits, '.', '_', '-', no dot first", self.model)
-        _require(type(self.audio_length) is int and 1 <= self.audio_length <= 1 << 62, "audio length (al)",
-                 "an integer from 1 to 2**62", self.audio_length)
-        _require(type(self.n_codebooks) is int and 1 <= self.n_codebooks <= 1024, "codebooks (nc)",
-                 "an integer from 1 to 1024", self.n_codebooks)
-        _require(type(self.lm) is bool, "language model (lm)", "true or false", self.lm)
-
-
-def write_header(fo: BinaryIO, header: EcdcHeader) -> None:
-    """Write the magic, the version and the metadata."""
-    fields = {"m": header.model, "al": header.audio_length, "nc": header.n_codebooks, "lm": header.lm}
-    metadata = json.dumps(fields).encode("utf-8")  # key order and default spacing are part of the format
-    fo.write(_FIXED.pack(MAGIC, VERSION, len(metadata)) + metadata)
-
-
-def read_header(fo: BinaryIO) -> EcdcHeader:
-    """Read a header; `fo` then stands at the payload. Unknown keys in the metadata are ignored.
-
-    Raises `ValueError` when this is no `.ecdc` file of version 0, `EOFError` when it ends early.
+    Raises `ValueError` for every call that would not give a valid file: wrong number of codebooks, frames or
+    segments, a code that does not fit, a scale where the model has none.
     """
-    try:
-        return _parse_header(fo)
-    except ValueError as error:
-        raise ValueError(f"not an .ecdc file: {error}") from None
+
+    def __init__(self, fo: BinaryIO, model: str, config: CodecConfig, n_codebooks: int,
+                 audio_length: int | None = None) -> None:
+        self._fo, self._config = fo, config
+        self._start = fo.tell() if is_rewritable(fo) else None
+        self._most = _UNKNOWN if audio_length is None else audio_length  # samples
+        self.streamed = audio_length is None and self._start is None
+        self._header = EcdcHeader(model, 0 if self.streamed else self._most, n_codebooks, stream=self.streamed)
+        _check_readable(self._header, config)
+        if self.streamed and config.segment_length is not None:
+            frames = _ceil_div(config.segment_length, config.hop_length)
+            require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
+        self._bits = BitWriter(fo, config.bits_per_code)
+        self._allowed = segment_frames(config, self._most)  # frames of segments to come, at most
+        self._sizes: list[int] = []  # frames of the segments so far
+        self._left = 0  # frames that the latest segment may still get
+        fo.write(header_bytes(self._header))
+
+    def write(self, codes, scale: float | None = None) -> None:
+        """Append codes, integers [K, F] below 2**bits_per_code: a whole segment, or, of a model without segments,
+        the next frames. `scale`: finite and not negative if the model normalises, else None.
+        """
+        codes = np.asarray(codes)
+        require(codes.ndim == 2 and codes.shape[0] == self._header.n_codebooks, "codes",
+                f"shape [{self._header.n_codebooks}, F]", list(codes.shape))
+        if not codes.size:
+            return
+        segmented = self._config.segment_length is not None
+        begins = segmented or not self._sizes
+        if begins:
+            frames = next(self._allowed, None)
+            require(frames is not None, "segments", f"those of {self._most} samples", "more")
+            self._left = frames
+            self._sizes.append(0)
+        require(codes.shape[1] <= self._left, "codes", f"at most {self._left} more frames", codes.shape[1])
+        require(self._config.normalize or scale is None, "scale", "None, since the model does not normalise", scale)
+        packed = pack_scale(scale) if self._config.normalize else b""
+        if self.streamed:
+            write_packets(self._fo, codes, scale, self._config.bits_per_code)
+        else:
+            self._fo.write(packed if begins else b"")
+            self._bits.write(codes.T)  # [K, F] -> [F, K]
+            if segmented:
+                self._bits.flush()
+        self._fo.flush()
+        self._left -= codes.shape[1]
+        self._sizes[-1] += codes.shape[1]
+
+    def finish(self, audio_length: int | None = None) -> None:
+        """Complete the file, which stays open.
+
+        audio_length : samples per channel; None: as many as announced. Fewer can be corrected in a file that
+            can be rewritten only.
+        """
+        length = self._most if audio_length is None else audio_length
+        require(1 <= length <= self._most, "audio length", f"1 to {self._most} samples", length)
+        check_frames(self._config, self._sizes, length)
+        if self.streamed:
+            write_end(self._fo, length)
+        else:
+            self._bits.flush()
+            if length != self._most:
+                require(self._start is not None, "audio length", f"{self._most} samples as announced", length)
+                header = EcdcHeader(self._header.model, length, self._header.n_codebooks)
+                end = self._fo.tell()
+                self._fo.seek(self._start)
+                self._fo.write(header_bytes(header, room=len(str(self._most))))
+                self._fo.seek(end)
+        self._fo.flush()
 
 
-def _parse_header(fo: BinaryIO) -> EcdcHeader:
-    magic = read_exactly(fo, len(MAGIC), "header")  # apart: a short file of another kind is that, not truncated
-    _require(magic == MAGIC, "first bytes", repr(MAGIC), magic)
-    _, version, size = _FIXED.unpack(magic + read_exactly(fo, _FIXED.size - len(MAGIC), "header"))
-    _require(version == VERSION, "version", str(VERSION), version)
-    _require(size <= MAX_METADATA, "metadata length", f"at most {MAX_METADATA} bytes", size)
-    text = read_exactly(fo, size, "metadata")
-    try:
-        fields = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError):  # no UTF-8, no JSON, or nested without end
-        fields = None
-    _require(isinstance(fields, dict), "metadata", "a JSON object", text)
-    _require({"m", "al", "nc", "lm"} <= fields.keys(), "metadata", "the keys m, al, nc, lm", sorted(fields))
-    return EcdcHeader(fields["m"], fields["al"], fields["nc"], fields["lm"])
+class EcdcReader:
+    """Iterate, once, over pairs (codes int64 [K, F], scale or None) of the file `fo`, whose `header` has been read.
 
+    A pair is a segment, or of a model without segments as many frames as `block_frames` or a packet have, the
+    scale being the same in all. Memory is that of a pair, whatever length the header claims.
 
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
+    audio_length : samples; of a streamed file, None until all has been read
+
+    Raises `ValueError` for a header that does not fit the model, a bad scale, or in a streamed file frames
+    that do not fit the length; `EOFError` when the file ends early.
+    """
+
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, block_frames: int = BLOCK_FRAMES) -> None:
+        _check_readable(header, config)
+        self.audio_length = None if header.stream else header.audio_length
+        self._fo, self._header, self._config, self._block_frames = fo, header, config, block_frames
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
+        n_codebooks, width = self._header.n_codebooks, self._config.bits_per_code
+        if self._header.stream:
+            packets = PacketReader(self._fo, self._header, self._config)
+            for packet in packets:
+                yield packet.codes(n_codebooks, width), packet.scale
+            self.audio_length = packets.audio_length
+            return
+        for n_frames in segment_frames(self._config, self.audio_length):
+            scale = read_scale(self._fo) if self._config.normalize else None
+            bits = BitReader(self._fo, width)  # a new one: segments begin at a byte
+            block = n_frames if self._config.segment_length is not None else self._block_frames
+            for start in range(0, n_frames, block):
+                codes = bits.read(min(block, n_frames - start) * n_codebooks)
+                yield np.ascontiguousarray(codes.reshape(-1, n_codebooks).T), scale  # [F, K] -> [K, F]
 
 
 def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
-    """Bytes after the header in a file without language model, found without a walk over its segments."""
+    """Bytes after the header in a file without language model or packets, found without a walk over its segments."""
 
     def size(frames: int) -> int:
         bits = frames * header.n_codebooks * config.bits_per_code
-        return _ceil_div(bits, 8) + (_SCALE.size if config.normalize else 0)
+        return _ceil_div(bits, 8) + (len(pack_scale(0)) if config.normalize else 0)
 
     stride, length = config.segment_stride or header.audio_length, config.segment_length or header.audio_length
     full = max(0, (header.audio_length - length) // stride + 1)  # segments of full length; then a few short ones
@@ -112,91 +193,8 @@ def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
     return full * size(_ceil_div(length, config.hop_length)) + sum(map(size, segment_frames(config, tail)))
 
 
-class EcdcWriter:
-    """Write an `.ecdc` file to `fo`: the header at once; then for each segment `start_segment`, `write` any
-    number of times, `end_segment`; at last `finish`.
-
-    Raises `ValueError` for every call that would not give a valid file: wrong order, wrong number of
-    codebooks, frames or segments, a code that does not fit, a scale where the model has none.
-    """
-
-    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig) -> None:
-        _check_readable(header, config)
-        self._fo, self._header, self._config = fo, header, config
-        self._bits = BitWriter(fo, config.bits_per_code)
-        self._segments = segment_frames(config, header.audio_length)
-        self._left: int | None = None  # frames to come in the open segment; None between segments
-        write_header(fo, header)
-
-    def start_segment(self, scale: float | None = None) -> None:
-        """Begin a segment. `scale`: finite and not negative if the model normalises, else None."""
-        _require(self._left is None, "segment", "the one before to be ended", f"{self._left} frames missing")
-        frames = next(self._segments, None)
-        _require(frames is not None, "segments", f"{self._header.audio_length} samples", "more")
-        if self._config.normalize:
-            self._fo.write(_SCALE.pack(_checked_scale(scale)))
-        else:
-            _require(scale is None, "scale", "None, since the model does not normalise", scale)
-        self._left = frames
-
-    def write(self, codes) -> None:
-        """Append frames to the open segment: integer codes [K, F], each below 2**bits_per_code."""
-        codes = np.asarray(codes)
-        _require(codes.ndim == 2 and codes.shape[0] == self._header.n_codebooks, "codes",
-                 f"shape [{self._header.n_codebooks}, F]", list(codes.shape))
-        _require(self._left is not None, "codes", "an open segment", "none")
-        _require(codes.shape[1] <= self._left, "codes", f"at most {self._left} more frames", codes.shape[1])
-        self._bits.write(codes.T)  # [K, F] -> [F, K]
-        self._left -= codes.shape[1]
-
-    def end_segment(self) -> None:
-        """Complete the last byte of the segment; all of its frames must have been written."""
-        _require(self._left == 0, "segment", "an open one with all its frames",
-                 "none" if self._left is None else f"{self._left} frames missing")
-        self._bits.flush()
-        self._left = None
-
-    def finish(self) -> None:
-        """Check that all segments were written. The file object stays open."""
-        _require(self._left is None, "segment", "the last one to be ended", f"{self._left} frames missing")
-        _require(next(self._segments, None) is None, "segments", f"{self._header.audio_length} samples", "fewer")
-
-
-class Segment(NamedTuple):
-    """One segment of a file being read. `blocks` can be walked once, before the next segment."""
-
-    n_frames: int
-    scale: float | None
-    blocks: Iterator[np.ndarray]  # codes int64 [K, f] with 1 <= f <= BLOCK_FRAMES
-
-
-class EcdcReader:
-    """Iterate, once, over the segments of the `.ecdc` file `fo`, whose `header` has been read.
-
-    Memory is one block of codes, whatever length the header claims; blocks not walked are skipped. `ValueError`
-    for a header that does not fit the model or a bad scale, `EOFError` when the file ends early.
-    """
-
-    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig) -> None:
-        _check_readable(header, config)
-        self._fo, self._header, self._config = fo, header, config
-
-    def __iter__(self) -> Iterator[Segment]:
-        for n_frames in segment_frames(self._config, self._header.audio_length):
-            scale = None
-            if self._config.normalize:
-                scale = _checked_scale(*_SCALE.unpack(read_exactly(self._fo, _SCALE.size, "scale")))
-            segment = Segment(n_frames, scale, self._blocks(n_frames))
-            yield segment
-            for _ in segment.blocks:
-                pass
-
-    def _blocks(self, n_frames: int) -> Iterator[np.ndarray]:
-        bits = BitReader(self._fo, self._config.bits_per_code)  # a new one: segments begin at a byte
-        for start in range(0, n_frames, BLOCK_FRAMES):
-            frames = min(BLOCK_FRAMES, n_frames - start)
-            codes = bits.read(frames * self._header.n_codebooks)
-            yield np.ascontiguousarray(codes.reshape(frames, -1).T)  # [F, K] -> [K, F]
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
 
 
 def write_ecdc(fo: BinaryIO, model, frames: Iterable[tuple], audio_length: int) -> None:
@@ -206,12 +204,10 @@ def write_ecdc(fo: BinaryIO, model, frames: Iterable[tuple], audio_length: int) 
     length or to this model, of which only `name` and `config` are used.
     """
     frames = list(frames)
-    _require(frames, "frames", "at least one segment", "none")
-    writer = EcdcWriter(fo, EcdcHeader(model.name, audio_length, len(frames[0][0])), model.config)
+    require(frames, "frames", "at least one segment", "none")
+    writer = EcdcWriter(fo, model.name, model.config, len(frames[0][0]), audio_length)
     for codes, scale in frames:
-        writer.start_segment(scale)
-        writer.write(codes)
-        writer.end_segment()
+        writer.write(codes, scale)
     writer.finish()
 
 
@@ -220,24 +216,16 @@ def read_ecdc(fo: BinaryIO, model, header: EcdcHeader) -> list[tuple[np.ndarray,
 
     Raises `ValueError` when the header does not belong to this model, `EOFError` when the file ends early.
     """
-    _require(header.model == model.name, "model", repr(model.name), header.model)
-    return [(np.concatenate(list(segment.blocks), axis=1), segment.scale)
-            for segment in EcdcReader(fo, header, model.config)]
+    require(header.model == model.name, "model", repr(model.name), header.model)
+    pairs = list(EcdcReader(fo, header, model.config))
+    if model.config.segment_length is not None:
+        return pairs
+    return [(np.concatenate([codes for codes, _ in pairs], axis=1), pairs[0][1])]
 
 
 def _check_readable(header: EcdcHeader, config: CodecConfig) -> None:
     if header.lm:
         raise ValueError("files coded with the language model cannot be read or written by this version: "
                          "expected lm false, got lm true")
-    _require(header.n_codebooks <= config.n_codebooks, f"codebooks (nc) of model {header.model}",
-             f"1 to {config.n_codebooks}", header.n_codebooks)
-
-
-def _checked_scale(scale: float | None) -> float:
-    _require(scale is not None and 0 <= scale <= _MAX_FLOAT32, "scale", "a finite number of at least 0", scale)
-    return scale
-
-
-def _require(ok: object, what: str, expected: str, got: object) -> None:
-    if not ok:
-        raise ValueError(f"{what}: expected {expected}, got {got!r:.80}")
+    require(header.n_codebooks <= config.n_codebooks, f"codebooks (nc) of model {header.model}",
+            f"1 to {config.n_codebooks}", header.n_codebooks)

@@ -1,4 +1,4 @@
-"""Output files that appear complete or not at all."""
+"""Output files that appear complete or not at all, and what can be done with a file object."""
 
 import errno
 import os
@@ -68,3 +68,15 @@ def is_special(path: str | os.PathLike) -> bool:
     """Whether `path` exists and is neither a regular file nor a folder: a device, a pipe, a socket."""
     path = Path(path)
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def is_rewritable(fo: BinaryIO) -> bool:
+    """Whether bytes already written to `fo` can be replaced: it can seek, and is not open for appending."""
+    if not fo.seekable():
+        return False
+    try:
+        import fcntl
+
+        return not fcntl.fcntl(fo.fileno(), fcntl.F_GETFL) & os.O_APPEND
+    except (ImportError, AttributeError, OSError):  # no such flags on this system; no system file behind `fo`
+        return True

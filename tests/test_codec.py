@@ -1,0 +1,177 @@
+"""Block by block against the whole at once; from pipes and into pipes."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyencodec import codec, jit
+from tinyencodec.codec import compress, compress_stream, decompress, decompress_stream
+from tinyencodec.ecdc import read_header
+
+SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
+pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 200)), max_size=10)
+
+
+class Pipe(io.BytesIO):
+    """Cannot seek, and returns a few bytes at a time."""
+
+    def read(self, size=-1):
+        assert size > 0
+        return super().read(min(size, 1 + super().tell() % 5))
+
+    def seekable(self):
+        return False
+
+    def seek(self, *_):
+        raise io.UnsupportedOperation("seek")
+
+    tell = seek
+
+
+def noise(model, length, seed=0):
+    return np.random.default_rng(seed).standard_normal((model.channels, length)).astype(np.float32)
+
+
+def cut(wav, parts):
+    """wav [C, n] in pieces of these lengths, and the rest."""
+    starts = np.minimum(np.cumsum([0, *parts]), wav.shape[1])
+    return [wav[:, a:b] for a, b in zip(starts, [*starts[1:], wav.shape[1]])]
+
+
+def payload(data):
+    fo = io.BytesIO(data)
+    read_header(fo)
+    return fo.read()
+
+
+def joined(sound):
+    return np.concatenate(list(sound), axis=1)
+
+
+def assert_same(got, expected):
+    assert got.shape == expected.shape
+    if jit.JIT:
+        assert np.array_equal(got, expected)
+
+
+@given(st.sampled_from(SHAPES), st.integers(1, 700), pieces, st.integers(0, 99), st.integers(1, 3))
+def test_equals_compress_however_it_is_cut(models, shape, length, parts, seed, threads):
+    model = models[shape]
+    model.threads = threads
+    wav = noise(model, length, seed)
+    whole = compress(model, wav, 0.8)
+    sound, _ = decompress(whole, model)
+    outputs = {kind: kind() for kind in (io.BytesIO, Pipe)}
+    for fo in outputs.values():  # the length is known
+        assert compress_stream(model, iter(cut(wav, parts)), fo, 0.8, length) == length
+        assert len(fo.getvalue()) == len(whole)
+        assert not jit.JIT or fo.getvalue() == whole
+    for kind in outputs:  # it is not
+        fo = outputs[kind] = kind()
+        assert compress_stream(model, iter(cut(wav, parts)), fo, 0.8) == length
+    data = outputs[io.BytesIO].getvalue()
+    assert not jit.JIT or payload(data) == payload(whole)
+    for stored in (whole, data, outputs[Pipe].getvalue()):
+        for source in (io.BytesIO(stored + b"tail"), Pipe(stored + b"tail")):
+            stream = decompress_stream(source, model)
+            assert (stream.sample_rate, stream.channels) == (model.sample_rate, model.channels)
+            assert stream.length == (None if b'"stream"' in stored else length)
+            assert_same(joined(stream), sound)
+            assert stream.length == length
+            if jit.JIT:
+                assert io.BytesIO.read(source) == b"tail"
+    assert_same(decompress(outputs[Pipe].getvalue(), model)[0], sound)
+
+
+@pytest.mark.parametrize("shape", ["causal", "segments"])
+def test_what_is_certain_is_there_at_once(models, shape):
+    """Sound in, packet out, sound out: as soon as the model's own streams have it."""
+    model, fo, expected = models[shape], Pipe(), []
+
+    def blocks():
+        encoder, decoder, n_scales, samples = model.streaming_encoder(0.4), model.streaming_decoder(), 0, 0
+        for n in range(60):
+            wav = noise(model, model.hop_length, n)
+            yield wav
+            codes, scales = encoder.push(wav), encoder.scales[n_scales:]
+            n_scales += len(scales)
+            samples += decoder.push(codes, scales).shape[1]
+            expected.append((len(fo.getvalue()), samples))
+
+    compress_stream(model, blocks(), fo, 0.4)
+    assert expected[-1][1] > 250
+    for size, samples in expected:
+        decoded = 0
+        with pytest.raises(EOFError):  # it breaks off, after what could be decoded
+            for block in decompress_stream(Pipe(fo.getvalue()[:size]), model):
+                decoded += block.shape[1]
+        assert decoded == samples
+
+
+def test_blocks_from_a_file_do_not_grow(models):
+    model = models["causal"]
+    data = compress(model, noise(model, 30 * model.sample_rate), 0.8)
+    sizes = [block.shape[1] for block in decompress_stream(io.BytesIO(data), model)]
+    assert max(sizes) <= codec._SECONDS * model.sample_rate and sum(sizes) == 30 * model.sample_rate
+    sizes = [block.shape[1] for block in decompress_stream(Pipe(data), model)]
+    assert max(sizes) <= model.sample_rate
+
+
+@pytest.mark.parametrize("shape", ["causal", "segments"])
+@pytest.mark.parametrize("length", [10_007, None])
+def test_progress(models, shape, length):
+    model, fo, seen, wav = models[shape], io.BytesIO(), [], noise(models[shape], 10_007)
+    compress_stream(model, cut(wav, [5000, 0]), fo, 0.8, length, progress=lambda *now: seen.append(now))
+    assert seen[-1] == (10_007, length) and seen == sorted(seen, key=lambda now: now[0])
+    seen.clear()
+    fo.seek(0)
+    joined(decompress_stream(fo, model, progress=lambda *now: seen.append(now)))
+    assert seen and all(done <= total == 10_007 for done, total in seen)
+
+
+@pytest.mark.parametrize("blocks, length, message", [
+    ([], None, "audio: expected at least one sample, got 'none'"), ([(1, 0)], None, "at least one sample"),
+    ([(1, 10)], 9, "audio: expected 9 samples as announced, got 'more'"),
+    ([(2, 10)], None, r"expects shape \[1, T\], got \[2, 10\]"), ([(1, 10)], 0, "audio: expected 0 samples"),
+    ([(1, 5), (1, 4)], 100, "audio length: expected 100 samples as announced, got 9|frames: expected those of"),
+])
+def test_wrong_sounds(models, blocks, length, message):
+    fo = Pipe()
+    with pytest.raises(ValueError, match=message):
+        compress_stream(models["causal"], [np.zeros(shape) for shape in blocks], fo, 0.8, length)
+    assert not fo.getvalue() or len(blocks) == 2  # else nothing is written
+    with pytest.raises(ValueError, match="offers"):
+        compress_stream(models["causal"], [np.zeros((1, 9))], fo, 6.0)
+    with pytest.raises(ValueError, match="finite"):
+        compress_stream(models["causal"], [np.full((1, 9), np.nan)], fo, 0.8)
+
+
+def test_shorter_than_announced(models):
+    """As a damaged audio file may be: what can be corrected is."""
+    model, fo = models["segments"], io.BytesIO()
+    compress_stream(model, [noise(model, 500)], fo, 0.8, 10_000)
+    assert b'"al": 500  , ' in fo.getvalue()
+    assert decompress(fo.getvalue(), model)[0].shape == (2, 500)
+
+
+def test_damaged_files(models):
+    model = models["causal"]
+    data = compress(model, noise(model, 3000), 0.8)
+    with pytest.raises(EOFError, match="file ends early: expected 375 bytes after the header, got 374"):
+        decompress_stream(io.BytesIO(data[:-1]), model)  # at once
+    sound = decompress_stream(Pipe(data[:-1]), model)
+    with pytest.raises(EOFError, match="file ends early"):
+        joined(sound)
+    with pytest.raises(ValueError, match="model: expected 'zeros', got 'causal'"):
+        decompress_stream(io.BytesIO(data), models["zeros"])
+    with pytest.raises(ValueError, match="not an .ecdc file"):
+        decompress_stream(io.BytesIO(b"RIFF" + bytes(99)))
+
+
+def test_header_can_be_read_before(models):
+    model = models["causal"]
+    fo = io.BytesIO(compress(model, noise(model, 100), 0.8))
+    assert joined(decompress_stream(fo, model, header=read_header(fo))).shape == (1, 100)

@@ -1,0 +1,119 @@
+"""Packets: the payload of an `.ecdc` file in streamed form, whose length nobody knows until it ends.
+
+    size   content                                                      (all big-endian)
+    2      frames n in this packet, 1 to 65535
+    4      the scale, float32, if the model normalises
+    ...    the codes of n frames as everywhere (`bits`), then zero bits up to a byte
+    ...    further packets
+    2      0: no more packets
+    8      audio length in samples
+
+A packet is one segment of a model with segments. Else it is any number of frames, whatever was certain when
+it was written, and the scale, if any, is the same in all. Reader and writer never seek, and the reader takes no byte
+that it does not need: each packet can be decoded when its last byte has come.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from tinyencodec.bits import BitReader, BitWriter, read_exactly
+from tinyencodec.config import CodecConfig
+from tinyencodec.ecdc_header import MAX_LENGTH, EcdcHeader, require
+from tinyencodec.segments import segment_frames
+
+MOST_FRAMES = 0xFFFF  # in a packet
+
+_COUNT, _SCALE, _LENGTH = struct.Struct("!H"), struct.Struct("!f"), struct.Struct("!Q")
+_MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class Packet(NamedTuple):
+    """One packet as it lies in the file."""
+
+    n_frames: int
+    scale: float | None
+    data: bytes  # packed codes
+
+    def codes(self, n_codebooks: int, width: int) -> np.ndarray:
+        """Unpack to int64 [K, F]."""
+        codes = BitReader(io.BytesIO(self.data), width).read(self.n_frames * n_codebooks)
+        return np.ascontiguousarray(codes.reshape(self.n_frames, n_codebooks).T)  # [F, K] -> [K, F]
+
+
+def write_packets(fo: BinaryIO, codes: np.ndarray, scale: float | None, width: int) -> None:
+    """Write integer codes [K, F], each below 2**width, as one packet, or several if they are too many for one."""
+    for start in range(0, codes.shape[1], MOST_FRAMES):
+        part = codes[:, start:start + MOST_FRAMES]
+        packet = io.BytesIO()
+        packet.write(_COUNT.pack(part.shape[1]))
+        if scale is not None:
+            packet.write(pack_scale(scale))
+        bits = BitWriter(packet, width)
+        bits.write(part.T)  # [K, F] -> [F, K]
+        bits.flush()
+        fo.write(packet.getbuffer())
+
+
+def write_end(fo: BinaryIO, audio_length: int) -> None:
+    """Write what follows the last packet."""
+    fo.write(_COUNT.pack(0) + _LENGTH.pack(audio_length))
+
+
+class PacketReader:
+    """Iterate, once, over the packets of a streamed file whose `header` has been read from `fo`.
+
+    audio_length : samples; None until all packets have been read
+
+    Raises `ValueError` for a bad scale, a segment that is too long, or frames that are not those of the length;
+    `EOFError` when the file ends early.
+    """
+
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig) -> None:
+        self.audio_length: int | None = None
+        self._fo, self._config = fo, config
+        self._frame_bits = header.n_codebooks * config.bits_per_code
+        self._sizes: list[int] = []  # frames of each segment
+
+    def __iter__(self) -> Iterator[Packet]:
+        full = None if self._config.segment_length is None else -(-self._config.segment_length
+                                                                  // self._config.hop_length)
+        while n := _COUNT.unpack(read_exactly(self._fo, _COUNT.size, "packet length"))[0]:
+            scale = read_scale(self._fo) if self._config.normalize else None
+            require(full is None or n <= full, "packet", f"at most the {full} frames of a segment", n)
+            data = read_exactly(self._fo, (n * self._frame_bits + 7) // 8, "packed codes")
+            if full is None and self._sizes:
+                self._sizes[0] += n
+            else:
+                self._sizes.append(n)
+            yield Packet(n, scale, data)
+        length = _LENGTH.unpack(read_exactly(self._fo, _LENGTH.size, "audio length"))[0]
+        require(1 <= length <= MAX_LENGTH, "audio length", "1 to 2**62 samples", length)
+        check_frames(self._config, self._sizes, length)
+        self.audio_length = length
+
+
+def check_frames(config: CodecConfig, sizes: list[int], audio_length: int) -> None:
+    """Raise `ValueError` unless segments of `sizes` frames are those of a signal of `audio_length` samples."""
+    fits = all(a == b for a, b in zip_longest(sizes, segment_frames(config, audio_length)))
+    require(fits, "frames", f"those of {audio_length} samples",
+            f"{sum(sizes)} in {len(sizes)} segment{'s' * (len(sizes) != 1)}")
+
+
+def pack_scale(scale: float | None) -> bytes:
+    """A scale as it is stored; `ValueError` unless it is a finite number of at least 0."""
+    return _SCALE.pack(_checked_scale(scale))
+
+
+def read_scale(fo: BinaryIO) -> float:
+    """The next scale."""
+    return _checked_scale(*_SCALE.unpack(read_exactly(fo, _SCALE.size, "scale")))
+
+
+def _checked_scale(scale: float | None) -> float:
+    require(scale is not None and 0 <= scale <= _MAX_FLOAT32, "scale", "a finite number of at least 0", scale)
+    return scale

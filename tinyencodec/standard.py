@@ -1,0 +1,82 @@
+"""Standard input, output and error, as the program needs them: bytes, at once, and nothing else among them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tinyencodec.files import atomic_write
+
+
+@contextmanager
+def standard_input() -> Iterator[BinaryIO]:
+    """Without a buffer: it would take bytes before they are needed, and wait for them."""
+    try:
+        fo = open(0, "rb", buffering=0, closefd=False)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard input") from None
+    with fo:
+        yield fo
+
+
+def peek(fo: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
+    """The next `size` bytes (fewer at the end), and a file that begins with them."""
+    start = b""
+    while len(start) < size and (piece := fo.read(size - len(start))):
+        start += piece
+    if not fo.seekable():
+        return start, Unread(start, fo)
+    fo.seek(-len(start), os.SEEK_CUR)
+    return start, fo
+
+
+@contextmanager
+def output(dest: Path | None, force: bool) -> Iterator[BinaryIO]:
+    """`dest`, complete or not at all; or standard output."""
+    with open(1, "wb", closefd=False) if dest is None else atomic_write(dest, force) as fo:
+        yield fo
+
+
+class Unread:
+    """A pipe to which `start`, which had been read from it, was given back."""
+
+    def __init__(self, start: bytes, fo: BinaryIO) -> None:
+        self._start, self._fo = start, fo
+        self.name = getattr(fo, "name", None)
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, as soon as there are some."""
+        piece, self._start = self._start[:size], self._start[size:]
+        return piece or self._fo.read(size)
+
+    def seekable(self) -> bool:
+        return False
+
+
+def quietly(blocks: Iterable) -> Iterator:
+    """The same blocks; what C libraries print while they make them is kept off the terminal."""
+    blocks = iter(blocks)
+    while True:
+        with quiet_libraries():
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep off the terminal what C libraries print there: libmpg123 comments on every flaw of an MP3 file."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
