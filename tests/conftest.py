@@ -19,6 +19,7 @@ SHAPES = {
     "zeros": CAUSAL | {"pad_mode": "constant", "num_residual_layers": 2},
     "trim": CAUSAL | {"trim_right_ratio": 0.4, "upsampling_ratios": (5, 3)},
     "no shortcut": CAUSAL | {"use_causal_conv": False, "use_conv_shortcut": False, "upsampling_ratios": (3, 2, 2)},
+    "scaled": CAUSAL | {"normalize": True},
     "segments": CAUSAL | {"use_causal_conv": False, "norm_type": "time_group_norm", "audio_channels": 2,
                           "normalize": True, "chunk_length_s": 0.2, "overlap": 0.05},
     "segments, no norm": CAUSAL | {"chunk_length_s": 0.1, "overlap": 0.5, "use_causal_conv": False},

@@ -16,7 +16,7 @@ from tinyencodec import jit
 from tinyencodec.model import EncodedFrame
 from tinyencodec.segments import OverlapAdd
 
-SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
+SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)
 
 

@@ -12,7 +12,7 @@ from tinyencodec.config import ENCODEC_48KHZ
 from tinyencodec.engine import Engine
 from tinyencodec.segments import segment_frames, split_frames
 
-SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
+SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)
 lengths_of_pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 120)), max_size=15)
 

@@ -55,7 +55,8 @@ class EncodecModel:
         self.quantizer = ResidualVectorQuantizer(
             [tensors.pop(f"quantizer.layers.{k}.codebook.embed") for k in range(self.n_codebooks)])
         self.decoder = decoder(config, tensors)
-        self.streams = self.segment_length is None and self.encoder.streams  # in pieces smaller than a segment
+        # Whether it works on pieces smaller than a segment: neither norms nor the scale need all of it.
+        self.streams = self.segment_length is None and self.encoder.streams and not config.normalize
         self.frame_bytes = 4 * config.num_filters * self.hop_length  # of the widest signal between layers
         self.threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

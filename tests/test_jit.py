@@ -1,0 +1,31 @@
+"""Compiling kernels: with a disk cache, without one, and not at all."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyencodec import gemm, jit
+from tinyencodec.jit import kernel
+
+
+def test_a_kernel_works_where_no_cache_can_be_written():
+    """Numba refuses to cache a function that is in no file, as it does where nothing is writable."""
+    names: dict = {}
+    exec("def double(x):\n    for i in range(x.size):\n        x[i] *= 2", names)
+    double = kernel("void(f4[::1])", twin=lambda x: x.__imul__(2))(names["double"])
+    x = np.arange(4, dtype=np.float32)
+    double(x)
+    np.testing.assert_array_equal(x, [0, 2, 4, 6])
+
+
+@pytest.mark.skipif(not jit.JIT, reason="there is no kernel")
+def test_the_twin_stays_reachable():
+    assert gemm._gemm.twin is gemm._gemm_naive
+
+
+def test_without_jit_the_twin_takes_its_place():
+    code = "from tinyencodec import gemm; assert gemm._gemm is gemm._gemm_naive"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
