@@ -28,9 +28,9 @@ def assert_pieces_equal_whole(layer, channels, parts, random, late=False):
     pieces = [layer.step(x[a:b], state) for a, b in zip(starts, starts[1:])]
     rest = x[starts[-1]:]
     if late:
-        pieces.append(layer.step(rest, state))
-        rest = rest[:0]
-    pieces.append(layer.step(rest, state, last=True))
+        pieces += [layer.step(rest, state), layer.flush(state)]
+    else:
+        pieces.append(layer.step(rest, state, last=True))
     got, whole = np.concatenate(pieces), layer(x)
     assert got.shape == whole.shape
     if jit.JIT:

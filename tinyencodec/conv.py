@@ -153,6 +153,10 @@ class Conv1d:
             scratch.give(buffer)
         return y
 
+    def flush(self, state: ConvState) -> np.ndarray:
+        """End the signal: what is left of the output, [t', C_out]."""
+        return self.step(np.zeros((0, self.in_channels), np.float32), state, last=True)
+
     def valid(self, x: np.ndarray, init: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """The convolution alone, no padding, no norm: [T, C_in] -> [(T - span) // stride + 1, C_out].
 

@@ -101,6 +101,10 @@ class ConvTranspose1d:
         y, state.made = y[first:max(first, end - state.made)], state.made + len(y)
         return y
 
+    def flush(self, state: ConvTransposeState) -> np.ndarray:
+        """End the signal: what is left of the output, [t', C_out]."""
+        return self.step(np.zeros((0, self.in_channels), np.float32), state, last=True)
+
     def valid(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The blocks that `taps` inputs each reach: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
         n_out = len(x) - self.taps + 1

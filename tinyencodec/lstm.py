@@ -11,6 +11,8 @@ W_ih x does not wait for the previous step, so it is one large product for the w
 W_hh h and the gates run step by step.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tinyencodec.activation import _sigmoid, _tanh, sigmoid, tanh
@@ -18,6 +20,14 @@ from tinyencodec.gemm import PackedMatrix, gemm, pack, unpack
 from tinyencodec.jit import kernel
 from tinyencodec.scratch import Scratch
 from tinyencodec.tile import WIDTH, one_row, one_row_wide
+
+
+@dataclass
+class LSTMState:
+    """h, c : float32 [layers, H], the output and the cell of each layer at the latest step."""
+
+    h: np.ndarray
+    c: np.ndarray
 
 
 class LSTM:
@@ -29,11 +39,11 @@ class LSTM:
     """
 
     def __init__(self, layers: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]):
-        self.size = layers[0][1].shape[1]  # H
+        self.in_channels = layers[0][1].shape[1]  # H
         self.layers = [(pack(w_ih.T), pack(w_hh.T), (b_ih + b_hh).astype(np.float32))
                        for w_ih, w_hh, b_ih, b_hh in layers]
         self.rate, self.streams = 1, True
-        self.macs = 8 * self.size**2 * len(layers)
+        self.macs = 8 * self.in_channels**2 * len(layers)
         self.cost = 1.8 * self.macs  # reading all of W_hh for each step takes longer than the arithmetic
 
     def __call__(self, x: np.ndarray, *, scratch: Scratch | None = None) -> np.ndarray:
@@ -44,21 +54,27 @@ class LSTM:
         """How many inputs `step` must have seen to have given n outputs: as many."""
         return n
 
-    def start(self) -> np.ndarray:
-        """The state before the first sample: zeros, float32 [layers, 2, H] (h and c of each layer)."""
-        return np.zeros((len(self.layers), 2, self.size), np.float32)
+    def start(self) -> LSTMState:
+        """The state before the first sample: zeros."""
+        h, c = np.zeros((2, len(self.layers), self.in_channels), np.float32)
+        return LSTMState(h, c)
 
-    def step(self, x: np.ndarray, state: np.ndarray, last: bool = False, *,
+    def step(self, x: np.ndarray, state: LSTMState, last: bool = False, *,
              scratch: Scratch | None = None) -> np.ndarray:
         """Go on from `state`, which is updated: [T, H] -> [T, H], any T. Nothing is ever held back."""
         scratch = scratch or Scratch()
         y = np.ascontiguousarray(x, np.float32)
-        for (w_ih, w_hh, bias), (h, c) in zip(self.layers, state):
-            gates = gemm(y, w_ih, len(y), self.size, bias, out=scratch.take(len(y), 4 * self.size))  # [T, H] -> [T, 4H]
+        for (w_ih, w_hh, bias), h, c in zip(self.layers, state.h, state.c):
+            gates = scratch.take(len(y), w_ih.n_out)
+            gemm(y, w_ih, len(y), self.in_channels, bias, out=gates)  # [T, H] -> [T, 4H]
             y = np.empty(x.shape, np.float32)
             _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1))
             scratch.give(gates)
         return np.add(x, y, out=y)
+
+    def flush(self, state: LSTMState) -> np.ndarray:
+        """End the signal: nothing is left, [0, H]."""
+        return np.zeros((0, self.in_channels), np.float32)
 
 
 def _recur_naive(gates, w_hh, h, c, out):

@@ -43,6 +43,7 @@ class ResidualBlock:
 
     def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
         self.first, self.second, self.shortcut = first, second, shortcut
+        self.in_channels = first.in_channels
         self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
         self.rate, self.streams = 1, first.streams
         self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
@@ -57,7 +58,7 @@ class ResidualBlock:
         return self.first.needs(n)
 
     def start(self) -> ResidualState:
-        return ResidualState(np.zeros((0, self.first.in_channels), np.float32), self.first.start())
+        return ResidualState(np.zeros((0, self.in_channels), np.float32), self.first.start())
 
     def step(self, x: np.ndarray, state: ResidualState, last: bool = False, *,
              scratch: Scratch | None = None) -> np.ndarray:
@@ -68,6 +69,10 @@ class ResidualBlock:
             x = np.concatenate([state.waiting, x])
         state.waiting = x[len(inner):].copy()
         return self.join(x[:len(inner)], inner, scratch)
+
+    def flush(self, state: ResidualState) -> np.ndarray:
+        """End the signal: what is left of the output, [t', C]."""
+        return self.step(np.zeros((0, self.in_channels), np.float32), state, last=True)
 
     def join(self, x: np.ndarray, inner: np.ndarray, scratch: Scratch) -> np.ndarray:
         """The second half: the shortcut of x [T, C] plus the second convolution of `inner` [T, C / compress].

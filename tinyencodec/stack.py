@@ -5,6 +5,7 @@ A layer is an object with
     layer(x)                  the batch form, [T, C_in] -> [T', C_out]
     layer.start()             the state before the first sample
     layer.step(x, state)      the next piece, [t, C_in] -> [t', C_out]; all pieces together equal the batch form
+    layer.flush(state)        the rest, when the signal has ended (or `step` with `last=True`)
     layer.needs(n)            how many inputs `step` must have seen to have given n outputs
     layer.streams             whether it has `step` (a group norm needs the whole signal at once)
     layer.rate, .macs, .cost  outputs, multiply-adds and time (in multiply-adds of a product) per input
@@ -53,6 +54,11 @@ class Stack:
         """Go on from `state`, which is updated: [t, C_in] -> [t', C_out]; see `Conv1d.step`."""
         return self._walk(x, state.scratch,
                           lambda i, x, **options: self.layers[i].step(x, state.layers[i], last, **options))
+
+    def flush(self, state: "StackState") -> np.ndarray:
+        """End the signal: what is left of the output, [t', C_out]."""
+        in_channels = next(layer.in_channels for layer in self.layers if not isinstance(layer, ELU))
+        return self.step(np.zeros((0, in_channels), np.float32), state, last=True)
 
     def _walk(self, x: np.ndarray, scratch: Scratch, apply: Callable[..., np.ndarray]) -> np.ndarray:
         """Apply layer after layer, leaving each ELU to the convolution after it, which copies its input anyway."""
