@@ -291,15 +291,46 @@ def test_nobody_reads(argv):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def wait_until_begun():
+    limit = time.monotonic() + 60
+    while not any(name.endswith(".tmp") for name in os.listdir()):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
 def test_interrupted():
     process, _, _ = start("-m", "mono", "--raw", "s16le", "-", "out.ecdc")
     process.stdin.write(bytes(2000))
-    limit = time.monotonic() + 60
-    while not any(name.endswith(".tmp") for name in os.listdir()):  # it has begun
-        assert time.monotonic() < limit
-        time.sleep(0.01)
+    wait_until_begun()
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
+    assert not [name for name in os.listdir() if "out" in name or "tmp" in name]
+
+
+def test_ctrl_c_ends_the_recording_and_keeps_it():
+    """It ends the program before the pipe, and so the sound; only a second one ends this program."""
+    data = Path("in.s16").read_bytes()
+    process, _, _ = start("-m", "mono", "--raw", "s16le", "-", "out.ecdc")
+    process.stdin.write(data[:len(data) // 4 * 2])
+    wait_until_begun()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.stdin.write(data[len(data) // 4 * 2:])
+    process.stdin.close()
+    assert process.wait(60) == 0
+    run("-m", "mono", "--raw", "s16le", "in.s16", "whole.ecdc")
+    assert_same(codes_of(Path("out.ecdc").read_bytes()), codes_of(Path("whole.ecdc").read_bytes()))
+
+
+def test_ctrl_c_twice():
+    process, _, _ = start("-m", "mono", "--raw", "s16le", "-", "out.ecdc")
+    process.stdin.write(bytes(2000))
+    wait_until_begun()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
     assert not [name for name in os.listdir() if "out" in name or "tmp" in name]
 
 

@@ -6,8 +6,10 @@ decompressed again if OUTPUT is sound. Standard input tells by its first four by
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +83,27 @@ def _run(source: Path | BinaryIO, decompress: bool, args: argparse.Namespace) ->
             raise ValueError(f"{dest}: expected another file for the output than the input, got the same")
     if decompress:
         _decompress(source, dest, args, args.raw)
+    elif args.input == STANDARD:
+        with _until_the_sound_ends():
+            _compress(source, dest, args)
     else:
         _compress(source, dest, args)
+
+
+@contextmanager
+def _until_the_sound_ends() -> Iterator[None]:
+    """Let the first Ctrl-C pass: it ends the program that fills the pipe, and so the recording, which is kept.
+
+    A second one interrupts this program too.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no signals there
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, before))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _destination(decompress: bool, args: argparse.Namespace) -> Path | None:
