@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinyencodec
 from tinyencodec import jit
 from tinyencodec.config import ENCODEC_48KHZ
 from tinyencodec.engine import Engine
@@ -134,6 +135,23 @@ def test_engine_tiles_and_threads(models, length, tile_frames, threads, seed):
     engine.tile = tile_frames * model.hop_length
     z = np.concatenate(list(engine.run(x, last=True)))
     assert_equal(z.T, model.encoder(x).T, "latent")
+
+
+@pytest.mark.skipif(not jit.JIT, reason="NumPy's product may depend on the number of rows")
+def test_threads_on_a_recording(request):
+    """Long enough for several tiles: threads really share the layers, and change no bit."""
+    model = tinyencodec.load_model()
+    file = request.path.parent / "data" / "speech.flac"
+    wav = np.tile(tinyencodec.read_audio(file, model.sample_rate, model.channels), 2)
+    assert wav.shape[1] > 4 * Engine(model.encoder, model.hop_length, model.frame_bytes).tile
+    results = []
+    for threads in (1, 2, 3, 7):
+        model.threads = threads
+        frames = model.encode(wav, 12.0)
+        results.append((frames[0].codes, model.decode(frames)))
+    for codes, sound in results[1:]:
+        assert_equal(codes, results[0][0], "codes")
+        assert_equal(sound, results[0][1], "audio")
 
 
 def test_memory_does_not_grow(models):

@@ -115,9 +115,9 @@ class EncodecModel:
 
         Raises
         ------
-        ValueError : no frames, more than one for a model without segments, segments that are not full
-            before the last, codes or scales that this model cannot have made, or a length beyond what
-            the codes give.
+        ValueError : no frames, more than one for a model without segments, segments of sizes that no
+            signal has, codes or scales that this model cannot have made, or a length beyond what the
+            codes give.
         """
         expected = "1 frame" if self.segment_length is None else "at least 1 frame"
         if not frames or (self.segment_length is None and len(frames) > 1):
