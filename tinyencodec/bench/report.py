@@ -83,7 +83,7 @@ def _profile(figures: dict) -> Iterator[str]:
         shares[kind] = shares.get(kind, 0.0) + row["share"]
     for (model, operation), shares in kinds.items():
         dearest = sorted(((share, kind) for kind, share in shares.items() if share >= 0.01), reverse=True)
-        yield f"{model:15.14}{operation:8}" + ", ".join(f"{kind} {100 * share:.0f} %" for share, kind in dearest[:5])
+        yield f"{model:15.14}{operation:8}" + ", ".join(f"{kind} {100 * share:.0f} %" for share, kind in dearest[:4])
     yield ""
     yield f"{'model':15}{'':8}{'length':>7}  {'layer':20}{'ms':>8}{'share':>8}{'GFLOP/s':>9}"
     for row in figures["profile"]:
