@@ -1,0 +1,229 @@
+"""Static tables: how often each codebook uses each entry, and a coder that spends fewer bits on the frequent ones.
+
+A codebook's entries are not used equally often, so that log2(N) bits per code are more than its entropy. A table
+holds one byte for each entry: its code length c in sixteenths of a bit, for a probability near 2^(-c / 16). The units
+of 2^24 that an entry owns follow in integers alone, so that they are the same on every machine:
+
+    w[n] = floor(2^(30 - c[n] / 16)),    units[n] = 2 + floor((2^24 - 2 N) w[n] / sum of w)
+
+Any bytes make a usable table. Lengths counted from recordings take half an occurrence more of each entry than was
+seen (Krichevsky and Trofimov, IEEE Transactions on Information Theory 27, 1981), so none is impossible.
+
+    python -m tinyencodec.tables MODEL_FOLDER AUDIO...       fits tables to recordings, writes them to the folder
+
+(The official package has no such coder; its language model in place of the table is what the paper, section 3.3, has.)
+
+But: codes are taken as independent of each other, of the recording and of the time.
+"""
+
+import argparse
+import hashlib
+import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinyencodec.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
+from tinyencodec.lanes import LaneDecoder, encode_symbols
+
+FILE_NAME = "tables.safetensors"
+_TENSOR = "code_lengths"
+_LONGEST = 255  # sixteenths of a bit: an entry is never taken for rarer than 1 in 2^16
+# floor(2^(30 - j/16)): the sixteenth root of 2^(480 - j), as four square roots, each rounded down.
+_POWERS = np.array([math.isqrt(math.isqrt(math.isqrt(math.isqrt(1 << 480 - j)))) for j in range(16)], np.int64)
+
+
+def count_codes(codes: np.ndarray, n_entries: int) -> np.ndarray:
+    """How often each entry occurs: codes int [K, F], each 0 ... N-1 for N = `n_entries` -> int64 [K, N]."""
+    codes = _checked_codes(codes, len(codes), n_entries)
+    return np.stack([np.bincount(row, minlength=n_entries) for row in codes.astype(np.int64)])
+
+
+def fit_tables(counts: np.ndarray) -> np.ndarray:
+    """Code lengths from counts: int [K, N] -> uint8 [K, N], in sixteenths of a bit.
+
+        c = 16 log2((total + N / 2) / (count + 1 / 2)),  rounded, 255 at most
+
+    Raises `ValueError` unless K >= 1, 2 <= N <= 4096 and no count is negative.
+    """
+    counts = np.asarray(counts)
+    _check_shape(counts.shape, "counts")
+    if counts.dtype.kind not in "iu" or counts.min() < 0:
+        raise ValueError(f"counts: expected integers of at least 0, got {counts.dtype} from {counts.min()}")
+    p = (counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * counts.shape[1])
+    return np.minimum(np.rint(-16 * np.log2(p)), _LONGEST).astype(np.uint8)
+
+
+def table_cdf(tables: np.ndarray) -> np.ndarray:
+    """Cumulative units of 2^24 from code lengths: uint8 [K, N] -> int32 [K, N]; integers only, see above."""
+    lengths = tables.astype(np.int64)
+    weights = _POWERS[lengths & 15] >> (lengths >> 4)
+    spare = TOTAL - MIN_UNITS * tables.shape[1]
+    units = MIN_UNITS + spare * weights // weights.sum(axis=1, keepdims=True)  # products below 2^54
+    return np.cumsum(units, axis=1).astype(np.int32)
+
+
+def tables_id(tables: np.ndarray) -> str:
+    """What names these tables in a file: 16 hex digits of the SHA-256 of their sizes and bytes."""
+    text = f"tinyencodec tables 1: {tables.shape[0]} x {tables.shape[1]}\n".encode()
+    return hashlib.sha256(text + np.ascontiguousarray(tables).tobytes()).hexdigest()[:16]
+
+
+class TableCoder:
+    """Code blocks of codes with static tables, uint8 [K, N] (see `load_tables`).
+
+    Blocks are independent. Within one, all codes of frame 0 come first, then those of frame 1 and so on; the first k
+    tables code a block of k codebooks.
+
+    Attributes
+    ----------
+    kind : "table"
+    id : `tables_id` of the tables
+
+    Raises `ValueError` for tables of another dtype or shape.
+    """
+
+    kind = "table"
+
+    def __init__(self, tables: np.ndarray) -> None:
+        tables = np.asarray(tables)
+        _check_shape(tables.shape, "tables")
+        if tables.dtype != np.uint8:
+            raise ValueError(f"tables: expected uint8, got {tables.dtype}")
+        self.id = tables_id(tables)
+        self.n_codebooks, self.n_entries = tables.shape
+        self._cdf = table_cdf(tables)
+
+    def encode(self, blocks: Sequence[np.ndarray]) -> list[bytes]:
+        """Each block of codes, int [k, F] with 1 <= k <= K and each code 0 ... N-1, as bytes.
+
+        Raises `ValueError` for other codes.
+        """
+        return [self._encode(_checked_codes(block, self.n_codebooks, self.n_entries)) for block in blocks]
+
+    def _encode(self, codes: np.ndarray) -> bytes:
+        start, stop = bounds(self._cdf[None, :len(codes)], codes.T)  # each [F, k]
+        return encode_symbols(start.ravel(), stop.ravel(), shortest=True)
+
+    def decode(self, payloads: Sequence[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]:
+        """The blocks again, int64 [n_codebooks, F] each, from pairs (bytes, F).
+
+        The caller answers for F: all F codes are in memory, however few bytes there are. Raises `ValueError` for bytes
+        that no codes lead to, as far as that shows, and for more codebooks than there are tables.
+        """
+        if not 1 <= n_codebooks <= self.n_codebooks:
+            raise ValueError(f"codebooks: expected 1 to {self.n_codebooks} with these tables, got {n_codebooks}")
+        return [self._decode(data, n_frames, n_codebooks) for data, n_frames in payloads]
+
+    def _decode(self, data: bytes, n_frames: int, n_codebooks: int) -> np.ndarray:
+        decoder = LaneDecoder([data], zeros_follow=True)
+        codes = decoder.pull(self._cdf[None, :n_codebooks], n_codebooks * n_frames)
+        decoder.check(0)
+        size = -(-int(decoder.position[0]) // 8)
+        if len(data) > size:
+            raise ValueError(f"coded block: expected at most {size} bytes for {n_frames} frames, got {len(data)}")
+        return np.ascontiguousarray(codes.reshape(n_frames, n_codebooks).T)
+
+    def costs(self, codes: np.ndarray) -> np.ndarray:
+        """Bits that the codes of each codebook ask for, but for the rounding at the end: int [k, F] -> float64 [k]."""
+        codes = _checked_codes(codes, self.n_codebooks, self.n_entries)
+        start, stop = bounds(self._cdf[None, :len(codes)], codes.T)  # each [F, k]
+        return (TOTAL_BITS - np.log2(stop - start)).sum(axis=0)
+
+
+def _checked_codes(codes: np.ndarray, n_codebooks: int, n_entries: int) -> np.ndarray:
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or not 1 <= len(codes) <= n_codebooks or codes.dtype.kind not in "iu":
+        raise ValueError(f"codes: expected integers [1 to {n_codebooks}, F], got {codes.dtype} {list(codes.shape)}")
+    if codes.size and not 0 <= codes.min() <= codes.max() < n_entries:
+        raise ValueError(f"codes: expected 0 to {n_entries - 1}, got {codes.min()} to {codes.max()}")
+    return codes
+
+
+def _check_shape(shape: tuple[int, ...], what: str) -> None:
+    if len(shape) != 2 or shape[0] < 1 or not 2 <= shape[1] <= MAX_SYMBOLS:
+        raise ValueError(f"{what}: expected shape [1 or more, 2 to {MAX_SYMBOLS}], got {list(shape)}")
+
+
+# ---- files and recordings ----------------------------------------------------------------------------
+
+
+def save_tables(path: str | os.PathLike, tables: np.ndarray) -> None:
+    """Write tables, uint8 [K, N], to the file `path`, or to `tables.safetensors` in the folder `path`.
+
+    An existing file is replaced, at once or not at all. Raises `OSError` if that fails, `ValueError` for other tables.
+    """
+    from safetensors.numpy import save
+
+    from tinyencodec.files import atomic_write
+
+    TableCoder(tables)  # checks them
+    with atomic_write(_file(path), force=True) as fo:
+        fo.write(save({_TENSOR: np.ascontiguousarray(tables)}))
+
+
+def load_tables(path: str | os.PathLike) -> np.ndarray:
+    """Read tables, uint8 [K, N], from the file `path`, or from `tables.safetensors` in the folder `path`.
+
+    Raises `OSError` if there is no such file, `ValueError` (naming it) if it holds no tables.
+    """
+    from tinyencodec.checkpoint import read_safetensors
+
+    path = _file(path)
+    tensors = read_safetensors(path)
+    if set(tensors) != {_TENSOR} or tensors[_TENSOR].dtype != np.uint8:
+        found = ", ".join(f"{name[:40]!r} {array.dtype}" for name, array in list(tensors.items())[:4]) or "none"
+        raise ValueError(f"{path}: expected one tensor {_TENSOR!r} uint8, got {found}")
+    try:
+        _check_shape(tensors[_TENSOR].shape, _TENSOR)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return tensors[_TENSOR].copy()
+
+
+def _file(path: str | os.PathLike) -> Path:
+    return Path(path) / FILE_NAME if os.path.isdir(path) else Path(path)
+
+
+def fit(model, paths: Iterable[str | os.PathLike]) -> np.ndarray:
+    """Fit tables to the codes that `model` gives to recordings at its highest bandwidth; uint8 [K, N].
+
+    The codes at lower bandwidths are the first few of these, so one set of tables serves all. Raises `ValueError` or
+    `OSError` for a file that cannot be read.
+    """
+    from tinyencodec.audio import read_audio
+
+    counts = np.zeros((model.n_codebooks, model.config.codebook_size), np.int64)
+    bandwidth = max(model.bandwidths)
+    for path in paths:
+        for codes, _ in model.encode(read_audio(path, model.sample_rate, model.channels), bandwidth):
+            counts[:len(codes)] += count_codes(codes, counts.shape[1])
+    return fit_tables(counts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fit tables from the command line; returns the exit code, 0, or 2 after one line that says what is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tinyencodec.tables",
+                                     description="Fit the static tables of a model to recordings.")
+    parser.add_argument("model", metavar="MODEL_FOLDER", type=Path, help=f"{FILE_NAME} is written here")
+    parser.add_argument("audio", metavar="AUDIO", nargs="+", type=Path, help="recordings of the kinds to be coded")
+    args = parser.parse_args(argv)
+    try:
+        from tinyencodec.store import load_model
+
+        if not args.model.is_dir():
+            raise ValueError(f"expected the folder of a model, got {args.model}")
+        tables = fit(load_model(args.model), args.audio)
+        save_tables(args.model, tables)
+    except (ValueError, EOFError, OSError) as error:
+        print(f"{parser.prog}: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return 2
+    print(f"{args.model / FILE_NAME}: {tables.shape[0]} x {tables.shape[1]}, id {tables_id(tables)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
