@@ -36,6 +36,7 @@ def _shape_for_this_cpu() -> tuple[int, int]:
 
 
 WIDTH, ROWS = _shape_for_this_cpu()
+FEW = 2  # rows of a lower tile, for what is left over
 
 _F32, _I64 = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_F32, WIDTH)
@@ -43,7 +44,7 @@ _SPREAD = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)  # shuf
 _UNSET = ir.Constant(_VECTOR, ir.Undefined)
 
 
-def _make_tile(rows: int, vectors: int):
+def _make_tile(rows: int, vectors: int, fused: bool = True):
     array, index = types.Array(types.float32, 1, "C"), types.intp
 
     @intrinsic
@@ -89,8 +90,12 @@ def _make_tile(rows: int, vectors: int):
                         value = builder.insert_element(_UNSET, value, ir.Constant(ir.IntType(32), 0))
                         value = builder.shuffle_vector(value, _UNSET, _SPREAD)
                         for v in range(vectors):
-                            total = builder.call(fma, [value, w_vectors[v], builder.load(sums[r][v])])
-                            builder.store(total, sums[r][v])
+                            so_far = builder.load(sums[r][v])
+                            if fused:
+                                so_far = builder.call(fma, [value, w_vectors[v], so_far])
+                            else:
+                                so_far = builder.fadd(so_far, builder.fmul(value, w_vectors[v]))
+                            builder.store(so_far, sums[r][v])
 
             for r in range(rows):
                 row = builder.gep(out, [builder.mul(out_step, const(r))])
@@ -110,3 +115,8 @@ many_rows_wide = _make_tile(ROWS, 2)
 many_rows = _make_tile(ROWS, 1)
 one_row_wide = _make_tile(1, 2)
 one_row = _make_tile(1, 1)
+
+# The same with a product and a sum that are rounded each on its own, as NumPy does it, for `exact_product`.
+many_rows_wide_unfused = _make_tile(ROWS, 2, fused=False)
+few_rows_wide_unfused = _make_tile(FEW, 2, fused=False)
+one_row_wide_unfused = _make_tile(1, 2, fused=False)
