@@ -26,6 +26,7 @@ import numpy as np
 import safetensors
 
 from tinyencodec.config import CodecConfig
+from tinyencodec.lm_config import LMConfig
 from tinyencodec.torchfile import bfloat16_to_float32
 
 _MAX_LAYERS = 1 << 12  # a config that asks for more is no real one, and listing its tensors would fill the memory
@@ -55,8 +56,10 @@ def canonical_name(name: str) -> str | None:
     return None if _TRAINING_ONLY.fullmatch(name) else name
 
 
-def expected_tensors(config: CodecConfig) -> dict[str, tuple[int, ...]]:
+def expected_tensors(config: CodecConfig | LMConfig) -> dict[str, tuple[int, ...]]:
     """Canonical name and shape of every tensor of a model, in the order the signal meets them."""
+    if isinstance(config, LMConfig):
+        return config.tensors()
     stages = len(config.upsampling_ratios) * config.num_residual_layers
     if stages + config.n_codebooks > _MAX_LAYERS:
         raise ValueError(f"config: expected at most {_MAX_LAYERS} residual blocks and codebooks, "
@@ -115,7 +118,7 @@ def expected_tensors(config: CodecConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def misfits(config: CodecConfig, tensors: Mapping[str, np.ndarray]) -> list[str]:
+def misfits(config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarray]) -> list[str]:
     """One phrase for each tensor that is missing, of another shape, or not the model's; empty if all is well."""
     expected = expected_tensors(config)
     phrases = []
@@ -127,7 +130,7 @@ def misfits(config: CodecConfig, tensors: Mapping[str, np.ndarray]) -> list[str]
     return phrases + [f"{name[:80]!r} is not of this model" for name in sorted(tensors.keys() - expected.keys())]
 
 
-def check_tensors(config: CodecConfig, tensors: Mapping[str, np.ndarray], where: str | Path) -> None:
+def check_tensors(config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarray], where: str | Path) -> None:
     """Raise `ValueError` naming each tensor that does not fit `config` or holds a number that is not finite.
 
     `where` is the file to blame.

@@ -106,10 +106,12 @@ def _declare_convert(parser: argparse.ArgumentParser) -> None:
 
 def _run_convert(args: argparse.Namespace) -> None:
     from tinyencodec.convert import convert
+    from tinyencodec.lm_config import LMConfig
 
     config = convert(args.src, args.dest, half=args.half)
-    print(f"{args.dest}: {config.sampling_rate} Hz, {config.audio_channels} channel(s), "
-          f"{config.n_codebooks} codebooks of {config.codebook_size}")
+    what = f"language model, {config.n_layers} layers" if isinstance(config, LMConfig) else \
+        f"{config.sampling_rate} Hz, {config.audio_channels} channel(s)"
+    print(f"{args.dest}: {what}, {config.n_codebooks} codebooks of {config.codebook_size}")
 
 
 def _declare_code(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,7 @@
 """Make a model folder from somebody else's file: an official `.th`, a Hub folder, or a training checkpoint.
 
+The model is a codec or a language model; a codec looks for its language model in the folder `lm` inside its own.
+
 The folder gets `config.json`, `model.safetensors` with canonical names (see `checkpoint`), and `README.md`, which says
 where the weights are from. The same source gives the same bytes. Nothing is computed: weight norm stays unfolded, and
 the numbers are the source's.
@@ -23,19 +25,21 @@ from tinyencodec.checkpoint import (
     read_safetensors,
 )
 from tinyencodec.config import PRESETS, CodecConfig
+from tinyencodec.lm_config import LM_PRESETS, LMConfig
 from tinyencodec.torchfile import read_torch_file
 
 _WRAPPERS = ("best_state", "model", "state_dict")  # under which training checkpoints keep the weights
 _PARTS = ("encoder.", "decoder.", "quantizer.")
+_LM_PARTS = ("emb.", "transformer.", "linears.")
 
 
-def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False) -> CodecConfig:
+def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False) -> CodecConfig | LMConfig:
     """Write the model in `src` as a folder at `dest`; its name is the model's name.
 
     Parameters
     ----------
     src : a PyTorch file (`.th`, `.pt`, ...) or a `.safetensors` file, each with a `config.json` beside it or else
-        with the tensors of one of `config.PRESETS`; or a folder with `model.safetensors`.
+        with the tensors of one of `config.PRESETS` or `lm_config.LM_PRESETS`; or a folder with `model.safetensors`.
     dest : a folder that does not exist yet, or is empty. It appears complete or not at all.
     half : store float16 instead of float32.
 
@@ -64,7 +68,7 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
     tensors, training_only = canonical_tensors(state, file)
     dropped += training_only
     if (file.parent / "config.json").is_file():
-        config = fit_shortcut(CodecConfig.from_file(file.parent / "config.json"), tensors)
+        config = _read_config(file.parent / "config.json", tensors)
         origin = "`config.json` beside it"
     else:
         config, name = _infer_config(tensors, file)
@@ -73,7 +77,8 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
     if half:
         tensors = _to_half(tensors, file)
 
-    card = _model_card(dest.name, file, origin, dropped, "float16" if half else "float32")
+    kind = "A language model of EnCodec codes" if isinstance(config, LMConfig) else "An EnCodec model"
+    card = _model_card(dest.name, kind, file, origin, dropped, "float16" if half else "float32")
     _write_folder(dest, config, tensors, card)
     return config
 
@@ -84,7 +89,7 @@ def _unwrap(value: object, path: Path) -> tuple[dict, list[str]]:
     for _ in range(len(_WRAPPERS) + 1):
         if not isinstance(value, dict):
             break
-        if any(isinstance(key, str) and key.startswith(_PARTS) for key in value):
+        if any(isinstance(key, str) and key.startswith(_PARTS + _LM_PARTS) for key in value):
             return value, around
         inner = next((key for key in _WRAPPERS if isinstance(value.get(key), dict)), None)
         if inner is None:
@@ -93,17 +98,31 @@ def _unwrap(value: object, path: Path) -> tuple[dict, list[str]]:
         value = value[inner]
     found = f"entries such as {[str(key)[:40] for key in list(value)[:4]]}" if isinstance(value, dict) else \
         type(value).__name__
-    raise ValueError(f"{path}: expected a state dict of encoder, decoder and quantizer, bare or in "
+    raise ValueError(f"{path}: expected a state dict of a codec or a language model, bare or in "
                      f"{', '.join(_WRAPPERS)}, got {found}")
 
 
-def _infer_config(tensors: dict[str, np.ndarray], path: Path) -> tuple[CodecConfig, str]:
+def _read_config(path: Path, tensors: dict[str, np.ndarray]) -> CodecConfig | LMConfig:
+    if _is_language_model(tensors):
+        return LMConfig.from_file(path)
+    return fit_shortcut(CodecConfig.from_file(path), tensors)
+
+
+def _is_language_model(tensors: dict[str, np.ndarray]) -> bool:
+    return any(name.startswith(_LM_PARTS) for name in tensors)
+
+
+def _infer_config(tensors: dict[str, np.ndarray], path: Path) -> tuple[CodecConfig | LMConfig, str]:
     """The published model whose tensors these are, and its name."""
-    candidates = [(name, fit_shortcut(config, tensors)) for name, config in PRESETS.items()]
+    if _is_language_model(tensors):
+        candidates = list(LM_PRESETS.items())
+    else:
+        candidates = [(name, fit_shortcut(config, tensors)) for name, config in PRESETS.items()]
     found = [(len(misfits(config, tensors)), name, config) for name, config in candidates]
     count, name, config = min(found, key=lambda item: item[0])
     if count:
-        raise ValueError(f"{path}: expected a config.json beside it, or the tensors of {', '.join(PRESETS)}; "
+        raise ValueError(f"{path}: expected a config.json beside it, or the tensors of "
+                         f"{', '.join(name for name, _ in candidates)}; "
                          f"got no config.json, and against {name}: {listing(misfits(config, tensors))}")
     return config, name
 
@@ -118,7 +137,7 @@ def _to_half(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray
     return halves
 
 
-def _model_card(name: str, file: Path, origin: str, dropped: list[str], dtype: str) -> str:
+def _model_card(name: str, kind: str, file: Path, origin: str, dropped: list[str], dtype: str) -> str:
     """README.md: what the folder is and where it is from. Without dates or paths, so that it is reproducible."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
@@ -127,7 +146,7 @@ def _model_card(name: str, file: Path, origin: str, dropped: list[str], dtype: s
     kinds = sorted({name.rpartition(".")[2] if name.startswith(_PARTS) else name for name in dropped})
     return f"""# {name}
 
-An EnCodec model, converted by tinyencodec to `config.json` and `model.safetensors` ({dtype}).
+{kind}, converted by tinyencodec to `config.json` and `model.safetensors` ({dtype}).
 
 - Source: `{file.name}`, {file.stat().st_size} bytes, SHA-256 `{digest.hexdigest()}`
 - Configuration: {origin}

@@ -1,0 +1,24 @@
+"""Loading a language model from its folder: `config.json` and `model.safetensors`."""
+
+import os
+from pathlib import Path
+
+from tinyencodec.checkpoint import canonical_tensors, check_tensors, read_safetensors
+from tinyencodec.lm import LanguageModel
+from tinyencodec.lm_config import LMConfig
+
+
+def load_language_model(folder: str | os.PathLike) -> LanguageModel:
+    """Load the language model in `folder`, usually the folder `lm` of a codec's.
+
+    Raises `ValueError` if the files do not hold a language model or do not fit each other, or cannot be read.
+    """
+    path = Path(folder) / "model.safetensors"
+    try:
+        config = LMConfig.from_file(Path(folder) / "config.json")
+        tensors, _ = canonical_tensors(read_safetensors(path), path)
+    except OSError as error:
+        raise ValueError(f"language model folder {folder}: expected readable config.json and model.safetensors: "
+                         f"{error}") from None
+    check_tensors(config, tensors, path)
+    return LanguageModel(config, tensors)
