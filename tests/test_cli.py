@@ -154,6 +154,72 @@ def test_bytes_after_the_payload_are_ignored():
     assert run("in.ecdc") == 0
 
 
+@pytest.mark.parametrize("model, options", [("mono", ["--protect"]), ("stereo", ["--protect", "--block", "0.2"]),
+                                            ("mono", ["--entropy", "table"]), ("mono", ["-l", "--block", "0.1"]),
+                                            ("mono", ["--entropy", "none", "--protect", "--block", "0.01"])])
+def test_in_blocks(home, monkeypatch, capsys, model, options):
+    """The same sound as without; a wrong bit is told, and costs a block."""
+    monkeypatch.setenv("TINYENCODEC_HOME", "copy")
+    shutil.copytree(home, "copy")
+    add_coders(Path("copy/models/mono"))
+    assert run("-m", model, "in.wav", "plain.ecdc") == run("-m", model, "in.wav", *options) == 0
+    assert run("plain.ecdc", "plain.wav") == run("in.ecdc", "out.wav") == 0
+    plain = tinyencodec.read_audio("plain.wav")
+    assert np.array_equal(plain, tinyencodec.read_audio("out.wav"))
+    data = bytearray(Path("in.ecdc").read_bytes())
+    assert data[4] == 1 and capsys.readouterr() == ("", "")
+    assert run("info", "in.ecdc") == 0
+    told = capsys.readouterr().out
+    assert "with checksums" in told and "bits per code, by codebook" in told and "not read" not in told
+    data[11] ^= 1
+    Path("in.ecdc").write_bytes(data)
+    assert run("-f", "in.ecdc", "out.wav", "--keep-going") == 0
+    assert np.array_equal(plain, tinyencodec.read_audio("out.wav"))
+    assert capsys.readouterr().err == ("tinyencodec: warning: in.ecdc: the header was damaged, and is put right "
+                                       "(bit 0 of byte 11)\n")
+    start, size = 13 + data[8], 10 + int.from_bytes(data[21 + data[8]:23 + data[8]], "big")
+    if len(data) < start + size + 40:  # a single block
+        return
+    data[11] ^= 1
+    data[start + size + 20] ^= 8
+    Path("in.ecdc").write_bytes(data)
+    for how, words in (("repeat", "repetition"), ("silence", "silence")):
+        assert run("-f", "in.ecdc", "out.wav", "--keep-going", how) == 0
+        found = re.fullmatch(rf"tinyencodec: warning: in.ecdc: (\S+) s to (\S+) s are lost and filled by {words}\n",
+                             capsys.readouterr().err)
+        out = tinyencodec.read_audio("out.wav")
+        a, b = (round(RATE * float(second)) for second in found.groups())
+        assert out.shape == plain.shape and np.array_equal(out[:, :max(0, a - 800)], plain[:, :max(0, a - 800)])
+        assert not out[:, a:b].any() or how == "repeat"
+
+
+def add_coders(folder):
+    """Tables and a language model of random numbers."""
+    from tinyencodec.lm_config import LMConfig
+    from tinyencodec.tables import fit_tables, save_tables
+
+    rng = np.random.default_rng(0)
+    save_tables(folder, fit_tables(rng.integers(0, 99, (4, 16))))
+    config = LMConfig(n_codebooks=4, codebook_size=16, dim=8, n_layers=1, n_heads=2, ff_dim=8, past_context=5)
+    (folder / "lm").mkdir()
+    (folder / "lm" / "config.json").write_text(json.dumps(config.to_dict()))
+    save_file({name: rng.standard_normal(shape).astype(np.float32) for name, shape in config.tensors().items()},
+              folder / "lm" / "model.safetensors")
+
+
+def test_an_end_that_is_missing(capsys):
+    """Of a stream, whose length nobody knows then."""
+    with open("stream.ecdc", "wb") as fo:
+        wav = tinyencodec.read_audio("in.wav", RATE, 1)
+        tinyencodec.compress_stream(tinyencodec.load_model("mono"), [wav], fo, 4.0, block=0.05, protect=True)
+    data = Path("stream.ecdc").read_bytes()
+    Path("stream.ecdc").write_bytes(data[:-20])
+    assert run("stream.ecdc", "out.wav", "--keep-going") == 0
+    assert capsys.readouterr().err == ("tinyencodec: warning: stream.ecdc: the end is missing; "
+                                       "there may have been more\n")
+    assert tinyencodec.read_audio("out.wav").shape == (1, 800)
+
+
 def test_convert(home, capsys):
     assert run("convert", home / "models" / "mono", "copy", "--half") == 0
     assert capsys.readouterr().out == "copy: 8000 Hz, 1 channel(s), 4 codebooks of 16\n"
@@ -195,6 +261,17 @@ def ecdc_file(size=None, tail=b"", model="mono", **fields):
     return make("bad.ecdc", data[:size] + tail)
 
 
+def blocks_file(flip=None, cut=None):
+    """A quarter of a second in blocks of a tenth, with a wrong bit, or cut off."""
+    wav = tinyencodec.read_audio("in.wav", RATE, 1)[:, :2000]
+    model = tinyencodec.load_model("mono")
+    data = bytearray(tinyencodec.compress(model, np.tile(wav, 2), 16.0, block=0.1, protect=True))
+    if flip is not None:
+        start = 13 + data[8]  # each block has 10 + 200 bytes
+        data[start + flip + 100] ^= 16
+    return make("bad.ecdc", bytes(data)[:cut if cut is None else 13 + data[8] + cut + 80])
+
+
 def existing(name):
     return make(name, b"old")
 
@@ -233,13 +310,29 @@ BAD = {
     "decompressed suffix": (lambda: [ecdc_file(), "a.ecdc"], r"in .wav, .flac, .ogg, got .ecdc"),
     "slash in -s": (lambda: ["-s", "/../../x", ecdc_file()], "x.wav|Invalid name"),
     "not .ecdc": (lambda: [make("a.ecdc", Path("in.wav").read_bytes())], "a.ecdc: not an .ecdc file: .*got b'RIFF'"),
-    "version 1": (lambda: [make("a.ecdc", b"ECDC\x01" + bytes(99))], "a.ecdc: not an .ecdc file: version"),
+    "version 2": (lambda: [make("a.ecdc", b"ECDC\x02" + bytes(99))], "a.ecdc: not an .ecdc file: version"),
+    "version 1, no header": (lambda: [make("a.ecdc", b"ECDC\x01" + bytes(99))], "a.ecdc: file ends early: expected 64"),
     "garbage header": (lambda: [make("a.ecdc", b"ECDC\x00\x00\x00\x00\x04{{{{")], "JSON object"),
     **{f"cut to {size} bytes": (lambda size=size: [ecdc_file(size)], "bad.ecdc: file ends early: expected .* got")
        for size in (0, 3, 4, 8, 9, 30, 56, 57, 100, -1)},
     "long claim": (lambda: [ecdc_file(al=2**60)], "file ends early"),
     "many codebooks": (lambda: [ecdc_file(nc=5)], "expected 1 to 4, got 5"),
-    "language model": (lambda: [ecdc_file(lm=True)], "language model"),
+    "language model": (lambda: [ecdc_file(lm=True)], "bad.ecdc: model mono has no language model: expected .*lm"),
+    "damaged block": (lambda: [blocks_file(flip=400)], r"c: block 2 \(0.200 s to 0.276 s\): damaged: expected"),
+    "cut block": (lambda: [blocks_file(cut=400)], r"c: block 2 \(0.200 s to 0.276 s\): file ends early: exp"),
+    "no undamaged block": (lambda: [blocks_file(cut=100), "--keep-going"], "at least one that is undamaged, got 'none'"),
+    "no tables": (lambda: ["-m", "mono", "--entropy", "table", "in.wav"], "mono has no tables: expected .*tables.safet"),
+    "no language model": (lambda: ["-m", "mono", "-l", "in.wav"], "mono has no language model: expected .*config.json"),
+    "two ways of coding": (lambda: ["-l", "--entropy", "table", "in.wav"], "not allowed with"),
+    "unknown way of coding": (lambda: ["--entropy", "zip", "in.wav"], "invalid choice: 'zip'"),
+    "block without checksums": (lambda: ["-m", "mono", "--block", "1", "in.wav"], "--block: expected with --entropy"),
+    "no block": (lambda: ["-m", "mono", "--protect", "--block", "0", "in.wav"], "block: expected a positive number"),
+    "long block": (lambda: ["-m", "mono", "--protect", "--block", "99", "in.wav"], "block: expected at most 20.96 s"),
+    "protected input": (lambda: ["--protect", ecdc_file()], "expected with sound as INPUT, got an .ecdc file"),
+    "block of an input": (lambda: [ecdc_file(), "--block", "1"], "expected with sound as INPUT, got an .ecdc file"),
+    "entropy of an input": (lambda: ["-l", ecdc_file()], "expected with sound as INPUT, got an .ecdc file"),
+    "keep going with sound": (lambda: ["in.wav", "--keep-going"], "--keep-going: expected with an .ecdc file as INPUT"),
+    "keep going elsewhere": (lambda: [ecdc_file(), "--keep-going", "on"], "invalid choice: 'on'"),
     "file of an unknown model": (lambda: [ecdc_file(model="nobody")], "bad.ecdc: unknown model 'nobody'"),
     "file of a model to fetch": (lambda: [ecdc_file(model="encodec_24khz")], "tinyencodec convert FILE encodec_24khz"),
     "file of another model": (lambda: ["-m", "stereo", ecdc_file()], "bad.ecdc: model: expected 'stereo', got 'mono'"),

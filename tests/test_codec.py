@@ -1,6 +1,8 @@
 """Block by block against the whole at once; from pipes and into pipes."""
 
 import io
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from tinyencodec import codec, jit
 from tinyencodec.codec import compress, compress_stream, decompress, decompress_stream
 from tinyencodec.ecdc import read_header
+from tinyencodec.entropy import FixedCoder
+from tinyencodec.tables import TableCoder
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
 pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 200)), max_size=10)
@@ -175,3 +179,94 @@ def test_header_can_be_read_before(models):
     model = models["causal"]
     fo = io.BytesIO(compress(model, noise(model, 100), 0.8))
     assert joined(decompress_stream(fo, model, header=read_header(fo))).shape == (1, 100)
+
+
+# ---- in blocks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def coders(models):
+    """Of each kind, for the small models."""
+    packed = runpy.run_path(str(Path(__file__).with_name("coders.py")))["PackedCoder"]()
+    return {"none": FixedCoder(4), "table": TableCoder(np.full((4, 16), 64, np.uint8)), "lm": packed}
+
+
+@given(st.sampled_from([*SHAPES, "scaled"]), st.integers(1, 900), pieces, st.sampled_from(["none", "table", "lm"]),
+       st.floats(0.05, 1.0))
+def test_blocks_give_the_same_sound(models, coders, shape, length, parts, kind, block):
+    model, coder = models[shape], coders[kind]
+    wav = noise(model, length)
+    sound, _ = decompress(compress(model, wav, 0.8), model)
+    data = compress(model, wav, 0.8, coder, block)
+    assert_same(decompress(data, model, coder=coder)[0], sound)
+    for told in (length, None):
+        outputs = []
+        for fo in (io.BytesIO(), Pipe()):
+            assert compress_stream(model, cut(wav, parts), fo, 0.8, told, entropy=coder, block=block) == length
+            outputs.append(fo.getvalue())
+        assert not jit.JIT or outputs[0] == outputs[1]
+        assert not jit.JIT or not told or outputs[0] == data
+        for source in (io.BytesIO(outputs[1]), Pipe(outputs[1])):
+            stream = decompress_stream(source, model, coder=coder)
+            assert_same(joined(stream), sound)
+            assert (stream.length, stream.lost, stream.cut) == (length, [], False)
+
+
+def test_protect_is_fixed_width_in_blocks(models, coders):
+    model = models["causal"]
+    wav = noise(model, 8000)
+    data = compress(model, wav, 0.8, protect=True)
+    assert data == compress(model, wav, 0.8, coders["none"], 4.0) == compress(model, wav, 0.8, protect=True, block=4)
+    with pytest.raises(ValueError, match="block: expected None unless with entropy coding or protect, got 2.0"):
+        compress(model, wav, 0.8, block=2.0)
+    with pytest.raises(ValueError, match="entropy coding: expected none, table, lm, got 'zip'"):
+        compress(model, wav, 0.8, "zip")
+    with pytest.raises(ValueError, match="model causal has no language model"):
+        compress(model, wav, 0.8, "lm")
+    with pytest.raises(ValueError, match="keep-going: expected repeat or silence, got 'on'"):
+        decompress(data, model, "on")
+
+
+@pytest.mark.parametrize("shape", ["causal", "segments", "scaled"])
+@pytest.mark.parametrize("kind", ["none", "table", "lm"])
+@pytest.mark.parametrize("told", [True, False])
+def test_lost_blocks(models, coders, shape, kind, told):
+    """The sound keeps its length and what stands before the hole; silence is where the hole is said to be."""
+    model, fo = models[shape], Pipe()
+    wav = noise(model, 3001)
+    compress_stream(model, [wav], fo, 0.8, 3001 if told else None, entropy=coders[kind], block=0.5)
+    data = bytearray(fo.getvalue())
+    sound = joined(decompress_stream(Pipe(bytes(data)), model, coder=coders[kind]))
+    starts = [13 + int.from_bytes(data[5:9], "big")]
+    while starts[-1] < len(data):
+        starts.append(starts[-1] + 10 + int.from_bytes(data[starts[-1] + 8:starts[-1] + 10], "big"))
+    data[starts[2] + 11] ^= 1
+    with pytest.raises(ValueError, match=r"^block 2 \(.* s to .* s\): damaged"):
+        joined(decompress_stream(io.BytesIO(bytes(data)), model, coder=coders[kind]))
+    for how in ("repeat", "silence"):
+        for source in (io.BytesIO, Pipe):
+            stream = decompress_stream(source(bytes(data)), model, how, coder=coders[kind])
+            heard = joined(stream)
+            (first, last), = stream.lost
+            first, last = round(first * 800), round(last * 800)
+            assert heard.shape == sound.shape and stream.length == 3001 and 760 <= first < last <= 1368
+            if shape == "causal":
+                assert_same(heard[:, :first], sound[:, :first])
+            elif shape == "segments":  # they know nothing of each other, but cross-fade
+                overlap = model.segment_length - model.segment_stride
+                assert_same(heard[:, :first], sound[:, :first])
+                assert_same(heard[:, last + overlap:], sound[:, last + overlap:])
+            assert heard[:, first:last].any() == (how == "repeat")
+
+
+@pytest.mark.parametrize("shape", ["causal", "segments"])
+def test_a_block_is_heard_when_it_has_come(models, coders, shape):
+    model, fo = models[shape], Pipe()
+    compress_stream(model, [noise(model, 3001)], fo, 0.8, entropy=coders["lm"], block=0.5)
+    data = fo.getvalue()
+    stream = iter(decompress_stream(Pipe(data[:len(data) // 2]), model, coder=coders["lm"]))
+    heard = 0
+    with pytest.raises(EOFError, match=r"^block [23] .*file ends early"):
+        for wav in stream:
+            heard += wav.shape[1]
+    assert heard >= 700

@@ -1,6 +1,7 @@
 """The words of `tinyencodec info`, and that it decodes nothing."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyencodec import cli
+from tinyencodec import cli, tables
 from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ
 from tinyencodec.describe import describe
-from tinyencodec.ecdc import EcdcHeader, payload_size, write_header
+from tinyencodec.ecdc import EcdcHeader, EcdcWriter, payload_size, write_header
+from tinyencodec.entropy import FixedCoder
 from tinyencodec.packets import write_end, write_packets
 
 
@@ -30,12 +32,19 @@ def write_file(model, config, audio_length, n_codebooks, lm=False, more=0):
 
 
 def told(*arguments):
-    return dict(line.split(maxsplit=1) for line in describe(*arguments).splitlines())
+    return dict(line.split(maxsplit=1) for line in describe(*arguments).split("\n\n")[0].splitlines())
+
+
+def table(*arguments):
+    """(entropy, bits spent or None) of each codebook, and at last their mean."""
+    lines = describe(*arguments).split("\n\n")[1].splitlines()
+    assert lines[:2] == ["bits per code, by codebook", "codebook   entropy    spent"]
+    return [tuple(map(float, line.split()[1:])) for line in lines[2:]]
 
 
 def test_mono():
     path = write_file("encodec_24khz", ENCODEC_24KHZ, 53_760, 8)  # 168 frames of 80 bits: 1680 bytes
-    assert describe(path) == """\
+    assert describe(path).startswith("""\
 model      encodec_24khz, 24000 Hz, mono
 duration   2.240 s (53760 samples)
 frames     168 in 1 segment, 320 samples each
@@ -43,9 +52,15 @@ codebooks  8 of 32, 10 bits per code
 coding     fixed width
 nominal    6 kbit/s
 actual     6.236 kbit/s (1746 bytes)
-header     66 bytes
-payload    1680 bytes
-trailing   0 bytes"""
+header     66 bytes (0.236 kbit/s)
+payload    1680 bytes (6.000 kbit/s)
+trailing   0 bytes
+
+bits per code, by codebook
+codebook   entropy    spent
+1            0.000   10.000
+2            0.000   10.000
+""")
 
 
 def test_stereo_with_trailing_bytes():
@@ -54,14 +69,15 @@ def test_stereo_with_trailing_bytes():
     assert facts["model"] == "encodec_48khz, 48000 Hz, stereo"
     assert facts["frames"] == "152 in 2 segments, 320 samples each"
     assert facts["nominal"] == "3 kbit/s"
-    assert facts["payload"] == f"{4 + 375 + 4 + 5} bytes" and facts["trailing"] == "7 bytes"
+    assert facts["payload"].startswith(f"{4 + 375 + 4 + 5} bytes") and facts["trailing"] == "7 bytes"
     assert facts["actual"].endswith(f"({os.path.getsize(path)} bytes)")
 
 
 def test_language_model():
     facts = told(write_file("encodec_24khz", ENCODEC_24KHZ, 53_760, 8, lm=True, more=-500))
-    assert facts["coding"] == "language model" and facts["trailing"] == "not known without decoding"
-    assert facts["payload"] == "1180 bytes" and "frames" not in facts
+    assert facts["coding"] == "language model, official" and facts["trailing"] == "not known without decoding"
+    assert facts["payload"] == "1180 bytes (4.214 kbit/s)" and "frames" not in facts
+    assert facts["saving"] == "28.7 % of 1746 bytes in fixed width"
 
 
 def write_stream(name, config, sizes, audio_length):
@@ -74,7 +90,7 @@ def write_stream(name, config, sizes, audio_length):
 
 
 def test_stream():
-    assert describe(write_stream("encodec_24khz", ENCODEC_24KHZ, [100, 68], 53_760)) == """\
+    assert describe(write_stream("encodec_24khz", ENCODEC_24KHZ, [100, 68], 53_760)).startswith("""\
 model      encodec_24khz, 24000 Hz, mono
 duration   2.240 s (53760 samples)
 frames     168 in 1 segment, 320 samples each
@@ -83,9 +99,12 @@ codebooks  8 of 32, 10 bits per code
 coding     fixed width, streamed
 nominal    6 kbit/s
 actual     6.329 kbit/s (1772 bytes)
-header     78 bytes
-payload    1694 bytes
-trailing   0 bytes"""
+header     78 bytes (0.279 kbit/s)
+payload    1680 bytes (6.000 kbit/s)
+framing    14 bytes (0.050 kbit/s)
+trailing   0 bytes
+
+bits""")
     facts = told(write_stream("encodec_48khz", ENCODEC_48KHZ, [150, 2], 48_000))
     assert facts["frames"] == "152 in 2 segments, 320 samples each" and facts["packets"].startswith("2,")
     facts = told(write_stream("nobody", ENCODEC_24KHZ, [100, 68], 53_760))
@@ -125,6 +144,86 @@ def test_bad_files():
         write_header(fo, EcdcHeader("encodec_48khz", 2**62, 2))  # a walk over its segments would take years
     with pytest.raises(EOFError, match="a.ecdc: file ends early"):
         describe("a.ecdc")
+
+
+def write_blocks(coder, codes, config=ENCODEC_24KHZ, told=True, name="encodec_24khz"):
+    """Blocks of one second."""
+    with open("a.ecdc", "wb") as fo:
+        writer = EcdcWriter(fo, name, config, len(codes), codes.shape[1] * 320 if told else None, coder, 75)
+        writer.write(codes)
+        writer.finish(codes.shape[1] * 320)
+    return "a.ecdc"
+
+
+def test_blocks():
+    codes = np.zeros((2, 200), int)
+    codes[1] = np.arange(200) % 4
+    path = write_blocks(FixedCoder(10), codes)
+    assert describe(path) == """\
+model      encodec_24khz, 24000 Hz, mono
+duration   2.667 s (64000 samples)
+frames     200 in 1 segment, 320 samples each
+blocks     3, of 75 frames (1.000 s)
+codebooks  2 of 32, 10 bits per code
+coding     fixed width, with checksums
+nominal    1.5 kbit/s
+actual     1.953 kbit/s (651 bytes)
+saving     -15.0 % of 566 bytes in fixed width
+header     102 bytes (0.306 kbit/s)
+payload    501 bytes (1.503 kbit/s)
+framing    48 bytes (0.144 kbit/s)
+trailing   0 bytes
+
+bits per code, by codebook
+codebook   entropy    spent
+1            0.000   10.000
+2            2.000   10.000
+mean         1.000   10.000"""
+
+
+def test_tables_and_what_they_save():
+    rng = np.random.default_rng(0)
+    codes = np.minimum(rng.geometric(0.2, (4, 3000)) - 1, 1023)
+    counted = tables.fit_tables(np.stack([np.bincount(row, minlength=1024) for row in codes]))
+    path = write_blocks(tables.TableCoder(counted), codes)
+    facts = told(path)  # without the tables
+    assert facts["coding"].startswith("tables ") and facts["codes"].startswith("not read: model encodec_24khz has no")
+    folder = Path("home/models/encodec_24khz")
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    tables.save_tables(folder, counted)
+    for entropy, spent in table(path):
+        p = 0.2 * 0.8 ** np.arange(99)
+        assert abs(entropy + (p * np.log2(p)).sum()) < 0.1 and entropy <= spent < entropy + 0.3
+    assert "codes" not in told(path) and float(facts["saving"].split()[0]) > 50
+    tables.save_tables(folder, counted ^ 1)
+    assert "coded with the tables" in told(path)["codes"]
+
+
+@pytest.mark.parametrize("told_before", [True, False])
+def test_damaged_blocks_are_counted_and_named(told_before):
+    data = bytearray(Path(write_blocks(FixedCoder(10), np.zeros((1, 75 * 9), int), told=told_before)).read_bytes())
+    start = 13 + data[8]
+    size = 10 + 94  # of a block
+    for number in (1, 4, 5):
+        data[start + number * size + 30] ^= 1
+    data[20] ^= 1
+    Path("a.ecdc").write_bytes(data)
+    facts = told("a.ecdc")
+    assert facts["damaged"] == "3 blocks; block 1 (1.000 s to 2.000 s); blocks 4 to 5 (4.000 s to 6.000 s)"
+    assert facts["mended"] == "header, bit 0 of byte 20" and facts["duration"].startswith("9.000 s")
+    assert facts["unreadable"] == f"{3 * size} bytes" and "saving" not in facts
+    Path("a.ecdc").write_bytes(data[:-30])
+    facts = told("a.ecdc")
+    lost = "4 blocks; block 1 .*; blocks 4 to 5 .*; block 8 .*; the end block" if told_before else \
+        "3 blocks; .*; the end block"
+    assert re.fullmatch(lost, facts["damaged"]) and facts["duration"].startswith(f"{9 if told_before else 8}.000 s")
+    Path("a.ecdc").write_bytes(data[:start + 60])
+    if told_before:
+        assert told("a.ecdc")["damaged"] == "9 blocks; blocks 0 to 8 (0.000 s to 9.000 s); the end block"
+    else:
+        with pytest.raises(ValueError, match="at least one that is undamaged, got 'none'"):
+            describe("a.ecdc")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="named pipes")

@@ -243,7 +243,7 @@ def test_other_spellings_are_read():
     assert read_header(io.BytesIO(header_bytes(spaced))) == EcdcHeader("encodec_24khz", 1000, 8)
     with_lm = read_header(io.BytesIO(header_bytes(fields(lm=True))))
     assert with_lm.lm is True
-    with pytest.raises(ValueError, match="language model"):
+    with pytest.raises(ValueError, match="coder of a file coded with language model"):
         read_ecdc(io.BytesIO(bytes(5000)), MODELS["encodec_24khz"], with_lm)
 
 
@@ -259,7 +259,8 @@ def test_header_round_trip(name, audio_length, n_codebooks, lm):
 @pytest.mark.parametrize("data, message", [
     (b"RIFF", "first bytes: expected b'ECDC', got b'RIFF'"),
     (header_bytes(fields(), magic=b"ecdc"), "got b'ecdc'"),
-    (header_bytes(fields(), version=1), "version: expected 0, got 1"),
+    (header_bytes(fields(), version=2), "version: expected 0 or 1, got 2"),
+    (header_bytes(fields(), version=1) + b"more", "header: expected at most one wrong bit, got more"),
     (header_bytes(b"", size=2**16 + 1), "at most 65536 bytes, got 65537"),
     (header_bytes(b"", size=2**32 - 1), "got 4294967295"),
     (header_bytes(b""), "a JSON object, got b''"),

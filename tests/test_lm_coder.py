@@ -61,7 +61,7 @@ def test_each_bit_counts():
         try:
             decoded, = CODER.decode([(bytes(flipped), 12)], 3)
         except ValueError as error:
-            assert "impossible state" in str(error)
+            assert "impossible state" in str(error) or "coded bits: expected at most" in str(error)
         else:
             unnoticed += np.array_equal(decoded, block)
     assert unnoticed <= 8  # bits of the last byte that no code depends on
@@ -71,7 +71,7 @@ def test_bits_left_over():
     block, = draw_blocks([12])
     payload, = CODER.encode([block])
     with pytest.raises(ValueError, match="coded bits: expected at most .* for 12 frames, got"):
-        CODER.decode([(payload + b"\1\1", 12)], 3)
+        CODER.decode([(payload + 4 * b"\1", 12)], 3)
 
 
 @pytest.mark.parametrize("codes, message", [(np.zeros((3, 2)), "expected integers"),

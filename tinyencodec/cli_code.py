@@ -1,7 +1,7 @@
 """`tinyencodec [options] INPUT [OUTPUT]`: compress, decompress, or both; files, pipes, standard input and output.
 
 What is done follows from the names: an INPUT in `.ecdc` is decompressed, anything else compressed, and then
-decompressed again if OUTPUT is sound. Standard input tells by its first four bytes. All goes block by block.
+decompressed again if OUTPUT is sound. Standard input tells by its first four bytes. All goes piece by piece.
 """
 
 import argparse
@@ -21,10 +21,14 @@ from tinyencodec.standard import output, peek, quiet_libraries, quietly, standar
 SUFFIX = ".ecdc"
 STANDARD = "-"  # as INPUT or OUTPUT
 _USUAL_BANDWIDTH = 6.0  # kbit/s
+_FILLED = {"repeat": "repetition", "silence": "silence"}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the program without a command."""
+    from tinyencodec.block_codes import KEEP_GOING
+    from tinyencodec.blocks import BLOCK_SECONDS
+
     add = parser.add_argument
     add("input", metavar="INPUT",
         help=f"audio file to compress, or {SUFFIX} file to decompress; -: standard input, either of them")
@@ -38,6 +42,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
     which.add_argument("-q", "--hq", action="store_true", help="compress with the 48 kHz stereo model")
     which.add_argument("-m", "--model", metavar="MODEL",
                        help="name or folder of the model; default: the bundled one, or the one that made the file")
+    coding = parser.add_mutually_exclusive_group()
+    coding.add_argument("--entropy", choices=("none", "table", "lm"), help="smaller files for tinyencodec only, with "
+                        "checksums: by the model's tables, or by its language model (smaller still, slower)")
+    coding.add_argument("-l", "--lm", dest="entropy", action="store_const", const="lm", help="--entropy lm")
+    add("--protect", action="store_true", help="with checksums, also without --entropy")
+    add("--block", metavar="SECONDS", type=float, help=f"coded, and lost, together; default: {BLOCK_SECONDS:g}")
+    add("--keep-going", nargs="?", choices=KEEP_GOING, const=KEEP_GOING[0],
+        help="decompress what is undamaged of a file with checksums, and tell what is not: it becomes a repetition of "
+             "what came before, or silence. Place it after INPUT")
     add("-f", "--force", action="store_true", help="overwrite OUTPUT if it exists")
     add("-r", "--rescale", action="store_true", help="scale the decompressed sound down rather than clip it")
     add("-s", "--decompress_suffix", metavar="SUFFIX", default="_decompressed",
@@ -55,11 +68,13 @@ def run(args: argparse.Namespace) -> None:
     if args.threads is not None and args.threads < 1:
         raise ValueError(f"threads: expected at least 1, got {args.threads}")
     if args.input == STANDARD:
+        from tinyencodec.ecdc_header import is_ecdc
+
         with standard_input() as fo:
             start, fo = peek(fo, 4)
-            if not start and not args.decompress:
+            if not (start or args.decompress):
                 raise ValueError("standard input: expected sound or an .ecdc file, got nothing")
-            _run(fo, args.decompress or start == b"ECDC", args)
+            _run(fo, args.decompress or is_ecdc(start), args)
     else:
         source = Path(args.input)
         os.stat(source)  # FileNotFoundError
@@ -76,6 +91,12 @@ def _run(source: Path | BinaryIO, decompress: bool, args: argparse.Namespace) ->
 
     if (args.rate or args.channels) and (decompress or not args.raw):
         raise ValueError("--rate and --channels: expected with --raw and sound as INPUT only")
+    if decompress and (args.entropy or args.protect or args.block):
+        raise ValueError(f"--entropy, --protect and --block: expected with sound as INPUT, got an {SUFFIX} file")
+    if args.block and not args.protect and args.entropy in (None, "none"):
+        raise ValueError("--block: expected with --entropy table, --entropy lm or --protect")
+    if args.keep_going and not decompress:
+        raise ValueError(f"--keep-going: expected with an {SUFFIX} file as INPUT, got sound")
     dest = _destination(decompress, args)
     if dest is not None:
         check_output(dest, args.force)
@@ -156,7 +177,8 @@ def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespa
         sound = AudioReader(source, model.sample_rate, model.channels, raw)
     with sound, tempfile.TemporaryFile() if both else output(dest, args.force) as fo:
         with progress("compressing") as report:
-            compress_stream(model, quietly(sound), fo, bandwidth, sound.length, progress=report)
+            compress_stream(model, quietly(sound), fo, bandwidth, sound.length, entropy=args.entropy or "none",
+                            block=args.block, protect=args.protect, progress=report)
         if both:
             fo.seek(0)
             _decompress(fo, dest, args, None, model)
@@ -174,16 +196,31 @@ def _decompress(fo: BinaryIO, dest: Path | None, args: argparse.Namespace, raw: 
         with _blame(args.input):
             header = read_header(fo)
             model = model or _load(args.model or header.model, args)
-            sound = decompress_stream(fo, model, header=header, progress=report)
+            sound = decompress_stream(fo, model, args.keep_going, header=header, progress=report)
         with output(dest, args.force) as out:
             with _blame(dest or STANDARD):
                 writer = AudioWriter(out, kind, sound.sample_rate, sound.channels, sound.length, args.rescale)
             with writer, _blame(args.input):
                 for block in sound:
                     writer.write(block)
+    _tell_damage(header, sound, args)
     if writer.clipped:
-        print(f"tinyencodec: warning: the sound reaches {writer.peak:.3g} of full scale and was clipped at "
-              f"{PEAK_LIMIT}; use -r to scale it down instead", file=sys.stderr)
+        _warn(f"the sound reaches {writer.peak:.3g} of full scale and was clipped at {PEAK_LIMIT}; use -r to scale it "
+              "down instead")
+
+
+def _tell_damage(header, sound, args: argparse.Namespace) -> None:
+    name = _called(args.input)
+    if header.mended:
+        _warn(f"{name}: the header was damaged, and is put right ({header.mended})")
+    for start, end in sound.lost:
+        _warn(f"{name}: {start:.3f} s to {end:.3f} s are lost and filled by {_FILLED[args.keep_going]}")
+    if sound.cut:
+        _warn(f"{name}: the end is missing; there may have been more")
+
+
+def _warn(message: str) -> None:
+    print("tinyencodec: warning:", *message.splitlines(), file=sys.stderr)
 
 
 def _load(name: str | None, args: argparse.Namespace):
@@ -200,13 +237,14 @@ def _load(name: str | None, args: argparse.Namespace):
     return model
 
 
+def _called(name: str | os.PathLike) -> str:
+    return "standard input" if name == STANDARD else os.fspath(name)
+
+
 @contextmanager
 def _blame(name: str | os.PathLike) -> Iterator[None]:
     """Put the file's name before errors that do not tell it."""
-    name = {"-": "standard input"}.get(name, name)
     try:
         yield
-    except EOFError as error:
-        raise EOFError(f"{name}: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    except (EOFError, ValueError) as error:
+        raise (EOFError if isinstance(error, EOFError) else ValueError)(f"{_called(name)}: {error}") from None

@@ -1,14 +1,29 @@
-"""What an `.ecdc` file holds, told from its header, its size and its packets' sizes; nothing is decoded."""
+"""What an `.ecdc` file holds, and where its bytes go. No sound is made; the codes are counted where they can be had.
+
+The bits that a codebook asks for, if each code is told on its own, are its empirical entropy: -sum p log2 p, where
+p are the relative frequencies of its entries in this file. No table does better, not even the one made for this file.
+A language model can, since it knows what came before. A short file has a lower entropy than its source: with n codes
+of N entries, by about (N - 1) / (2 n ln 2) bits.
+"""
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
+import numpy as np
+
+from tinyencodec.block_codes import BlockReader
+from tinyencodec.blocks import CHECK, HEAD, LENGTH, Layout
 from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.ecdc import EcdcHeader, payload_size, read_header
+from tinyencodec.ecdc import EcdcHeader, EcdcReader, payload_size, read_header
+from tinyencodec.ecdc_header import header_bytes, require
+from tinyencodec.entropy import FixedCoder, check_coder, load_coder
 from tinyencodec.packets import PacketReader
 from tinyencodec.segments import segment_frames
 from tinyencodec.store import find_model
+
+_NAMED = 8  # damaged places that are told one by one
 
 
 def describe(path: str | os.PathLike, model: str | None = None) -> str:
@@ -18,80 +33,195 @@ def describe(path: str | os.PathLike, model: str | None = None) -> str:
     given, else of the model that the header names, if it is installed or a well-known one.
 
     Raises `ValueError` for a file that is no `.ecdc` file or does not belong to `model`, `EOFError`
-    for one that ends early, `OSError` for one that cannot be read.
+    for one that ends early, unless it is in blocks, whose damages are told; `OSError` for one that cannot be read.
     """
     is_pipe = os.fspath(path) == "-"
     with open(0 if is_pipe else path, "rb", closefd=not is_pipe) as file:
         try:
-            lines = _lines(_Counted(file), model)
+            return _Description(_Counted(file), model).text()
         except EOFError as error:
             raise EOFError(f"{os.fspath(path)}: {error}") from None
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from None
-    return "\n".join(f"{name:11}{value}" for name, value in lines)
 
 
-def _lines(fo: "_Counted", model: str | None) -> list[tuple[str, str]]:
-    header = read_header(fo)
-    config, n_header = _config(header, model), fo.count
-    if config is None:
-        n_payload = fo.skip()
+class _Description:
+    def __init__(self, fo: "_Counted", model: str | None) -> None:
+        self.fo, self.header = fo, read_header(fo)
+        self.n_header = fo.count
+        self.model = _installed(self.header, model)
+        self.census: _Census | None = None
+        self.length = self.header.audio_length or None  # samples, once known
+        self.payload = self.framing = 0  # bytes
+        self.notes: list[tuple[str, str]] = []
+
+    def text(self) -> str:
+        lines = self._unknown() if self.model is None else self._known(self.model.config)
+        text = "\n".join(f"{name:11}{value}" for name, value in lines)
+        return text if self.census is None else f"{text}\n\n{self.census.table()}"
+
+    def _unknown(self) -> list[tuple[str, str]]:
+        header, n_payload = self.header, self.fo.skip()
         return [("model", f"{header.model}, not found here: no rates, and no check of the size"),
                 ("length", "told at the end of the file" if header.stream else f"{header.audio_length} samples"),
                 ("codebooks", str(header.n_codebooks)),
                 ("coding", _coding(header)),
-                ("actual", f"{n_header + n_payload} bytes"),
-                ("header", f"{n_header} bytes"),
+                ("actual", f"{self.n_header + n_payload} bytes"),
+                ("header", f"{self.n_header} bytes"),
                 ("payload", f"{n_payload} bytes")]
-    if header.n_codebooks > config.n_codebooks:
-        raise ValueError(f"codebooks: expected 1 to {config.n_codebooks}, got {header.n_codebooks}")
-    packets, length = 0, header.audio_length
-    if header.stream:
-        reader = PacketReader(fo, header, config)
-        packets = sum(1 for _ in reader)
-        expected, length = fo.count - n_header, reader.audio_length
-    else:
-        expected = None if header.lm else payload_size(config, header)
-    n_payload = fo.count - n_header + fo.skip()
-    if expected is not None and n_payload < expected:
-        raise EOFError(f"file ends early: expected {expected} bytes after the header, got {n_payload}")
-    seconds = length / config.sampling_rate
-    lines = [("model", f"{header.model}, {config.sampling_rate} Hz, "
-                       f"{'stereo' if config.audio_channels == 2 else 'mono'}"),
-             ("duration", f"{seconds:.3f} s ({length} samples)")]
-    if expected is not None:  # then the file is as long as it claims to be, and so is this walk
-        frames = list(segment_frames(config, length))
-        lines.append(("frames", f"{sum(frames)} in {len(frames)} segment{'s' * (len(frames) != 1)}, "
-                                f"{config.hop_length} samples each"))
-    if packets:
-        lines.append(("packets", f"{packets}, of {sum(frames) / packets:.1f} frames on average"))
-    nominal = header.n_codebooks * config.bits_per_code * config.frame_rate / 1000
-    n_file = n_header + n_payload
-    return lines + [
-        ("codebooks", f"{header.n_codebooks} of {config.n_codebooks}, {config.bits_per_code} bits per code"),
-        ("coding", _coding(header)),
-        ("nominal", f"{nominal:g} kbit/s"),
-        ("actual", f"{n_file * 8 / 1000 / seconds:.3f} kbit/s ({n_file} bytes)"),
-        ("header", f"{n_header} bytes"),
-        ("payload", f"{n_payload if expected is None else expected} bytes"),
-        ("trailing", "not known without decoding" if expected is None else f"{n_payload - expected} bytes"),
-    ]
+
+    def _known(self, config: CodecConfig) -> list[tuple[str, str]]:
+        header = self.header
+        if header.n_codebooks > config.n_codebooks:
+            raise ValueError(f"codebooks: expected 1 to {config.n_codebooks}, got {header.n_codebooks}")
+        official_lm = header.lm and header.block is None
+        walk = (self._blocks if header.block is not None else self._packets if header.stream else
+                self._segments if not official_lm else self._all)
+        walk(config)
+        rest = self.fo.count - self.n_header - self.payload - self.framing + self.fo.skip()
+        seconds, total = self.length / config.sampling_rate, self.fo.count
+        lines = [("model", f"{header.model}, {config.sampling_rate} Hz, "
+                           f"{'stereo' if config.audio_channels == 2 else 'mono'}"),
+                 ("duration", f"{seconds:.3f} s ({self.length} samples)")]
+        if not official_lm and not self._claims_too_much(config):
+            frames = list(segment_frames(config, self.length))
+            lines.append(("frames", f"{sum(frames)} in {len(frames)} segment{'s' * (len(frames) != 1)}, "
+                                    f"{config.hop_length} samples each"))
+        nominal = header.n_codebooks * config.bits_per_code * config.frame_rate / 1000
+        lines += [*self.notes,
+                  ("codebooks", f"{header.n_codebooks} of {config.n_codebooks}, {config.bits_per_code} bits per code"),
+                  ("coding", _coding(header)),
+                  ("nominal", f"{nominal:g} kbit/s"),
+                  ("actual", f"{total * 8 / 1000 / seconds:.3f} kbit/s ({total} bytes)")]
+        whole = all(name != "damaged" for name, _ in self.notes)
+        if whole and (header.block is not None or official_lm):
+            plain = EcdcHeader(header.model, self.length, header.n_codebooks)
+            fixed = len(header_bytes(plain)) + payload_size(config, plain)
+            lines.append(("saving", f"{100 * (1 - total / fixed):.1f} % of {fixed} bytes in fixed width"))
+        for name, size in (("header", self.n_header), ("payload", self.payload), ("framing", self.framing)):
+            if size or name != "framing":
+                lines.append((name, f"{size} bytes ({size * 8 / 1000 / seconds:.3f} kbit/s)"))
+        left = "not known without decoding" if official_lm else f"{rest} bytes"
+        return lines + [("trailing" if whole else "unreadable", left)]
+
+    def _claims_too_much(self, config: CodecConfig) -> bool:
+        """Whether a damaged file claims so many segments that nobody should walk over them."""
+        return self.length > 1000 * config.hop_length * (self.fo.count + 1000)
+
+    def _all(self, config: CodecConfig) -> None:
+        self.payload = self.fo.skip()
+
+    def _segments(self, config: CodecConfig) -> None:
+        expected = payload_size(config, self.header)
+        self.census = _Census(self.header, config)
+        try:
+            for codes, _ in EcdcReader(self.fo, self.header, config):
+                self.census.add(codes, FixedCoder(config.bits_per_code))
+        except EOFError:
+            raise EOFError(f"file ends early: expected {expected} bytes after the header, "
+                           f"got {self.fo.count - self.n_header}") from None
+        self.payload = expected
+
+    def _packets(self, config: CodecConfig) -> None:
+        reader, n, frames = PacketReader(self.fo, self.header, config), 0, 0
+        self.census = _Census(self.header, config)
+        for packet in reader:
+            n, frames = n + 1, frames + packet.n_frames
+            self.payload += len(packet.data) + 4 * (packet.scale is not None)
+            self.census.add(packet.codes(self.header.n_codebooks, config.bits_per_code),
+                            FixedCoder(config.bits_per_code))
+        self.length, self.framing = reader.audio_length, 2 * n + 10
+        self.notes.append(("packets", f"{n}, of {frames / n:.1f} frames on average"))
+
+    def _blocks(self, config: CodecConfig) -> None:
+        header = self.header
+        layout = Layout(config, header.n_codebooks, header.block, header.entropy != "none")
+        unread, coder = "", None
+        try:
+            coder = load_coder(header.entropy, self.model)
+            if header.entropy != "none":
+                check_coder(coder, header)
+        except ValueError as error:
+            unread, coder = str(error), None
+        reader = BlockReader(self.fo, header, config, coder, keep_going="repeat")
+        census, missing, number = _Census(header, config), [], 0
+        extra = CHECK.size * layout.coded + (layout.n_segments is not None)  # bytes in a block that tell no codes
+        blocks = ((block, None) for block in reader.search) if unread else (
+            (block, codes) for block, _, _, codes in reader.undamaged())
+        for block, codes in blocks:
+            if block.number > number:
+                missing.append((number, block.number))
+            number = block.number + 1
+            self.payload += len(block.content) - extra
+            self.framing += HEAD.size + extra
+            if codes is not None:
+                census.add(codes, coder)
+        self.length = self.length or reader.search.audio_length or layout.start(number)
+        require(self.length, "blocks", "at least one that is undamaged", "none")
+        self.framing += 0 if reader.search.audio_length is None else HEAD.size + LENGTH.size
+        if number < (count := layout.count(self.length)):
+            missing.append((number, count))
+        seconds = layout.start(1) / config.sampling_rate
+        self.notes.append(("blocks", f"{count}, of {header.block} frames ({seconds:.3f} s)"))
+        if header.mended:
+            self.notes.append(("mended", f"header, {header.mended}"))
+        if missing or reader.search.audio_length is None:
+            self.notes.append(("damaged", _names(layout, missing, self.length, reader.search.audio_length is None)))
+        if unread:
+            self.notes.append(("codes", f"not read: {unread}"))
+        elif number:
+            self.census = census
+
+
+def _names(layout: Layout, missing: list[tuple[int, int]], length: int, no_end: bool) -> str:
+    total = sum(end - start for start, end in missing)
+    names = [layout.name(start, length, end) for start, end in missing[:_NAMED]]
+    return "; ".join([f"{total} block{'s' * (total != 1)}", *names, *["..."] * (len(missing) > _NAMED),
+                      *["the end block"] * no_end])
+
+
+class _Census:
+    """How often each code occurs, and what it costs, by codebook."""
+
+    def __init__(self, header: EcdcHeader, config: CodecConfig) -> None:
+        self.counts = np.zeros((header.n_codebooks, config.codebook_size), np.int64)  # [K, N]
+        self.bits: np.ndarray | None = np.zeros(header.n_codebooks)
+
+    def add(self, codes: np.ndarray, coder) -> None:
+        for k, row in enumerate(codes):
+            self.counts[k] += np.bincount(row, minlength=self.counts.shape[1])
+        costs = getattr(coder, "costs", None)
+        self.bits = None if costs is None or self.bits is None else self.bits + costs(codes)
+
+    def table(self) -> str:
+        n = max(1, int(self.counts[0].sum()))
+        p = self.counts / n
+        entropy = -(p * np.log2(np.where(p > 0, p, 1))).sum(axis=1) + 0.0  # [K]
+        spent = None if self.bits is None else self.bits / n
+        rows = [(str(k + 1), entropy[k], None if spent is None else spent[k]) for k in range(len(entropy))]
+        rows.append(("mean", entropy.mean(), None if spent is None else spent.mean()))
+        return "\n".join(["bits per code, by codebook", "codebook   entropy    spent",
+                          *(f"{name:11}{a:7.3f}{'' if b is None else f'{b:9.3f}'}" for name, a, b in rows)])
 
 
 def _coding(header: EcdcHeader) -> str:
-    return "language model" if header.lm else "fixed width" + ", streamed" * header.stream
+    if header.block is None:
+        return "language model, official" if header.lm else "fixed width" + ", streamed" * header.stream
+    words = {"none": "fixed width", "table": f"tables {header.coder}", "lm": f"language model {header.coder}"}
+    return f"{words[header.entropy]}, with checksums" + ", streamed" * header.stream
 
 
-def _config(header: EcdcHeader, model: str | None) -> CodecConfig | None:
+def _installed(header: EcdcHeader, model: str | None) -> SimpleNamespace | None:
     try:
         folder = find_model(model or header.model)
     except ValueError:
         if model:
             raise
-        return PRESETS.get(header.model)
+        config = PRESETS.get(header.model)
+        return config and SimpleNamespace(name=header.model, folder=None, config=config)
     if folder.resolve().name != header.model:
         raise ValueError(f"model: expected {folder.resolve().name!r}, got {header.model!r}")
-    return CodecConfig.from_file(Path(folder) / "config.json")
+    return SimpleNamespace(name=header.model, folder=folder, config=CodecConfig.from_file(Path(folder) / "config.json"))
 
 
 class _Counted:

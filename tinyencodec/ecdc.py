@@ -1,5 +1,7 @@
 """The `.ecdc` container: a header, then the codes of each segment.
 
+Here is version 0, the official one. Version 1 is ours: blocks with checksums, entropy-coded or not (`blocks`).
+
     offset  size  content
     0       4     the letters ECDC
     4       1     version, 0
@@ -15,38 +17,44 @@ begins at sample i * stride and has n = min(segment length, samples left) sample
 frames. (The official reader computes that in floating point and asks for one frame too many at some
 lengths, such as 53 760 samples at 24 kHz; here all is integers.)
 
-Bytes equal those of the official package (`encodec` 0.1.1, binary.py and compress.py) for the same codes.
+Bytes equal those of the official package (`encodec` 0.1.1, binary.py and compress.py) for the same codes. Official
+files coded with a language model ("lm": true) are read, as far as that can be (`official_lm`), and not written.
 
 **A length that is not known beforehand**, of a sound from a pipe. If the output is a file, the length is
 written when all is done; as many spaces follow it in the metadata as 2**62 needs digits, which JSON allows,
 so that the official reader accepts the file too. If the output is a pipe, only tinyencodec can read what is
-written: the streamed form. Its metadata are
+written: the streamed form, with "stream": true in its metadata and packets in place of the segments (`packets`).
 
-    {"m": model name, "al": 0, "nc": codebooks, "lm": false, "stream": true}
-
-and packets take the place of the segments. A packet is the number n of frames in it (1 to 65535) as a
-big-endian 16-bit integer, the scale if the model normalises, and the codes of n frames, packed as above and
-filled up to a byte. It holds one segment, or in a model of one segment any number of frames (and the same
-scale as the packet before). Sixteen zero bits end the packets, and the length in samples follows as a
-big-endian 64-bit integer. (`packets`)
-
-Reader and writer work block by block on any binary file object; the reader never seeks, nor takes a byte before
-it is needed. But: no files coded with the language model ("lm": true), and bytes after the payload stay unread.
+Reader and writer take any binary file object; the reader never seeks, nor takes a byte before it is needed.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
 
 from tinyencodec.bits import BitReader, BitWriter
+from tinyencodec.block_codes import AT_ONCE, BlockReader, BlockWriter
+from tinyencodec.blocks import Layout, frames_per_block
 from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import MAGIC, MAX_LENGTH, EcdcHeader, header_bytes, read_header, require, write_header
+from tinyencodec.ecdc_header import (
+    MAGIC,
+    MAX_LENGTH,
+    EcdcHeader,
+    header_bytes,
+    payload_size,
+    read_header,
+    require,
+    write_header,
+)
+from tinyencodec.entropy import ARITHMETIC, FixedCoder, check_coder
 from tinyencodec.files import is_rewritable
+from tinyencodec.official_lm import read_official
 from tinyencodec.packets import (
-    MOST_FRAMES,
     PacketReader,
     check_frames,
+    check_streamable,
     pack_scale,
     read_scale,
     write_end,
@@ -71,22 +79,30 @@ class EcdcWriter:
     config : of the model
     n_codebooks : K
     audio_length : samples per channel; None: told at the end
+    coder : None: a file of version 0; else one of version 1, and what codes its blocks (`entropy`)
+    block : frames in a block of version 1; None: as many as are usual
 
-    Raises `ValueError` for every call that would not give a valid file: wrong number of codebooks, frames or
-    segments, a code that does not fit, a scale where the model has none.
+    Raises `ValueError` for every call that would not give a valid file.
     """
 
     def __init__(self, fo: BinaryIO, model: str, config: CodecConfig, n_codebooks: int,
-                 audio_length: int | None = None) -> None:
+                 audio_length: int | None = None, coder=None, block: int | None = None) -> None:
         self._fo, self._config = fo, config
         self._start = fo.tell() if is_rewritable(fo) else None
         self._most = _UNKNOWN if audio_length is None else audio_length  # samples
-        self.streamed = audio_length is None and self._start is None
+        self.streamed = audio_length is None and (self._start is None or coder is not None)
         self._header = EcdcHeader(model, 0 if self.streamed else self._most, n_codebooks, stream=self.streamed)
-        _check_readable(self._header, config)
-        if self.streamed and config.segment_length is not None:
-            frames = _ceil_div(config.segment_length, config.hop_length)
-            require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
+        _check_codebooks(self._header, config)
+        self._blocks = None
+        if coder is not None:
+            lm = coder.kind == "lm"
+            block = frames_per_block(config, n_codebooks) if block is None else block
+            self._header = replace(self._header, lm=lm, entropy=coder.kind, block=block, coder=coder.id,
+                                   arithmetic=ARITHMETIC if lm else None)
+            layout = Layout(config, n_codebooks, block, coded=coder.kind != "none")
+            self._blocks = BlockWriter(fo, layout, config, coder, 1 if self._start is None else AT_ONCE)
+        elif self.streamed:
+            check_streamable(config)
         self._bits = BitWriter(fo, config.bits_per_code)
         self._allowed = segment_frames(config, self._most)  # frames of segments to come, at most
         self._sizes: list[int] = []  # frames of the segments so far
@@ -112,7 +128,9 @@ class EcdcWriter:
         require(codes.shape[1] <= self._left, "codes", f"at most {self._left} more frames", codes.shape[1])
         require(self._config.normalize or scale is None, "scale", "None, since the model does not normalise", scale)
         packed = pack_scale(scale) if self._config.normalize else b""
-        if self.streamed:
+        if self._blocks is not None:
+            self._blocks.write(codes, scale)
+        elif self.streamed:
             write_packets(self._fo, codes, scale, self._config.bits_per_code)
         else:
             self._fo.write(packed if begins else b"")
@@ -132,17 +150,18 @@ class EcdcWriter:
         length = self._most if audio_length is None else audio_length
         require(1 <= length <= self._most, "audio length", f"1 to {self._most} samples", length)
         check_frames(self._config, self._sizes, length)
-        if self.streamed:
+        if self._blocks is not None:
+            self._blocks.finish(length)
+        elif self.streamed:
             write_end(self._fo, length)
         else:
             self._bits.flush()
-            if length != self._most:
-                require(self._start is not None, "audio length", f"{self._most} samples as announced", length)
-                header = EcdcHeader(self._header.model, length, self._header.n_codebooks)
-                end = self._fo.tell()
-                self._fo.seek(self._start)
-                self._fo.write(header_bytes(header, room=len(str(self._most))))
-                self._fo.seek(end)
+        if length != self._most and not self.streamed:
+            require(self._start is not None, "audio length", f"{self._most} samples as announced", length)
+            end = self._fo.tell()
+            self._fo.seek(self._start)
+            self._fo.write(header_bytes(replace(self._header, audio_length=length), room=len(str(self._most))))
+            self._fo.seek(end)
         self._fo.flush()
 
 
@@ -150,27 +169,46 @@ class EcdcReader:
     """Iterate, once, over pairs (codes int64 [K, F], scale or None) of the file `fo`, whose `header` has been read.
 
     A pair is a segment, or of a model without segments as many frames as `block_frames` or a packet have, the
-    scale being the same in all. Memory is that of a pair, whatever length the header claims.
+    scale being the same in all. Memory is that of a pair, whatever length the header claims; in version 1 that of
+    `at_once` blocks; of an official file coded with a language model that of the file and all its codes.
 
+    coder : what made an entropy-coded file (`entropy`)
+    keep_going, at_once : of a file of version 1, see `BlockReader`
     audio_length : samples; of a streamed file, None until all has been read
+    blocks : the `BlockReader` of a file of version 1, which tells what was lost; else None
 
-    Raises `ValueError` for a header that does not fit the model, a bad scale, or in a streamed file frames
-    that do not fit the length; `EOFError` when the file ends early.
+    Raises `ValueError` for a header that does not fit the model or the coder, a bad scale, a damaged block, or in a
+    streamed file frames that do not fit the length; `EOFError` when the file ends early.
     """
 
-    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, block_frames: int = BLOCK_FRAMES) -> None:
-        _check_readable(header, config)
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, block_frames: int = BLOCK_FRAMES,
+                 coder=None, keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
+        _check_codebooks(header, config)
+        if header.entropy != "none" or header.lm:
+            check_coder(coder, header)
+        else:
+            coder = FixedCoder(config.bits_per_code)
         self.audio_length = None if header.stream else header.audio_length
+        self.blocks = None if header.block is None else BlockReader(fo, header, config, coder, keep_going, at_once)
         self._fo, self._header, self._config, self._block_frames = fo, header, config, block_frames
+        self._coder = coder
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
         n_codebooks, width = self._header.n_codebooks, self._config.bits_per_code
-        if self._header.stream:
+        if self.blocks is not None:
+            yield from self.blocks
+            self.audio_length = self.blocks.audio_length
+        elif self._header.lm:
+            yield from read_official(self._fo, self._header, self._config, self._coder)
+        elif self._header.stream:
             packets = PacketReader(self._fo, self._header, self._config)
             for packet in packets:
                 yield packet.codes(n_codebooks, width), packet.scale
             self.audio_length = packets.audio_length
-            return
+        else:
+            yield from self._plain(n_codebooks, width)
+
+    def _plain(self, n_codebooks: int, width: int) -> Iterator[tuple[np.ndarray, float | None]]:
         for n_frames in segment_frames(self._config, self.audio_length):
             scale = read_scale(self._fo) if self._config.normalize else None
             bits = BitReader(self._fo, width)  # a new one: segments begin at a byte
@@ -180,52 +218,33 @@ class EcdcReader:
                 yield np.ascontiguousarray(codes.reshape(-1, n_codebooks).T), scale  # [F, K] -> [K, F]
 
 
-def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
-    """Bytes after the header in a file without language model or packets, found without a walk over its segments."""
-
-    def size(frames: int) -> int:
-        bits = frames * header.n_codebooks * config.bits_per_code
-        return _ceil_div(bits, 8) + (len(pack_scale(0)) if config.normalize else 0)
-
-    stride, length = config.segment_stride or header.audio_length, config.segment_length or header.audio_length
-    full = max(0, (header.audio_length - length) // stride + 1)  # segments of full length; then a few short ones
-    tail = header.audio_length - full * stride  # <= 0 when the last full one reaches the end, and no segment begins
-    return full * size(_ceil_div(length, config.hop_length)) + sum(map(size, segment_frames(config, tail)))
-
-
-def _ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
-
-
-def write_ecdc(fo: BinaryIO, model, frames: Iterable[tuple], audio_length: int) -> None:
+def write_ecdc(fo: BinaryIO, model, frames: Iterable[tuple], audio_length: int, coder=None,
+               block: int | None = None) -> None:
     """Write `frames`, pairs (codes [K, F], scale or None) as `model.encode` returns them, with their header.
 
-    `audio_length` is in samples per channel. Raises `ValueError` when the frames do not belong to that
-    length or to this model, of which only `name` and `config` are used.
+    Only `name` and `config` of the model are used. Raises `ValueError` as `EcdcWriter`, which tells the rest.
     """
     frames = list(frames)
     require(frames, "frames", "at least one segment", "none")
-    writer = EcdcWriter(fo, model.name, model.config, len(frames[0][0]), audio_length)
+    writer = EcdcWriter(fo, model.name, model.config, len(frames[0][0]), audio_length, coder, block)
     for codes, scale in frames:
         writer.write(codes, scale)
     writer.finish()
 
 
-def read_ecdc(fo: BinaryIO, model, header: EcdcHeader) -> list[tuple[np.ndarray, float | None]]:
+def read_ecdc(fo: BinaryIO, model, header: EcdcHeader, coder=None,
+              keep_going: str | None = None) -> list[tuple[np.ndarray, float | None]]:
     """Read all segments after `header`: pairs (codes int64 [K, F], scale or None) for `model.decode`.
 
-    Raises `ValueError` when the header does not belong to this model, `EOFError` when the file ends early.
+    Raises `ValueError` when the header does not belong to this model, else as `EcdcReader`.
     """
     require(header.model == model.name, "model", repr(model.name), header.model)
-    pairs = list(EcdcReader(fo, header, model.config))
+    pairs = list(EcdcReader(fo, header, model.config, coder=coder, keep_going=keep_going))
     if model.config.segment_length is not None:
         return pairs
     return [(np.concatenate([codes for codes, _ in pairs], axis=1), pairs[0][1])]
 
 
-def _check_readable(header: EcdcHeader, config: CodecConfig) -> None:
-    if header.lm:
-        raise ValueError("files coded with the language model cannot be read or written by this version: "
-                         "expected lm false, got lm true")
+def _check_codebooks(header: EcdcHeader, config: CodecConfig) -> None:
     require(header.n_codebooks <= config.n_codebooks, f"codebooks (nc) of model {header.model}",
             f"1 to {config.n_codebooks}", header.n_codebooks)

@@ -1,19 +1,33 @@
-"""The beginning of an `.ecdc` file: `ecdc` describes it byte by byte."""
+"""The beginning of an `.ecdc` file: `ecdc` describes that of version 0 byte by byte, `blocks` that of version 1.
+
+A header of version 1 ends with its CRC-32. Headers of up to 1 KiB that the checksum accepts differ in at least four
+bits, so one flipped bit can be told from anything else, and is put right; the caller is told. Nobody knows where a
+header ends whose length field was hit: each length within one bit of the field is tried, shortest first, and no byte
+is read before the shorter ones have failed.
+"""
 
 import json
 import re
 import struct
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from tinyencodec.bits import read_exactly
+from tinyencodec.config import CodecConfig
+from tinyencodec.segments import segment_frames
 
-MAGIC, VERSION = b"ECDC", 0
+MAGIC, VERSION, BLOCK_VERSION = b"ECDC", 0, 1
 MAX_LENGTH = 1 << 62  # samples
 MAX_METADATA = 1 << 16  # bytes; real ones have about 60
+MAX_BLOCK_METADATA = 1 << 10  # the same in version 1; real ones have about 150
+MAX_FRAMES = 0xFFFF  # in a block
+ENTROPY = ("none", "table", "lm")
 
-_FIXED = struct.Struct("!4sBI")
+_FIXED, _SIZE, _CRC = struct.Struct("!4sBI"), struct.Struct("!I"), struct.Struct("!I")
+_START = MAGIC + bytes([BLOCK_VERSION])
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -24,7 +38,12 @@ class EcdcHeader:
     audio_length: int  # samples per channel, 1 to 2**62; in the streamed form 0
     n_codebooks: int  # 1 to 1024
     lm: bool = False  # coded with the help of a language model
-    stream: bool = False  # in packets, with the length at the end
+    stream: bool = False  # the length is told at the end
+    entropy: str = "none"  # what follows is of version 1
+    block: int | None = None  # frames in each block but the last; None: version 0
+    coder: str | None = None  # 16 hex digits: which tables or which language model
+    arithmetic: int | None = None  # version of the arithmetic that the language model is computed in
+    mended: str | None = field(default=None, compare=False)  # the bit that was wrong in the file, for people
 
     def __post_init__(self) -> None:
         require(isinstance(self.model, str) and _NAME.fullmatch(self.model), "model name (m)",
@@ -36,18 +55,39 @@ class EcdcHeader:
         require(type(self.n_codebooks) is int and 1 <= self.n_codebooks <= 1024, "codebooks (nc)",
                 "an integer from 1 to 1024", self.n_codebooks)
         require(type(self.lm) is bool, "language model (lm)", "true or false", self.lm)
-        require(not (self.lm and self.stream), "language model (lm)", "false in a streamed file", self.lm)
+        if self.block is None:
+            require(not (self.lm and self.stream), "language model (lm)", "false in a streamed file", self.lm)
+            return
+        require(type(self.block) is int and 1 <= self.block <= MAX_FRAMES, "frames per block (block)",
+                f"an integer from 1 to {MAX_FRAMES}", self.block)
+        require(self.entropy in ENTROPY, "entropy coding (entropy)", ", ".join(ENTROPY), self.entropy)
+        require(self.lm == (self.entropy == "lm"), "language model (lm)", f"{self.entropy == 'lm'}".lower(), self.lm)
+        named = isinstance(self.coder, str) and _ID.fullmatch(self.coder)
+        require(self.coder is None if self.entropy == "none" else named, "coder (coder)",
+                "none" if self.entropy == "none" else "16 hex digits", self.coder)
+        require(type(self.arithmetic) is int and self.arithmetic >= 1 if self.lm else self.arithmetic is None,
+                "arithmetic (arithmetic)", "an integer from 1" if self.lm else "none", self.arithmetic)
+
+    @property
+    def version(self) -> int:
+        """0: as the official program writes it; 1: in blocks with checksums."""
+        return VERSION if self.block is None else BLOCK_VERSION
 
 
 def header_bytes(header: EcdcHeader, room: int = 0) -> bytes:
-    """The magic, the version and the metadata; spaces follow the length in it up to `room` characters."""
+    """The whole header; spaces follow the length in the metadata up to `room` characters."""
     fields = {"m": header.model, "al": header.audio_length, "nc": header.n_codebooks, "lm": header.lm}
+    if header.block is not None:
+        fields |= {"entropy": header.entropy, "block": header.block}
+        fields |= {name: value for name, value in (("coder", header.coder), ("arithmetic", header.arithmetic))
+                   if value is not None}
     if header.stream:
         fields["stream"] = True
     text = json.dumps(fields)  # key order and default spacing are part of the format
     length = str(header.audio_length)
     text = text.replace(f'"al": {length},', f'"al": {length.ljust(room)},', 1)  # a name has no quotes
-    return _FIXED.pack(MAGIC, VERSION, len(text)) + text.encode("ascii")
+    data = _FIXED.pack(MAGIC, header.version, len(text)) + text.encode("ascii")
+    return data if header.block is None else data + _CRC.pack(zlib.crc32(data))
 
 
 def write_header(fo: BinaryIO, header: EcdcHeader) -> None:
@@ -55,10 +95,15 @@ def write_header(fo: BinaryIO, header: EcdcHeader) -> None:
     fo.write(header_bytes(header))
 
 
+def is_ecdc(start: bytes) -> bool:
+    """Whether a file that begins with these 4 bytes is meant to be an `.ecdc` file: all but one bit are right."""
+    return len(start) == len(MAGIC) and _distance(start, MAGIC) <= 1
+
+
 def read_header(fo: BinaryIO) -> EcdcHeader:
     """Read a header; `fo` then stands at the payload. Unknown keys in the metadata are ignored.
 
-    Raises `ValueError` when this is no `.ecdc` file of version 0, `EOFError` when it ends early.
+    Raises `ValueError` when this is no `.ecdc` file of version 0 or 1, `EOFError` when it ends early.
     """
     try:
         return _parse_header(fo)
@@ -68,18 +113,96 @@ def read_header(fo: BinaryIO) -> EcdcHeader:
 
 def _parse_header(fo: BinaryIO) -> EcdcHeader:
     magic = read_exactly(fo, len(MAGIC), "header")  # apart: a short file of another kind is that, not truncated
-    require(magic == MAGIC, "first bytes", repr(MAGIC), magic)
-    _, version, size = _FIXED.unpack(magic + read_exactly(fo, _FIXED.size - len(MAGIC), "header"))
-    require(version == VERSION, "version", str(VERSION), version)
-    require(size <= MAX_METADATA, "metadata length", f"at most {MAX_METADATA} bytes", size)
-    text = read_exactly(fo, size, "metadata")
+    require(is_ecdc(magic), "first bytes", repr(MAGIC), magic)
+    start = magic + read_exactly(fo, _FIXED.size - len(MAGIC), "header")
+    _, version, size = _FIXED.unpack(start)
+    if magic == MAGIC and version == VERSION:
+        require(size <= MAX_METADATA, "metadata length", f"at most {MAX_METADATA} bytes", size)
+        text = read_exactly(fo, size, "metadata")
+        fields = _fields(text)
+        if "entropy" not in fields:
+            return EcdcHeader(fields["m"], fields["al"], fields["nc"], fields["lm"], fields.get("stream", False))
+        start = start + text + read_exactly(fo, _CRC.size, "checksum")  # version 1, but for one bit
+        whole, place = _mend(start) or (start, None)
+        require(place is not None, "version", f"{BLOCK_VERSION}, as the metadata are", version)
+    else:
+        near = _distance(start[:5], _START) <= 1
+        require(near or magic == MAGIC, "first bytes", repr(MAGIC), magic)
+        require(near, "version", f"{VERSION} or {BLOCK_VERSION}", version)
+        whole, place = _read_checked(fo, start)
+    fields = _fields(whole[_FIXED.size:-_CRC.size])
+    require({"entropy", "block"} <= fields.keys(), "metadata", "the keys entropy, block", sorted(fields))
+    header = EcdcHeader(fields["m"], fields["al"], fields["nc"], fields["lm"], fields.get("stream", False),
+                        fields["entropy"], fields["block"], fields.get("coder"), fields.get("arithmetic"))
+    return replace(header, mended=place)
+
+
+def _fields(text: bytes) -> dict:
     try:
         fields = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError):  # no UTF-8, no JSON, or nested without end
         fields = None
     require(isinstance(fields, dict), "metadata", "a JSON object", text)
     require({"m", "al", "nc", "lm"} <= fields.keys(), "metadata", "the keys m, al, nc, lm", sorted(fields))
-    return EcdcHeader(fields["m"], fields["al"], fields["nc"], fields["lm"], fields.get("stream", False))
+    return fields
+
+
+def _read_checked(fo: BinaryIO, start: bytes) -> tuple[bytes, str | None]:
+    """The rest of a header of version 1, at most one bit of it wrong: all of it as it should be, and that bit."""
+    claimed, body, ended = _FIXED.unpack(start)[2], b"", None
+    lengths = {claimed, *(claimed ^ 1 << i for i in range(32))}
+    lengths = sorted(n for n in lengths if 2 <= n <= MAX_BLOCK_METADATA)
+    require(lengths, "metadata length", f"at most {MAX_BLOCK_METADATA} bytes", claimed)
+    for n in lengths:
+        try:
+            body += read_exactly(fo, n + _CRC.size - len(body), "metadata and checksum")
+        except EOFError as error:
+            ended = error
+            break
+        if n == claimed:
+            if mended := _mend(start + body):
+                return mended
+        elif _holds(whole := start[:5] + _SIZE.pack(n) + body) and whole.startswith(_START):
+            return whole, f"in the metadata length, {n} rather than {claimed}"
+    if ended and (n <= claimed or claimed not in lengths):
+        raise ended
+    require(claimed <= MAX_BLOCK_METADATA, "metadata length", f"at most {MAX_BLOCK_METADATA} bytes", claimed)
+    raise ValueError(f"header: expected at most one wrong bit, got more (checksum {zlib.crc32(start + body):08x})")
+
+
+def _holds(data: bytes) -> bool:
+    return zlib.crc32(data[:-_CRC.size]) == _CRC.unpack(data[-_CRC.size:])[0]
+
+
+def _mend(data: bytes) -> tuple[bytes, str | None] | None:
+    """The bytes of version 1 that differ from `data` in one bit or none, and which; None if there are none."""
+    if _holds(data):
+        return (data, None) if data.startswith(_START) else None
+    tried = bytearray(data)
+    for i in range(8 * len(data)):
+        tried[i >> 3] ^= 1 << (i & 7)
+        if _holds(tried) and tried.startswith(_START):
+            return bytes(tried), f"bit {i & 7} of byte {i >> 3}"
+        tried[i >> 3] ^= 1 << (i & 7)
+    return None
+
+
+def _distance(a: bytes, b: bytes) -> int:
+    """In how many bits they differ."""
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count()
+
+
+def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
+    """Bytes after the header in a file of version 0 without language model or packets, found without a walk."""
+
+    def size(frames: int) -> int:
+        bits = frames * header.n_codebooks * config.bits_per_code
+        return -(-bits // 8) + (4 if config.normalize else 0)
+
+    stride, length = config.segment_stride or header.audio_length, config.segment_length or header.audio_length
+    full = max(0, (header.audio_length - length) // stride + 1)  # segments of full length; then a few short ones
+    tail = header.audio_length - full * stride  # <= 0 when the last full one reaches the end, and no segment begins
+    return full * size(-(-length // config.hop_length)) + sum(map(size, segment_frames(config, tail)))
 
 
 def require(ok: object, what: str, expected: str, got: object) -> None:

@@ -7,6 +7,7 @@ beyond its own samples. (Paper, section 3.)
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class EncodecModel:
     ----------
     name : the folder's name, which an `.ecdc` file carries
     config : the `CodecConfig`
+    folder : where it was loaded from, and where its tables and its language model are looked for; or None
     sample_rate (Hz), channels, hop_length (samples per frame), frame_rate (frames per second),
     bandwidths (kbit/s), n_codebooks, bits_per_code, segment_length and segment_stride (samples, or None),
     frames_per_segment (or None)
@@ -38,9 +40,10 @@ class EncodecModel:
     threads : how many may work at once, by default one per processor; results do not depend on it
     """
 
-    def __init__(self, name: str, config: CodecConfig, tensors: Tensors):
+    def __init__(self, name: str, config: CodecConfig, tensors: Tensors, folder: Path | None = None):
         self.name = name
         self.config = config
+        self.folder = folder
         self.sample_rate = config.sampling_rate
         self.channels = config.audio_channels
         self.hop_length = config.hop_length

@@ -45,6 +45,12 @@ class Packet(NamedTuple):
         return np.ascontiguousarray(codes.reshape(self.n_frames, n_codebooks).T)  # [F, K] -> [K, F]
 
 
+def check_streamable(config: CodecConfig) -> None:
+    """Raise `ValueError` unless each segment of a model fits a packet."""
+    frames = 0 if config.segment_length is None else -(-config.segment_length // config.hop_length)
+    require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
+
+
 def write_packets(fo: BinaryIO, codes: np.ndarray, scale: float | None, width: int) -> None:
     """Write integer codes [K, F], each below 2**width, as one packet, or several if they are too many for one."""
     for start in range(0, codes.shape[1], MOST_FRAMES):
@@ -106,14 +112,15 @@ def check_frames(config: CodecConfig, sizes: list[int], audio_length: int) -> No
 
 def pack_scale(scale: float | None) -> bytes:
     """A scale as it is stored; `ValueError` unless it is a finite number of at least 0."""
-    return _SCALE.pack(_checked_scale(scale))
+    return _SCALE.pack(checked_scale(scale))
 
 
 def read_scale(fo: BinaryIO) -> float:
     """The next scale."""
-    return _checked_scale(*_SCALE.unpack(read_exactly(fo, _SCALE.size, "scale")))
+    return checked_scale(*_SCALE.unpack(read_exactly(fo, _SCALE.size, "scale")))
 
 
-def _checked_scale(scale: float | None) -> float:
+def checked_scale(scale: float | None) -> float:
+    """`scale`, or a `ValueError` unless it is a finite number of at least 0."""
     require(scale is not None and 0 <= scale <= _MAX_FLOAT32, "scale", "a finite number of at least 0", scale)
     return scale

@@ -1,6 +1,7 @@
 """Where models live, and how to load one by name.
 
-A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. Bundled
+A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. What makes its files smaller
+may lie beside them: `tables.safetensors`, and a language model in the folder `lm` (`entropy`). Bundled
 models come with the package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is
 not set, in the user's cache folder.
 """
@@ -36,7 +37,7 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
     except OSError as error:
         raise ValueError(f"model folder {folder}: expected readable config.json and model.safetensors: "
                          f"{error}") from None
-    return EncodecModel(folder.resolve().name, config, tensors)
+    return EncodecModel(folder.resolve().name, config, tensors, folder)
 
 
 def find_model(name_or_path: str | os.PathLike) -> Path:

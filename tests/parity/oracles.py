@@ -32,6 +32,7 @@ _stand_in = sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
 from encodec import modules, quantization  # noqa: E402
 from encodec.model import EncodecModel as OfficialModel  # noqa: E402
 
+official_model = importlib.import_module("encodec.model")
 official_ecdc = importlib.import_module("encodec.compress")  # as an attribute of the package, a function hides it
 if _stand_in.__spec__ is None:
     del sys.modules["torchaudio"]

@@ -1,0 +1,148 @@
+"""The language model against the official one: weights, probabilities, and what becomes of official files."""
+
+import functools
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from tinyencodec.arithmetic import quantised_cdf
+from tinyencodec.checkpoint import read_safetensors
+from tinyencodec.convert import convert
+from tinyencodec.lm import LanguageModel
+from tinyencodec.lm_coder import LMCoder
+from tinyencodec.lm_config import LM_PRESETS
+from tinyencodec.lm_store import load_language_model
+
+from .oracles import official_ecdc, official_model
+from .report import LINES
+
+LMModel, ArithmeticCoder = official_model.LMModel, official_ecdc.ArithmeticCoder
+N_FRAMES = 600  # past the context's end: 262 and 525 frames
+
+
+@functools.cache
+def official(name: str, gain: float = 1.0) -> LMModel:
+    """The official model of official size with seeded random weights; `gain` makes its guesses surer."""
+    config = LM_PRESETS[name]
+    torch.manual_seed(7)
+    model = LMModel(config.n_codebooks, config.codebook_size, num_layers=config.n_layers, dim=config.dim,
+                    past_context=config.past_context).eval()
+    with torch.no_grad():
+        for linear in model.linears:
+            linear.weight.mul_(gain)
+    return model
+
+
+def ours(name: str, gain: float = 1.0) -> LanguageModel:
+    state = {key: value.numpy() for key, value in official(name, gain).state_dict().items()}
+    return LanguageModel(LM_PRESETS[name], state)
+
+
+def draw_codes(n_codebooks: int, n_frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 1024, (n_codebooks, n_frames))
+
+
+def before(codes: np.ndarray) -> np.ndarray:
+    """What the model is given: each frame's predecessor, and for the first none."""
+    return np.concatenate([np.full((len(codes), 1), -1), codes[:, :-1]], axis=1)[None]
+
+
+@pytest.mark.parametrize("name", LM_PRESETS)
+def test_conversion(name, tmp_path):
+    state = official(name).state_dict()
+    torch.save(state, tmp_path / f"{name}-0.th")
+    assert convert(tmp_path / f"{name}-0.th", tmp_path / "codec" / "lm") == LM_PRESETS[name]
+    tensors = read_safetensors(tmp_path / "codec" / "lm" / "model.safetensors")
+    assert tensors.keys() == state.keys() == LM_PRESETS[name].tensors().keys()
+    for key, value in state.items():
+        np.testing.assert_array_equal(tensors[key], value.numpy(), err_msg=key)
+    assert load_language_model(tmp_path / "codec" / "lm").id == ours(name).id
+
+
+@pytest.mark.parametrize("name, n_codebooks", [("encodec_lm_24khz", 2), ("encodec_lm_24khz", 8), ("encodec_lm_24khz", 32),
+                                               ("encodec_lm_48khz", 4), ("encodec_lm_48khz", 16)])
+@torch.no_grad()
+def test_probabilities(name, n_codebooks):
+    codes = before(draw_codes(n_codebooks, N_FRAMES))
+    indices, model, states, offset, steps = torch.from_numpy(codes + 1), official(name), None, 0, []
+    at_once = model(indices)[0][0].permute(2, 1, 0).numpy()  # [1, N, K, T] -> [T, K, N]
+    for t in range(N_FRAMES):
+        p, states, offset = model(indices[:, :, t:t + 1], states, offset)
+        steps.append(p[0].permute(2, 1, 0).numpy())
+    mine = ours(name)
+    p = mine.step(codes, mine.start())[0]
+    for which, theirs in (("at once", at_once), ("frame by frame", np.concatenate(steps))):
+        error = np.abs(p - theirs).max()
+        LINES.append(f"{name}, {n_codebooks} codebooks, {which}: probabilities within {error:.1e} "
+                     f"(largest {theirs.max():.3f})")
+        assert error <= 1e-6
+
+
+@torch.no_grad()
+def test_probabilities_of_a_model_that_is_sure():
+    """Where probabilities come near to 1, float32 itself is the limit: no farther from the truth than the oracle."""
+    codes, gain = before(draw_codes(8, N_FRAMES)), 6.0
+    theirs, mine = official("encodec_lm_24khz", gain), ours("encodec_lm_24khz", gain)
+    p = mine.step(codes, mine.start())[0]
+    reference = theirs(torch.from_numpy(codes + 1))[0][0].permute(2, 1, 0).numpy()
+    truth = theirs.double()(torch.from_numpy(codes + 1))[0][0].permute(2, 1, 0).numpy()
+    theirs.float()
+    our_error, their_error = np.abs(p - truth).max(), np.abs(reference - truth).max()
+    LINES.append(f"logits times {gain:g}, largest probability {truth.max():.3f}: {our_error:.1e} from float64, "
+                 f"official {their_error:.1e}")
+    assert our_error <= max(1e-6, 1.5 * their_error)
+
+
+@pytest.mark.parametrize("n_frames", [0, 1, 40])
+def test_reads_what_the_official_coder_writes(n_frames):
+    """Given the same distributions the official bits decode, and where they end is known."""
+    model, codes, stream = ours("encodec_lm_24khz"), draw_codes(4, n_frames), io.BytesIO(b"before")
+    stream.seek(6)
+    encoder = ArithmeticCoder(stream)
+    if n_frames:
+        for p, frame in zip(model.step(before(codes), model.start())[0], codes.T):
+            for cdf, code in zip(quantised_cdf(p), frame):
+                encoder.push(int(code), torch.from_numpy(cdf.astype(np.int64)))
+    encoder.flush()
+    size = len(stream.getvalue())
+    decoded, end = LMCoder(model).decode_official(stream.getvalue() + b"after", 6, n_frames, 4)
+    np.testing.assert_array_equal(decoded, codes)
+    assert end == size
+
+
+@torch.no_grad()
+def test_official_files(monkeypatch, tmp_path):
+    """52 official `--lm` files, made with 1 and 2 threads: each is read right, or refused; never read wrong."""
+    name, gain, length = "encodec_24khz", 6.0, 12_000
+    torch.manual_seed(0)
+    codec = official_ecdc.EncodecModel.encodec_model_24khz(pretrained=False).eval()
+    lm = official("encodec_lm_24khz", gain)
+    codec.name, codec.get_lm_model = name, lambda: lm
+    codec.set_target_bandwidth(3.0)
+    monkeypatch.setitem(official_ecdc.MODELS, name, lambda: codec)
+    coder = LMCoder(ours("encodec_lm_24khz", gain))
+    n_threads, counts = torch.get_num_threads(), {}
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for seed in range(26):
+                codes = torch.from_numpy(draw_codes(4, 38, seed))[None]
+                monkeypatch.setattr(codec, "encode", lambda wav, codes=codes: [(codes, None)])
+                data = official_ecdc.compress(codec, torch.zeros(1, length), use_lm=True)
+                start = 9 + int.from_bytes(data[5:9], "big")
+                try:
+                    decoded, end = coder.decode_official(data, start, 38, 4)
+                except (ValueError, EOFError):
+                    outcome = "refused"
+                else:
+                    right = np.array_equal(decoded, codes[0].numpy()) and end == len(data)
+                    outcome = "right" if right else "silently wrong"
+                counts[threads, outcome] = counts.get((threads, outcome), 0) + 1
+    finally:
+        torch.set_num_threads(n_threads)
+    LINES.append("official --lm files: " + ", ".join(f"{n} of 26 made with {threads} thread(s) {outcome}"
+                                                     for (threads, outcome), n in counts.items()))
+    assert sum(counts.values()) == 52
+    assert not any(outcome == "silently wrong" for _, outcome in counts)

@@ -1,0 +1,117 @@
+"""Entropy coders: three ways from codes to bytes, one interface.
+
+    none     fixed width (`bits`)
+    table    how often each codebook uses each entry (`tables`): `tables.safetensors` in the model's folder
+    lm       what a transformer expects next (`lm_coder`): the folder `lm` in the model's folder
+
+A coder has
+
+    kind     one of these names
+    id       16 hex digits that change when the tables or the model do; None for fixed width
+    encode(blocks) -> payloads                   codes int [K, F] each -> bytes each, independent of one another
+    decode(payloads, n_codebooks) -> blocks      pairs (bytes, F) -> codes int64 [K, F]; `ValueError` or `EOFError`
+                                                 for bytes that no codes lead to
+    costs(codes) -> bits of each codebook        float [K], for codes [K, F] of one block; coders may lack it
+
+and takes lists since a language model is quicker with several blocks side by side.
+"""
+
+import io
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyencodec.bits import BitReader, BitWriter
+from tinyencodec.ecdc_header import ENTROPY, EcdcHeader, require
+
+if TYPE_CHECKING:
+    from tinyencodec.model import EncodecModel
+
+ARITHMETIC = 1  # version of the arithmetic of `exact`, which a file coded with a language model names
+_WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}
+_FILES = {"table": "tables.safetensors", "lm": "lm/config.json"}
+
+
+class FixedCoder:
+    """Each code in `width` bits."""
+
+    kind, id = "none", None
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def encode(self, blocks: Sequence[np.ndarray]) -> list[bytes]:
+        """As above; `ValueError` for a code that does not fit."""
+        return [self._encode(codes) for codes in blocks]
+
+    def _encode(self, codes: np.ndarray) -> bytes:
+        packed = io.BytesIO()
+        bits = BitWriter(packed, self._width)
+        bits.write(codes.T)  # [K, F] -> [F, K]
+        bits.flush()
+        return packed.getvalue()
+
+    def decode(self, payloads: Sequence[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]:
+        """As above; `ValueError` for another number of bytes."""
+        return [self._decode(data, n_frames, n_codebooks) for data, n_frames in payloads]
+
+    def _decode(self, data: bytes, n_frames: int, n_codebooks: int) -> np.ndarray:
+        size = -(-n_frames * n_codebooks * self._width // 8)
+        require(len(data) == size, "packed codes", f"{size} bytes", len(data))
+        codes = BitReader(io.BytesIO(data), self._width).read(n_frames * n_codebooks)
+        return np.ascontiguousarray(codes.reshape(n_frames, n_codebooks).T)  # [F, K] -> [K, F]
+
+    def costs(self, codes: np.ndarray) -> np.ndarray:
+        """As above."""
+        return np.full(len(codes), float(self._width * codes.shape[1]))
+
+
+def load_coder(kind: str, model: "EncodecModel"):
+    """The coder of a `kind` that belongs to a model, whose `name`, `folder` and `config` are used.
+
+    Raises `ValueError` when the model has none, or when it does not fit the model.
+    """
+    require(kind in ENTROPY, "entropy coding", ", ".join(ENTROPY), kind)
+    if kind == "none":
+        return FixedCoder(model.config.bits_per_code)
+    expected = _FILES[kind] if model.folder is None else model.folder / _FILES[kind]
+    if model.folder is None or not os.path.isfile(expected):
+        raise ValueError(f"model {model.name} has no {_WORDS[kind]}: expected {expected}")
+    coder, size = _LOAD[kind](model)
+    require(size == model.config.codebook_size, f"{_WORDS[kind]} of model {model.name}",
+            f"{model.config.codebook_size} entries per codebook", size)
+    return coder
+
+
+def _load_tables(model: "EncodecModel") -> tuple:
+    from tinyencodec.tables import TableCoder, load_tables
+
+    coder = TableCoder(load_tables(model.folder / _FILES["table"]))
+    return coder, coder.n_entries
+
+
+def _load_language_model(model: "EncodecModel") -> tuple:
+    from tinyencodec.lm_coder import LMCoder
+    from tinyencodec.lm_store import load_language_model
+
+    coder = LMCoder(load_language_model(model.folder / "lm"), getattr(model, "threads", 1))
+    return coder, coder.model.config.codebook_size
+
+
+_LOAD = {"table": _load_tables, "lm": _load_language_model}
+
+
+def check_coder(coder, header: EcdcHeader) -> None:
+    """Raise `ValueError` unless a file with this header was coded with this very coder, found by its content."""
+    kind = "lm" if header.lm else header.entropy
+    require(coder is not None and coder.kind == kind, f"coder of a file coded with {_WORDS[kind]}", kind,
+            coder and coder.kind)
+    if header.block is None:
+        return
+    if header.lm and header.arithmetic != ARITHMETIC:
+        raise ValueError(f"arithmetic of the language model: expected version {ARITHMETIC}, got {header.arithmetic}")
+    if header.coder != coder.id:
+        raise ValueError(f"coded with the {_WORDS[kind]} {header.coder}, installed is {coder.id}: "
+                         f"expected the same, since no others give the codes back")
