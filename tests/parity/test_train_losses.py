@@ -1,0 +1,153 @@
+"""Losses against their definitions, and the balancer's shares."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tinyencodec.train import losses
+from tinyencodec.train.balancer import Balancer
+from tinyencodec.train.discriminator import WINDOWS, Discriminator
+from tinyencodec.train.mel import BANDS, LogMel, MelScales, mel_filters, stft
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("window", [32, 256, 2048])
+@pytest.mark.parametrize("length", [24_000, 5000])
+def test_stft_is_that_of_torch(window, length):
+    x, hann = noise(2, 1, length), torch.hann_window(window)
+    expected = torch.stft(x[:, 0], window, window // 4, window=hann, return_complex=True).transpose(1, 2) / hann.sum()
+    inside = length // (window // 4) - 3  # frames that the padding on the right does not touch
+    assert (stft(x, hann)[:, :inside] - expected[:, :inside]).abs().max() < 1e-6
+
+
+def test_stft_of_a_short_signal():
+    assert stft(noise(1, 1, 100), torch.hann_window(2048)).isfinite().all()
+
+
+def test_mel_bands():
+    filters = mel_filters(24_000, 2048)
+    assert filters.shape == (1025, BANDS) and filters.min() == 0 and filters.max() <= 1
+    peaks = filters.argmax(dim=0) * 24_000 / 2048  # Hz
+    mel = 2595 * torch.log10(1 + peaks / 700)
+    steps = mel.diff()
+    assert (steps > 0).all() and abs(float(steps[20:].mean()) - 2595 * math.log10(1 + 12_000 / 700) / 65) < 0.3
+    # A sine excites the bands around its frequency.
+    t = torch.arange(24_000) / 24_000
+    bands = LogMel(24_000, 2048)(torch.sin(2 * math.pi * 3000 * t)[None, None])[0].mean(dim=0)
+    assert abs(float(peaks[bands.argmax()]) - 3000) < 150
+
+
+def test_time_losses():
+    x = noise(3, 1, 1000)
+    assert losses.l1_time(x, x + 0.5).item() == pytest.approx(0.5)
+    assert losses.relative_squared_error(x, x).item() == 0
+    assert losses.relative_squared_error(x, 0 * x).item() == pytest.approx(1 / 1.1, rel=0.02)
+    soft = x * torch.tensor([1.0, 1.0, 1e-6])[:, None, None]  # a soft clip may not rule the batch
+    assert losses.relative_squared_error(soft, soft + 0.1 * x).item() < 0.1
+
+
+def test_si_snr():
+    x, n = noise(1, 24_000), noise(1, 24_000, seed=1)
+    assert losses.si_snr(x, x + 0.1 * n).item() == pytest.approx(20, abs=0.2)
+    assert losses.si_snr(x, 3 * (x + 0.1 * n) + 0.7).item() == pytest.approx(20, abs=0.2)
+
+
+def test_mel_losses_see_loudness():
+    x, mel = noise(2, 1, 12_000), MelScales(24_000)
+    assert losses.mel_distance(mel(x), mel(x)).item() == 0
+    # A tenth as loud: one power of ten, but for the floor and the bands that are empty.
+    scale = mel.scales[-1:]
+    assert losses.mel_distance([s(x) for s in scale], [s(0.1 * x) for s in scale]).item() == pytest.approx(1, abs=0.15)
+    assert losses.mel_loss(mel(x), mel(0.1 * x)) > losses.mel_loss(mel(x), mel(0.5 * x)) > 0.5
+
+
+def test_gradient_of_silence_is_finite():
+    y = torch.zeros(1, 1, 4000, requires_grad=True)
+    mel = MelScales(24_000)
+    (losses.mel_loss(mel(noise(1, 1, 4000)), mel(y)) + losses.relative_squared_error(noise(1, 1, 4000), y)).backward()
+    assert y.grad.isfinite().all() and y.grad.abs().max() > 0
+
+
+def test_adversarial_losses():
+    good, bad = [torch.full((2, 1, 3, 4), 1.5)], [torch.full((2, 1, 3, 4), -1.5)]
+    assert losses.hinge_real_fake(good, bad).item() == 0
+    assert losses.hinge_real_fake(bad, good).item() == 5
+    assert losses.hinge_generator(good).item() == 0
+    assert losses.hinge_generator(bad).item() == 2.5
+    real = [[torch.full((2, 3), 2.0), torch.full((4,), 10.0)]]
+    fake = [[torch.full((2, 3), 1.0), torch.full((4,), 10.0)]]
+    assert losses.feature_matching(real, fake).item() == pytest.approx(0.25)  # mean of 0.5 and 0
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_discriminator(channels):
+    torch.manual_seed(0)
+    discriminator, x = Discriminator(channels, filters=4), noise(2, channels, 6000)
+    scores, features = discriminator(x)
+    assert len(scores) == len(features) == len(WINDOWS) == 5
+    for window, score, layers in zip(WINDOWS, scores, features):
+        assert score.shape[:2] == (2, 1) and len(layers) == 5
+        bins = window // 2 + 1
+        assert [layer.shape[3] for layer in layers] == [-(-bins // n) for n in (1, 2, 4, 8, 8)]
+        assert all(layer.shape[2] == score.shape[2] for layer in layers)
+    # It can learn to tell two kinds of signal apart.
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3, betas=(0.5, 0.9))
+    for step in range(20):
+        real, fake = noise(4, channels, 2048, seed=2 * step).cumsum(2) / 30, noise(4, channels, 2048, seed=2 * step + 1)
+        loss = losses.hinge_real_fake(discriminator(real)[0], discriminator(fake)[0])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1
+
+
+class TestBalancer:
+    def test_shares_come_out_as_asked(self):
+        """Losses of wildly different scales give gradients whose lengths are in the ratio of the weights."""
+        targets = {name: noise(4, 1, 3000, seed=seed) for seed, name in enumerate(("a", "b", "c"))}
+        scales, weights = {"a": 1e-4, "b": 1.0, "c": 1e5}, {"a": 1.0, "b": 2.0, "c": 5.0}
+        balancer = Balancer()
+        for step in range(20):
+            y = noise(4, 1, 3000, seed=100 + step).requires_grad_()
+            balancer_losses = {name: scales[name] * (y - target).abs().pow(1.5).mean()
+                               for name, target in targets.items()}
+            shares = {}
+            for name in targets:  # one loss alone, by a balancer in the same state, tells its part
+                probe = Balancer()
+                probe.load_state_dict(balancer.state_dict())
+                others = {other: (weights[other] if other == name else 0.0) for other in weights}
+                part = probe.gradient(balancer_losses, others, y) * weights[name] / 8.0
+                shares[name] = part.flatten(1).norm(dim=1).mean().item()
+            total = balancer.gradient(balancer_losses, weights, y)
+        for name, weight in weights.items():
+            assert shares[name] == pytest.approx(weight / 8, rel=0.05)
+        # The three are nearly independent, so that their squares add up.
+        assert total.flatten(1).norm(dim=1).mean().item() == pytest.approx(math.sqrt(1 + 4 + 25) / 8, rel=0.3)
+
+    def test_equals_the_gradient_of_a_single_loss(self):
+        y = noise(2, 1, 500).requires_grad_()
+        loss = y.square().sum()
+        gradient = Balancer().gradient({"a": loss}, {"a": 3.0}, y)
+        expected = 2 * y.detach() / (2 * y.detach()).flatten(1).norm(dim=1).mean()
+        assert torch.allclose(gradient, expected)
+
+    def test_average_has_the_stated_decay(self):
+        balancer, lengths = Balancer(decay=0.9), [1.0, 3.0, 10.0]
+        for length in lengths:
+            y = torch.zeros(1, 1, 1, requires_grad=True)
+            balancer.gradient({"a": length * y.sum()}, {"a": 1.0}, y)
+        ages = np.array([0.81, 0.9, 1.0])
+        assert (balancer.norms["a"][0] / balancer.norms["a"][1]).item() == pytest.approx(
+            (ages * lengths).sum() / ages.sum())
+
+    def test_weight_zero_takes_no_part(self):
+        y = noise(1, 1, 10).requires_grad_()
+        balancer = Balancer()
+        alone = balancer.gradient({"a": y.sum()}, {"a": 1.0}, y)
+        both = Balancer().gradient({"a": y.sum(), "b": y.square().sum()}, {"a": 1.0, "b": 0.0}, y)
+        assert torch.equal(alone, both)

@@ -1,0 +1,14 @@
+"""Training, in PyTorch: optional (`pip install 'tinyencodec[train]'`), and the only place that imports it.
+
+In reading order:
+
+    debian, sounds, packed, corpus   free audio in, packed for training
+    mixing, feed                     clips from it
+    layers, quantizer, network       the codec once more, as PyTorch modules; to and from model folders
+    initialise                       weights to begin with
+    mel, losses                      what a good reconstruction is
+    discriminator, balancer          the adversary; how much each loss may say
+    recipe, distributed, trainer     one step of training
+    checkpoints, validation, log     what is kept of a run
+    codec, export                    the commands
+"""

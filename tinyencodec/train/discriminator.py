@@ -1,0 +1,60 @@
+"""The multi-scale STFT discriminator: does a spectrogram look like that of a real recording?
+
+For each of five windows, real and imaginary part of the short-time Fourier transform go as two channels (per channel
+of audio) through 2-D convolutions over time and frequency: one of kernel 3 x 9, then three that halve the frequencies,
+with dilations 1, 2, 4 in time, one of 3 x 3, and one more of 3 x 3 that gives a score per place. Weight norm, and
+leaky ReLU of slope 0.2 in between; what comes out of each is also compared for feature matching. (Paper, section 3.4;
+kernels as in the released code.)
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from tinyencodec.train.mel import stft
+
+WINDOWS = (2048, 1024, 512, 256, 128)  # samples
+
+
+class StftDiscriminator(nn.Module):
+    """One window. [B, C, T] -> (scores [B, 1, frames, places], list of five inner layers)."""
+
+    def __init__(self, channels: int, filters: int, window: int):
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(window), persistent=False)
+        self.convs = nn.ModuleList([
+            _conv(2 * channels, filters, (3, 9)),
+            *(_conv(filters, filters, (3, 9), dilation=(d, 1), stride=(1, 2)) for d in (1, 2, 4)),
+            _conv(filters, filters, (3, 3))])
+        self.score = _conv(filters, 1, (3, 3))
+
+    def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
+        with torch.autocast(wav.device.type, enabled=False):
+            spectrum = stft(wav.float(), self.window) * len(self.window) ** 0.5
+        parts = torch.view_as_real(spectrum)  # [B * C, frames, frequencies, 2]
+        x = parts.reshape(len(wav), -1, *parts.shape[1:]).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        x = x.contiguous(memory_format=torch.channels_last)  # [B, 2 C, frames, frequencies]
+        features = []
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+            features.append(x)
+        return self.score(x), features
+
+
+def _conv(c_in: int, c_out: int, kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1),
+          stride: tuple[int, int] = (1, 1)) -> nn.Module:
+    padding = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation))
+    return weight_norm(nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation))
+
+
+class Discriminator(nn.Module):
+    """All windows. [B, C, T] -> (list of scores, list of lists of inner layers)."""
+
+    def __init__(self, channels: int, filters: int = 32, windows: tuple[int, ...] = WINDOWS):
+        super().__init__()
+        self.scales = nn.ModuleList(StftDiscriminator(channels, filters, window) for window in windows)
+
+    def forward(self, wav: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
+        found = [scale(wav) for scale in self.scales]
+        return [scores.float() for scores, _ in found], [features for _, features in found]

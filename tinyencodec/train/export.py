@@ -1,0 +1,33 @@
+"""`python -m tinyencodec.train.export RUN MODEL`: make a model folder from a run's checkpoint."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tinyencodec.train.checkpoints import NAME, codec_of, read_checkpoint
+from tinyencodec.train.network import save
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tinyencodec.train.export",
+                                     description="Write config.json and model.safetensors from a checkpoint.")
+    parser.add_argument("run", type=Path, help="folder of a run, or a checkpoint file")
+    parser.add_argument("model", type=Path, help="folder to write to")
+    parser.add_argument("--half", action="store_true", help="float16 instead of float32")
+    args = parser.parse_args(argv)
+    try:
+        state = read_checkpoint(args.run / NAME if args.run.is_dir() else args.run)
+        codec = codec_of(state)
+        if not codec.quantizer.started:
+            raise ValueError(f"{args.run}: expected a run with codebooks, got one at step {state['step']} without")
+        save(codec, args.model, args.half)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    print(f"{args.model}: from step {state['step']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

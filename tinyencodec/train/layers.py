@@ -1,0 +1,134 @@
+"""The layers of `conv`, `conv_transpose`, `lstm` and `seanet` once more, in PyTorch, to be trained.
+
+Same paddings, same trimming, same parameters under the same names (`checkpoint`), so that a trained model runs in
+NumPy as it is. Here signals are [B, C, T], weight norm is computed at every step, and there is no streaming.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tinyencodec.config import CodecConfig
+
+
+class Kernel(nn.Module):
+    """The parameters of one convolution: a weight, with weight norm or plain, and a bias, which starts at zero.
+
+    shape : of the weight, [out, in, kernel], or [in, out, kernel] of a transposed one
+    n_out : output channels
+    """
+
+    def __init__(self, shape: tuple[int, int, int], n_out: int, weight_norm: bool):
+        super().__init__()
+        initial = torch.randn(shape) / math.sqrt(shape[1] * shape[2])
+        if weight_norm:
+            self.weight_g = nn.Parameter(torch.linalg.vector_norm(initial, dim=(1, 2), keepdim=True))
+            self.weight_v = nn.Parameter(initial)
+        else:
+            self.weight = nn.Parameter(initial)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.weight_norm = weight_norm
+
+    def folded(self) -> Tensor:
+        """The weight that acts: w = g * v / |v| with weight norm."""
+        if not self.weight_norm:
+            return self.weight
+        return self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True))
+
+    @torch.no_grad()
+    def scale(self, factor: Tensor | float) -> None:
+        """Multiply the weight by a number, or by one per index of its first dimension, [A]."""
+        weight = self.weight_g if self.weight_norm else self.weight
+        weight.mul_(factor.reshape(-1, 1, 1) if isinstance(factor, Tensor) and factor.ndim else factor)
+
+
+def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
+    """Pad [B, C, T] in time by zeros or by its mirror image, with the short-input rule of `conv.pad`."""
+    if not left and not right:
+        return x
+    if mode == "constant":
+        return F.pad(x, (left, right))
+    zeros = max(0, max(left, right) + 1 - x.shape[2])
+    longer = F.pad(x, (0, zeros)) if zeros else x
+    end = longer.shape[2]
+    parts = [longer[..., 1:left + 1].flip(2), longer, longer[..., end - 1 - right:end - 1].flip(2)]
+    padded = torch.cat([part for part in parts if part.shape[2]], dim=2)  # in bfloat16 four times as fast as F.pad
+    return padded[..., :padded.shape[2] - zeros]
+
+
+class Conv(nn.Module):
+    """Convolution with EnCodec's padding, and a group norm if the model has one: [B, C, T] -> [B, C', ceil(T / s)]."""
+
+    def __init__(self, config: CodecConfig, c_in: int, c_out: int, kernel: int, stride: int = 1, dilation: int = 1):
+        super().__init__()
+        weight_norm = config.norm_type == "weight_norm"
+        self.conv = Kernel((c_out, c_in, kernel), c_out, weight_norm)
+        self.norm = None if weight_norm else nn.GroupNorm(1, c_out)
+        self.stride, self.dilation, self.pad_mode = stride, dilation, config.pad_mode
+        self.span = (kernel - 1) * dilation + 1
+        self.pad_left = self.span - stride - (0 if config.use_causal_conv else (self.span - stride) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n_out = -(-x.shape[2] // self.stride)
+        right = (n_out - 1) * self.stride + self.span - self.pad_left - x.shape[2]  # completes the last window
+        x = pad(x, self.pad_left, right, self.pad_mode)
+        y = F.conv1d(x, self.conv.folded(), self.conv.bias, stride=self.stride, dilation=self.dilation)
+        return y if self.norm is None else self.norm(y)
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution with EnCodec's trimming: [B, C, T] -> [B, C', T * stride]."""
+
+    def __init__(self, config: CodecConfig, c_in: int, c_out: int, kernel: int, stride: int):
+        super().__init__()
+        weight_norm = config.norm_type == "weight_norm"
+        self.conv = Kernel((c_in, c_out, kernel), c_out, weight_norm)
+        self.norm = None if weight_norm else nn.GroupNorm(1, c_out)
+        self.stride, trim = stride, kernel - stride
+        right = math.ceil(trim * config.trim_right_ratio) if config.use_causal_conv else trim // 2
+        self.trim_left = trim - right
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv_transpose1d(x, self.conv.folded(), self.conv.bias, stride=self.stride)
+        y = y if self.norm is None else self.norm(y)
+        return y[..., self.trim_left:self.trim_left + x.shape[2] * self.stride]
+
+
+class Residual(nn.Module):
+    """y = shortcut(x) + conv(ELU(conv(ELU(x)))). The two convolutions are numbers 1 and 3, as ELUs count."""
+
+    def __init__(self, config: CodecConfig, channels: int, dilation: int):
+        super().__init__()
+        inner = channels // config.compress
+        self.block = nn.ModuleDict({"1": Conv(config, channels, inner, config.residual_kernel_size, dilation=dilation),
+                                    "3": Conv(config, inner, channels, 1)})
+        self.shortcut = Conv(config, channels, channels, 1) if config.use_conv_shortcut else None
+
+    def branch(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        return self.block["3"](F.elu(self.block["1"](F.elu(x))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x if self.shortcut is None else self.shortcut(x)) + self.branch(x)
+
+
+class SkipLSTM(nn.Module):
+    """y = x + lstm(x) over time, [B, C, T] -> [B, C, T]. Biases start at zero.
+
+    In float32 also under autocast: a rounding of the state would go on through all later steps.
+    """
+
+    def __init__(self, channels: int, layers: int):
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels, layers)
+        with torch.no_grad():
+            for name, value in self.lstm.named_parameters():
+                if name.startswith("bias"):
+                    value.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            return x + self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0)  # [T, B, C] inside

@@ -1,0 +1,230 @@
+"""`python -m tinyencodec.train.lm`: train the language model of a codec.
+
+    python -m tinyencodec.train.lm codes.safetensors out/ --codec nano_24khz --config small.json --minutes 60
+    python -m tinyencodec.train.lm codes.safetensors out/ --config small.json     # goes on where that stopped
+
+Codes come from `lm_codes`, the model is `lm_twin`'s, `lm_batches` says what it is shown. The loss is the cross entropy
+of the codes, in bits per code, averaged over the codebooks in use; AdamW with warm-up and a cosine, the gradient's
+norm clipped, dropout, and weight decay on matrices. Judged and exported is a moving average of the weights.
+
+    out/config.json, out/model.safetensors    the best average so far, by bits per code on the validation split
+    out/checkpoint.pt                         to go on from, with nothing changed by the stop (on the same machine)
+    out/log.csv                               bits per code at every evaluation
+
+SIGTERM and Ctrl-C save, as `--minutes` does. But: one process, on a GPU if there is one, else on the CPU.
+"""
+
+import argparse
+import csv
+import math
+import pickle
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from tinyencodec.files import atomic_write
+from tinyencodec.lm_config import LMConfig
+from tinyencodec.store import load_model
+from tinyencodec.train.lm_batches import Shape, blocks, draw_batch
+from tinyencodec.train.lm_codes import CodecFacts, Codes, read_codes
+from tinyencodec.train.lm_evaluate import model_bits
+from tinyencodec.train.lm_recipe import HELP, Recipe, learning_rate
+from tinyencodec.train.lm_twin import LanguageModel, save_folder, start_at_frequencies, start_from_codebooks
+
+
+class Trainer:
+    """A model in training, with all that a checkpoint holds.
+
+    config, recipe, codes : what to train, how, and on what
+    device : where to work
+    codebooks : the codec's, float [K, N, D], to start from (`start_from_codebooks`); None: from random embeddings
+    """
+
+    def __init__(self, config: LMConfig, recipe: Recipe, codes: Codes, device: str = "cpu",
+                 codebooks: np.ndarray | None = None):
+        check_codes(config, codes)
+        self.config, self.recipe, self.facts, self.device = config, recipe, codes.facts, device
+        self.stream = np.concatenate([sound[:, :config.n_codebooks] for sound in codes.sounds["train"].values()])
+        self.codebooks = tuple(k for k in codes.facts.codebooks if k <= config.n_codebooks)
+        longest = max(2, round(recipe.seconds * codes.facts.frame_rate))
+        self.shape = Shape(recipe.frames, max(2, longest // 16), longest, self.codebooks, recipe.noise)
+        pieces = blocks(codes.sounds["validation"].values(), longest, config.n_codebooks)
+        every = max(1, sum(map(len, pieces)) // recipe.judged)
+        self.judged = pieces[::every]
+        torch.manual_seed(recipe.seed)
+        self.model = LanguageModel(config, recipe.dropout)
+        if codebooks is not None:
+            start_from_codebooks(self.model, codebooks)
+        start_at_frequencies(self.model, self.stream)
+        self.model.to(device)
+        self.average = LanguageModel(config).to(device).requires_grad_(False).eval()
+        self.average.load_state_dict(self.model.state_dict())
+        groups = [{"params": [p for p in self.model.parameters() if (p.ndim > 1) == matrices],
+                   "weight_decay": recipe.weight_decay if matrices else 0.0} for matrices in (True, False)]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98))
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+
+    def train_step(self) -> float:
+        """One step; returns the batch's bits per code. Raises `ValueError` if they are not finite."""
+        torch.manual_seed(self.recipe.seed << 32 | self.step)  # of the dropout
+        seen, target = draw_batch(self.stream, self.config.codebook_size, self.shape, self.recipe.seed, self.step)
+        seen, target = seen.to(self.device), target.to(self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.recipe)
+        self.model.train()
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.device != "cpu"):
+            logits, _ = self.model(seen)
+        loss = F.cross_entropy(logits.flatten(0, 2).float(), target.flatten())
+        bits = loss.item() / math.log(2)
+        if not math.isfinite(bits):
+            raise ValueError(f"step {self.step}: expected a finite loss, got {bits}; try a lower rate")
+        self.optimizer.zero_grad()  # codebooks not in use have no gradient, and stay as they are
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(self.recipe.average, self.step / (self.step + 9))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        return bits
+
+    def evaluate(self) -> dict[int, np.ndarray]:
+        """Bits per code on the validation split, by the number of codebooks K: float64 [K]."""
+        return {k: model_bits(self.average, [piece[:, :k] for piece in self.judged]) for k in self.codebooks}
+
+    def state(self) -> dict:
+        """All that changes in training, and what it was started with, as tensors and plain values."""
+        return {"model": self.model.state_dict(), "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
+                "best": self.best, "setup": self._setup()}
+
+    def restore(self, state: dict) -> None:
+        """Go on from what `state` returned. `ValueError` if it was started otherwise; only `steps` may differ."""
+        if state["setup"] != (setup := self._setup()):
+            raise ValueError(f"checkpoint: expected one of {setup}, got {state['setup']}")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+
+    def _setup(self) -> dict:
+        recipe = {key: value for key, value in asdict(self.recipe).items() if key not in ("steps", "half")}
+        return {"config": self.config.to_dict(), "recipe": recipe, "frames": len(self.stream)}
+
+
+def check_codes(config: LMConfig, codes: Codes) -> None:
+    """Raise `ValueError` unless a model of `config` can learn from `codes`."""
+    facts = codes.facts
+    if config.codebook_size != facts.codebook_size or config.n_codebooks not in facts.codebooks:
+        raise ValueError(f"config: expected codebook_size {facts.codebook_size} and n_codebooks of "
+                         f"{facts.codebooks}, got {config.codebook_size} and {config.n_codebooks}")
+    for split in ("train", "validation"):
+        if sum(map(len, codes.sounds[split].values())) < 2:
+            raise ValueError(f"codes: expected sounds of the split {split!r}, got none")
+
+
+def default_config(facts: CodecFacts) -> LMConfig:
+    """As the official models: all codebooks, and 3.5 s to look back."""
+    return LMConfig(n_codebooks=facts.codebooks[-1], codebook_size=facts.codebook_size,
+                    past_context=int(3.5 * facts.frame_rate))
+
+
+def train(trainer: Trainer, out: Path, minutes: float = math.inf) -> None:
+    """Train until `recipe.steps`, `minutes` from now, or a signal, whichever is first; then save."""
+    stop = []
+    handlers = {name: signal.signal(name, lambda *_: stop.append(True)) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        began, before, bits = time.monotonic(), trainer.seconds, []
+        log = Log(out / "log.csv", trainer)
+        while trainer.step < trainer.recipe.steps and not stop and time.monotonic() < began + 60 * minutes:
+            bits.append(trainer.train_step())
+            trainer.seconds = before + time.monotonic() - began
+            if trainer.step % trainer.recipe.evaluate == 0 or trainer.step == trainer.recipe.steps:
+                found = trainer.evaluate()
+                log.add(trainer, float(np.mean(bits)), found)
+                bits = []
+                if (mean := float(np.mean([values.mean() for values in found.values()]))) < trainer.best:
+                    trainer.best = mean
+                    save_folder(trainer.average, out, trainer.recipe.half)
+                save_checkpoint(trainer, out)
+        save_checkpoint(trainer, out)
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
+
+
+def save_checkpoint(trainer: Trainer, out: Path) -> None:
+    """Write out/checkpoint.pt."""
+    with atomic_write(out / "checkpoint.pt", force=True) as fo:
+        torch.save(trainer.state(), fo)
+
+
+def load_checkpoint(out: Path) -> dict:
+    """Read out/checkpoint.pt, for `Trainer.restore`. Raises `OSError`, or `ValueError` if it is none."""
+    try:
+        return torch.load(out / "checkpoint.pt", map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{out / 'checkpoint.pt'}: expected a checkpoint, got {str(error).splitlines()[0]}") from None
+
+
+class Log:
+    """The table of evaluations at `path`: rows of a run that goes on are kept, but for those it will make again."""
+
+    def __init__(self, path: Path, trainer: Trainer):
+        rows = list(csv.reader(path.open(newline=""))) if path.exists() else []
+        rows = [row for row in rows[1:] if int(row[0]) <= trainer.step]
+        names = ["step", "minutes", "rate", "train"] + [f"K={k}" for k in trainer.codebooks]
+        self._path = path
+        with path.open("w", newline="") as fo:
+            csv.writer(fo).writerows([names + [f"codebook {k}" for k in range(trainer.codebooks[-1])], *rows])
+
+    def add(self, trainer: Trainer, bits: float, found: dict[int, np.ndarray]) -> None:
+        """Append a row, and print what it says."""
+        means = [values.mean() for values in found.values()]
+        rate = learning_rate(trainer.step - 1, trainer.recipe)
+        values = [bits, *means, *found[trainer.codebooks[-1]]]
+        row = [trainer.step, f"{trainer.seconds / 60:.2f}", f"{rate:.3g}", *(f"{value:.4f}" for value in values)]
+        with self._path.open("a", newline="") as fo:
+            csv.writer(fo).writerow(row)
+        print(f"step {trainer.step}, {trainer.seconds / 60:.1f} min: bits per code {bits:.3f} in training, "
+              + ", ".join(f"{mean:.3f} at K = {k}" for k, mean in zip(found, means)), flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tinyencodec.train.lm",
+                                     description="Train a language model on codes; run again, it goes on.")
+    parser.add_argument("codes", type=Path, help="codes file, from tinyencodec.train.lm_codes")
+    parser.add_argument("out", type=Path, help="folder for the model, the checkpoint and the log")
+    parser.add_argument("--config", type=Path, help="config.json of the model; default: the official size")
+    parser.add_argument("--codec", help="start from the codebooks of this codec: a name or a model folder")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so long")
+    for name, value in asdict(Recipe()).items():
+        kind = {"action": "store_true"} if value is False else {"type": type(value), "default": value}
+        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{HELP[name]}; default: %(default)s", **kind)
+    args = parser.parse_args(argv)
+    try:
+        codes = read_codes(args.codes)
+        config = LMConfig.from_file(args.config) if args.config else default_config(codes.facts)
+        recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
+        codebooks = np.stack(load_model(args.codec).quantizer.codebooks) if args.codec else None
+        trainer = Trainer(config, recipe, codes, "cuda" if torch.cuda.is_available() else "cpu", codebooks)
+        args.out.mkdir(parents=True, exist_ok=True)
+        if (args.out / "checkpoint.pt").exists():
+            trainer.restore(load_checkpoint(args.out))
+        train(trainer, args.out, args.minutes)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""How a language model is trained: the numbers that a user may change, what each means, and the learning rate."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; `HELP` says what each field means. Raises `ValueError` for what cannot be meant."""
+
+    steps: int = 20_000
+    rate: float = 2e-3
+    warmup: int = 300
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    dropout: float = 0.1
+    noise: float = 0.02
+    average: float = 0.999
+    frames: int = 3072
+    seconds: float = 8.0
+    evaluate: int = 250
+    judged: int = 30_000
+    seed: int = 0
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "frames", "evaluate", "judged"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("rate", "clip", "seconds"):
+            self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
+        for name in ("warmup", "weight_decay"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
+        for name in ("dropout", "noise", "average"):
+            self._require(name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
+        self._require("seed", 0 <= self.seed < 1 << 31, "0 ... 2^31 - 1")
+
+    def _require(self, name: str, ok: bool, expected: str) -> None:
+        if not ok:
+            raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)}")
+
+
+HELP = {"steps": "steps of training in all; the only number that may change when training goes on",
+        "rate": "learning rate at its highest",
+        "warmup": "steps until there",
+        "weight_decay": "of embeddings and matrices, per step and unit of learning rate",
+        "clip": "largest norm of the gradient",
+        "dropout": "share of the activations left out",
+        "noise": "share of the codes seen that are replaced by random ones",
+        "average": "decay per step of the moving average of the weights",
+        "frames": "frames in a batch",
+        "seconds": "longest block that the model will be used for",
+        "evaluate": "steps between evaluations",
+        "judged": "frames of the validation split to evaluate, about",
+        "seed": "of everything drawn",
+        "half": "export float16"}
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Of a step, the first being 0: up in a straight line, then down along a cosine to a twentieth."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
+    share = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
+    return recipe.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * share)) / 2)

@@ -1,0 +1,65 @@
+"""Spectra for losses and figures: short-time Fourier transforms, and mel bands at seven resolutions.
+
+64 triangular bands, evenly spaced on the mel scale m = 2595 log10(1 + f / 700), over the magnitudes of windows of
+2^5 ... 2^11 samples, a quarter of a window apart (paper, section 3.4). The shortest windows have fewer frequencies
+than bands; the bands between two frequencies stay empty and cost nothing but their room.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+WINDOWS = tuple(2**i for i in range(5, 12))  # samples
+BANDS = 64
+FLOOR = 1e-4  # added before the logarithm; a sine at full scale has a magnitude of 0.5
+
+
+def stft(wav: Tensor, window: Tensor) -> Tensor:
+    """[..., T] -> complex [M, frames, frequencies] of M signals, windows centred a quarter window apart.
+
+    The last one may be centred behind the end. Divided by the window's sum, so that magnitudes do not depend on its
+    length. (`torch.stft` does the same; put together from quarters of windows, the backward pass takes three
+    quarters of its time.)
+    """
+    length, hop = len(window), len(window) // 4
+    flat = wav.reshape(-1, 1, wav.shape[-1])
+    mode = "reflect" if flat.shape[2] > length else "constant"
+    quarters = F.pad(flat, (2 * hop, 2 * hop + -flat.shape[2] % hop), mode=mode).reshape(len(flat), -1, hop)
+    n = quarters.shape[1] - 3
+    frames = torch.cat([quarters[:, j:j + n] for j in range(4)], dim=2)
+    return torch.fft.rfft(frames * (window / window.sum()))
+
+
+def mel_filters(sample_rate: int, window: int, bands: int = BANDS) -> Tensor:
+    """The bands as a matrix [window / 2 + 1, bands], each column a triangle with a peak of 1."""
+    top = 2595 * torch.log10(torch.tensor(1 + sample_rate / 2 / 700, dtype=torch.float64))
+    corners = 700 * (10 ** (torch.linspace(0, 1, bands + 2, dtype=torch.float64) * top / 2595) - 1)  # Hz
+    frequencies = torch.linspace(0, sample_rate / 2, window // 2 + 1, dtype=torch.float64)[:, None]
+    low, middle, high = corners[:-2], corners[1:-1], corners[2:]
+    rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
+    return torch.minimum(rising, falling).clamp(min=0).float()
+
+
+class LogMel(nn.Module):
+    """log(mel magnitude + floor) of a signal at one resolution: [..., T] -> [M, frames, bands]."""
+
+    def __init__(self, sample_rate: int, window: int):
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(window), persistent=False)
+        self.register_buffer("filters", mel_filters(sample_rate, window), persistent=False)
+
+    def forward(self, wav: Tensor) -> Tensor:
+        spectrum = stft(wav, self.window)
+        power = spectrum.real.square() + spectrum.imag.square()
+        return ((power + 1e-12).sqrt() @ self.filters + FLOOR).log()  # the root's slope at 0 is infinite
+
+
+class MelScales(nn.Module):
+    """`LogMel` at all resolutions, as a list."""
+
+    def __init__(self, sample_rate: int, windows: tuple[int, ...] = WINDOWS):
+        super().__init__()
+        self.scales = nn.ModuleList(LogMel(sample_rate, window) for window in windows)
+
+    def forward(self, wav: Tensor) -> list[Tensor]:
+        return [scale(wav) for scale in self.scales]

@@ -1,0 +1,89 @@
+"""Training clips: sources of several kinds, mixed, in rooms, sometimes clipped.
+
+    s1 0.32   one music source               s3 0.24   two sources of any kind
+    s2 0.32   one other source               s4 0.12   three sources, none of them music
+
+Each source at full scale of its file is set to half of that, then gets a gain of -10 ... +6 dB; with probability 0.2
+it sounds in a room, and a clip is overdriven with probability 0.01. (Paper, section 4.1; there the rooms are recorded
+ones, here they are noise that decays.)
+
+A batch is a function of seed, step and process alone: training that goes on from a checkpoint meets the same clips as
+if it had not stopped.
+"""
+
+import numpy as np
+
+from tinyencodec.train.packed import PackedCorpus
+
+_STRATEGIES = ("s1", "s2", "s3", "s4")
+_SHARES = (0.32, 0.32, 0.24, 0.12)
+_OTHER = {"speech": 0.8, "effects": 0.2}
+_GAIN = (-10.0, 6.0)  # dB
+_ROOM, _CLIPPED = 0.2, 0.01  # probabilities
+_SILENT = 1e-3  # RMS; a clip below it is drawn again, a few times
+
+
+class Mixer:
+    """Draws batches from a corpus.
+
+    Parameters
+    ----------
+    length : samples per clip
+    seed : of everything that is drawn
+    """
+
+    def __init__(self, corpus: PackedCorpus, length: int, seed: int):
+        self.corpus, self.length, self.seed = corpus, length, seed
+
+    def batch(self, step: int, size: int, rank: int = 0) -> np.ndarray:
+        """The clips of a step, float32 [size, C, length], within -1 ... 1."""
+        rng = np.random.default_rng([self.seed, step, rank])
+        return np.stack([self.clip(rng) for _ in range(size)])
+
+    def clip(self, rng: np.random.Generator) -> np.ndarray:
+        """One clip, float32 [C, length]."""
+        mix = sum(self._source(kind, rng) for kind in draw_kinds(rng))
+        if rng.random() < _CLIPPED:
+            drive = 10 ** (rng.uniform(6, 18) / 20)
+            mix = np.clip(mix * drive, -1, 1) / drive
+        return np.clip(mix, -1, 1).astype(np.float32)
+
+    def _source(self, kind: str, rng: np.random.Generator) -> np.ndarray:
+        if kind not in self.corpus.entries:  # a corpus of one kind is possible
+            kind = sorted(self.corpus.entries)[int(rng.integers(len(self.corpus.entries)))]
+        for _ in range(4):
+            wav = self.corpus.random_clip(kind, self.length, rng)
+            if np.sqrt(np.mean(np.square(wav))) > _SILENT:
+                break
+        wav = 0.5 * 10 ** (rng.uniform(*_GAIN) / 20) * wav
+        return reverberate(wav, self.corpus.sample_rate, rng) if rng.random() < _ROOM else wav
+
+
+def draw_kinds(rng: np.random.Generator) -> list[str]:
+    """The kinds of the sources of one clip."""
+    strategy = rng.choice(_STRATEGIES, p=_SHARES)
+    if strategy == "s1":
+        return ["music"]
+    if strategy == "s3":
+        return [_other(rng) if rng.random() < 0.5 else "music" for _ in range(2)]
+    return [_other(rng) for _ in range(1 if strategy == "s2" else 3)]
+
+
+def _other(rng: np.random.Generator) -> str:
+    return str(rng.choice(list(_OTHER), p=list(_OTHER.values())))
+
+
+def reverberate(wav: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+    """The sound [C, T] in a room that falls by 60 dB within 0.1 ... 1 s, as loud as without.
+
+    The room's answer is noise under exp(-6.9 t / T60), behind the direct sound.
+    """
+    length = wav.shape[1]
+    fall = rng.uniform(0.1, 1.0)  # seconds
+    t = np.arange(1, length) / sample_rate
+    answer = rng.standard_normal((len(wav), length - 1)) * np.exp(-6.9 * t / fall)
+    answer *= rng.uniform(0.2, 0.9) / np.sqrt(np.square(answer).sum(axis=1, keepdims=True) + 1e-12)
+    answer = np.concatenate([np.ones((len(wav), 1)), answer], axis=1)
+    size = 1 << (2 * length - 1).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(wav, size) * np.fft.rfft(answer, size), size)[:, :length]
+    return (wet * np.sqrt(np.mean(np.square(wav)) / (np.mean(np.square(wet)) + 1e-12))).astype(np.float32)

@@ -1,0 +1,68 @@
+"""What is trained, and how: the presets and the numbers of a recipe.
+
+Training goes in three stages. At first there is no quantiser, and the relative squared error alone teaches the signal
+to pass; then the codebooks start by k-means, and the mel spectrum counts as well; at last the adversary joins. From
+the second stage on the balancer shares out the gradient.
+
+The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
+So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from tinyencodec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
+
+CODECS = {
+    "tiny_24khz": CodecConfig(num_filters=16, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
+    "tiny_48khz": dataclasses.replace(ENCODEC_48KHZ, num_filters=16, target_bandwidths=(3.0, 6.0, 12.0)),
+    **PRESETS,
+}
+LOSSES = ("l1", "squared", "mel", "adversarial", "features")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of a run. Raises `ValueError` at construction if one is out of range."""
+
+    seed: int = 0  # of the initial weights and of all that is drawn
+    batch: int = 8  # clips per step and process
+    seconds: float = 1.0  # per clip
+    lr: float = 3e-4  # Adam's, with betas 0.5 and 0.9
+    rise: int = 200  # steps until the learning rate is reached
+    steps: int = 1_000_000  # where the run ends, unless it is stopped
+    cooldown: int = 0  # steps before the end over which the learning rate falls
+    clip: float = 1.0  # longest gradient of all parameters
+    unquantized: int = 1000  # steps of the first stage
+    adversary_from: int = 30_000  # step at which the third stage begins
+    disc_filters: int = 32  # of the discriminator
+    disc_rate: float = 2 / 3  # probability that it learns in a step
+    commitment: float = 1.0  # weight, outside the balancer
+    l1: float = 0.1  # shares of the gradient, relative to each other
+    squared: float = 1.0
+    mel: float = 1.0
+    adversarial: float = 1.0
+    features: float = 2.0
+    bf16: bool = False  # convolutions in bfloat16
+    freeze: str = ""  # "encoder" (and codebooks) or "decoder": not trained
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip"):
+            self._require(getattr(self, name) > 0, name, "a number above 0")
+        for name in ("seed", "cooldown", "unquantized", "adversary_from", "disc_rate", "commitment", *LOSSES):
+            self._require(getattr(self, name) >= 0, name, "a number of at least 0")
+        self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
+        self._require(self.freeze in ("", "encoder", "decoder"), "freeze", "'encoder' or 'decoder'")
+
+    def _require(self, ok: bool, name: str, expected: str) -> None:
+        if not ok:
+            raise ValueError(f"recipe: {name}: expected {expected}, got {getattr(self, name)!r}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        left = (self.steps - step) / self.cooldown if self.cooldown else 1.0
+        return self.lr * min(1.0, (step + 1) / self.rise, max(left, 0.0))
+
+    def weights(self) -> dict[str, float]:
+        """Share of each loss in the balanced gradient."""
+        return {name: getattr(self, name) for name in LOSSES}

@@ -1,0 +1,167 @@
+"""One training step, and everything that has to be kept from one to the next.
+
+All that is drawn at random in a step comes from the recipe's seed and the step's number. So there is no state of a
+random generator to keep, and a run that goes on from a checkpoint takes the same steps, bit by bit, as one that did
+not stop (on the same machine and number of threads).
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tinyencodec.config import CodecConfig
+from tinyencodec.train import distributed, losses
+from tinyencodec.train.balancer import Balancer
+from tinyencodec.train.discriminator import Discriminator
+from tinyencodec.train.initialise import initialise
+from tinyencodec.train.mel import MelScales
+from tinyencodec.train.mixing import Mixer
+from tinyencodec.train.network import Codec, freeze
+from tinyencodec.train.recipe import Recipe
+
+_BETAS = (0.5, 0.9)
+_FRAMES_PER_ENTRY = 10  # for k-means
+_DRAWS, _WEIGHTS = 1, 2  # what a seed is for, besides the clips
+
+
+class Trainer:
+    """A codec in training.
+
+    Parameters
+    ----------
+    config : of a new codec; or `codec`, one to go on with
+    mixer : draws the clips
+    device : where to compute
+
+    Attributes
+    ----------
+    step : steps done
+    seconds : time spent on them, for the log
+    """
+
+    def __init__(self, recipe: Recipe, mixer: Mixer, config: CodecConfig | None = None, codec: Codec | None = None,
+                 device: str | torch.device = "cpu"):
+        self.recipe, self.mixer, self.device = recipe, mixer, torch.device(device)
+        torch.manual_seed(int(np.random.default_rng([recipe.seed, _WEIGHTS]).integers(2**31)))
+        self.codec = (codec or Codec(config)).to(self.device)
+        self.config = self.codec.config
+        if codec is None:
+            initialise(self.codec, self.to_device(mixer.batch(0, recipe.batch)))
+        distributed.copy_from_first(list(self.codec.state_dict().values()))
+        if recipe.freeze:
+            freeze(getattr(self.codec, recipe.freeze))
+        self.parameters = [p for p in self.codec.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS)
+        self.balancer = Balancer()
+        self.mel = MelScales(self.config.sampling_rate).to(self.device)
+        self.discriminator: Discriminator | None = None
+        self.disc_optimizer: torch.optim.Adam | None = None
+        self.step, self.seconds = 0, 0.0
+
+    def take_step(self, clips: np.ndarray) -> dict[str, float]:
+        """Learn from clips [B, C, T], those of this step; returns the losses and figures of the step."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, self.step, _DRAWS])
+        wav = self.to_device(clips)
+        self._begin_stage()
+        for optimizer in filter(None, (self.optimizer, self.disc_optimizer)):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(self.step)
+        self.codec.train()
+        with self.autocast():
+            z = self.codec.latent(wav)
+            quantized, commitment = self._quantize(z, rng)
+            y = self.codec.sound(quantized, wav)
+        found = self._losses(wav, y)
+        self.optimizer.zero_grad(set_to_none=True)
+        if commitment is None:
+            found["squared"].backward()
+        else:
+            gradient = self.balancer.gradient(found, recipe.weights(), y)
+            outputs, gradients = [y], [gradient]
+            if commitment.requires_grad:
+                outputs.append(recipe.commitment * commitment)
+                gradients.append(torch.ones_like(commitment))
+            torch.autograd.backward(outputs, gradients)
+        distributed.average_gradients(self.parameters)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        self.optimizer.step()
+        figures = {**found, "gradient": norm, "latent": z.detach().square().mean().sqrt()}
+        if commitment is not None:
+            figures["commitment"] = commitment
+        if self.discriminator is not None and rng.random() < recipe.disc_rate:
+            figures["discriminator"] = self._teach_discriminator(wav, y.detach())
+        self.step += 1
+        values = torch.stack([value.detach() for value in figures.values()]).tolist()  # the device is waited for here
+        if not all(map(math.isfinite, values)):
+            raise ValueError(f"step {self.step - 1}: expected finite numbers, got {dict(zip(figures, values))}")
+        return dict(zip(figures, values))
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 where the recipe wants it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bf16)
+
+    def to_device(self, clips: np.ndarray) -> Tensor:
+        return torch.from_numpy(clips).to(self.device, non_blocking=True)
+
+    def add_discriminator(self) -> None:
+        """Make the adversary and its optimiser."""
+        recipe = self.recipe
+        torch.manual_seed(int(np.random.default_rng([recipe.seed, _WEIGHTS, 1]).integers(2**31)))
+        self.discriminator = Discriminator(self.config.audio_channels, recipe.disc_filters).to(self.device)
+        self.disc_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.lr, betas=_BETAS)
+
+    def _begin_stage(self) -> None:
+        quantizer = self.codec.quantizer
+        if self.step >= self.recipe.unquantized and not quantizer.started:
+            rows, wanted = [], _FRAMES_PER_ENTRY * self.config.codebook_size / distributed.size()
+            while sum(len(part) for part in rows) < wanted:
+                step = self.step + len(rows)  # the clips of coming steps are as good as any
+                clips = self.mixer.batch(step, self.recipe.batch, distributed.rank())
+                with torch.no_grad(), self.autocast():
+                    z = self.codec.latent(self.to_device(clips))
+                rows.append(z.transpose(1, 2).flatten(0, 1))
+            generator = torch.Generator().manual_seed(self.recipe.seed)
+            quantizer.start(distributed.gather_rows(torch.cat(rows)), generator)
+            distributed.copy_from_first(list(quantizer.state_dict().values()))
+        if self.step >= self.recipe.adversary_from and quantizer.started and self.discriminator is None:
+            self.add_discriminator()
+
+    def _quantize(self, z: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+        quantizer, config = self.codec.quantizer, self.config
+        if not quantizer.started:
+            return z, None
+        n = config.codebooks_for(config.target_bandwidths[int(rng.integers(len(config.target_bandwidths)))])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        with torch.autocast(self.device.type, enabled=False):
+            return quantizer(z, n, None if self.recipe.freeze == "encoder" else generator)
+
+    def _losses(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        found = {"l1": losses.l1_time(x, y), "squared": losses.relative_squared_error(x, y)}
+        if not self.codec.quantizer.started:
+            return found
+        found["mel"] = losses.mel_loss(self.mel(x), self.mel(y))
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)  # its gradients are not wanted here
+            with self.autocast():
+                with torch.no_grad():
+                    _, real = self.discriminator(x)
+                scores, fake = self.discriminator(y)
+            self.discriminator.requires_grad_(True)
+            found["adversarial"] = losses.hinge_generator(scores)
+            found["features"] = losses.feature_matching(real, fake)
+        return found
+
+    def _teach_discriminator(self, x: Tensor, y: Tensor) -> Tensor:
+        with self.autocast():
+            scores, _ = self.discriminator(torch.cat([x, y]))
+        loss = losses.hinge_real_fake(*zip(*(score.chunk(2) for score in scores)))
+        self.disc_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = list(self.discriminator.parameters())
+        distributed.average_gradients(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+        self.disc_optimizer.step()
+        return loss
