@@ -106,7 +106,10 @@ class LMCoder:
         """The bounds [B, T, K] of the codes [B, K, F], T frames at a time."""
         check_arithmetic()
         n_blocks, n_codebooks, n_frames = codes.shape
-        size = self.model.config.codebook_size
+        size, most = self.model.config.codebook_size, self.model.config.n_codebooks
+        if n_codebooks > most:
+            raise ValueError(f"language model: expected at most {most} codebooks, which a lower bandwidth has, "
+                             f"got {n_codebooks}")
         if codes.size and (codes.min() < 0 or codes.max() >= size):
             raise ValueError(f"codes: expected 0 to {size - 1}, got {codes.min()} to {codes.max()}")
         before = np.concatenate([np.full((n_blocks, n_codebooks, 1), -1), codes[:, :, :-1]], axis=2)
