@@ -5,8 +5,6 @@
 
 Options, default names and the limit of 0.99 are those of the official program. Bad input of any kind
 ends with one line on stderr and exit code 2, and no file is written; into a pipe goes what came before.
-
-But: no language model (`-l`).
 """
 
 import argparse
@@ -123,7 +121,7 @@ def _declare_code(parser: argparse.ArgumentParser) -> None:
 _CODE = Command(f"Neural audio codec: compress an audio file, decompress an {SUFFIX} file, or both.",
                 _declare_code, cli_code.run)
 COMMANDS = {
-    "info": Command(f"Tell what an {SUFFIX} file holds, without decoding it.", _declare_info, _run_info),
+    "info": Command(f"Tell what an {SUFFIX} file holds, without making sound of it.", _declare_info, _run_info),
     "convert": Command("Make a model folder from official, Hub or training weights.", _declare_convert, _run_convert),
     "bench": Command(bench.SUMMARY, bench.declare, bench.run),
 }
