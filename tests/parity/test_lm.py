@@ -114,7 +114,10 @@ def test_reads_what_the_official_coder_writes(n_frames):
 
 @torch.no_grad()
 def test_official_files(monkeypatch, tmp_path):
-    """52 official `--lm` files, made with 1 and 2 threads: each is read right, or refused; never read wrong."""
+    """Official `--lm` files, made with 1 and 2 threads: each is read right, or refused; never read wrong.
+
+    (The README's figure is from 26 with 2 threads as well, which can take minutes.)
+    """
     name, gain, length = "encodec_24khz", 6.0, 12_000
     torch.manual_seed(0)
     codec = official_ecdc.EncodecModel.encodec_model_24khz(pretrained=False).eval()
@@ -125,9 +128,9 @@ def test_official_files(monkeypatch, tmp_path):
     coder = LMCoder(ours("encodec_lm_24khz", gain))
     n_threads, counts = torch.get_num_threads(), {}
     try:
-        for threads in (1, 2):
+        for threads, n_files in ((1, 26), (2, 4)):
             torch.set_num_threads(threads)
-            for seed in range(26):
+            for seed in range(n_files):
                 codes = torch.from_numpy(draw_codes(4, 38, seed))[None]
                 monkeypatch.setattr(codec, "encode", lambda wav, codes=codes: [(codes, None)])
                 data = official_ecdc.compress(codec, torch.zeros(1, length), use_lm=True)
@@ -142,7 +145,7 @@ def test_official_files(monkeypatch, tmp_path):
                 counts[threads, outcome] = counts.get((threads, outcome), 0) + 1
     finally:
         torch.set_num_threads(n_threads)
-    LINES.append("official --lm files: " + ", ".join(f"{n} of 26 made with {threads} thread(s) {outcome}"
+    LINES.append("official --lm files: " + ", ".join(f"{n} made with {threads} thread(s) {outcome}"
                                                      for (threads, outcome), n in counts.items()))
-    assert sum(counts.values()) == 52
+    assert sum(counts.values()) == 30
     assert not any(outcome == "silently wrong" for _, outcome in counts)
