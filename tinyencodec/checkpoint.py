@@ -27,6 +27,7 @@ import safetensors
 
 from tinyencodec.config import CodecConfig
 from tinyencodec.lm_config import LMConfig
+from tinyencodec.rows import unpack_rows
 from tinyencodec.torchfile import bfloat16_to_float32
 
 _MAX_LAYERS = 1 << 12  # a config that asks for more is no real one, and listing its tensors would fill the memory
@@ -170,22 +171,22 @@ def read_model_folder(folder: str | os.PathLike) -> tuple[CodecConfig, dict[str,
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """All tensors of a safetensors file under their own names; bfloat16, which NumPy lacks, as float32."""
+    """All tensors of a safetensors file under their own names; `rows` and bfloat16, which NumPy lacks, as float32."""
     tensors = {}
     try:
         with path.open("rb"), safetensors.safe_open(path, "numpy") as file:  # the first for the plain OSError
             dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
-            if set(dtypes.values()) <= {"F16", "F32", "F64"}:  # one by one, so that the file is not in memory besides
-                return {name: file.get_tensor(name) for name in dtypes}
+            if set(dtypes.values()) <= {"F16", "F32", "F64", "I8"}:  # one by one: the file is not in memory besides
+                return unpack_rows({name: file.get_tensor(name) for name in dtypes})
         for name, entry in safetensors.deserialize(path.read_bytes()):
             if entry["dtype"] not in _DTYPES:
                 raise ValueError(f"tensor {name[:80]!r}: expected one of {', '.join(_DTYPES)}, got {entry['dtype']}")
             array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
             array = bfloat16_to_float32(array) if entry["dtype"] == "BF16" else array
             tensors[name] = array.reshape(entry["shape"])
+        return unpack_rows(tensors)
     except (safetensors.SafetensorError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: expected a whole safetensors file, got a damaged or another one: {error}") from None
-    return tensors
 
 
 def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -211,7 +212,7 @@ def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray]
                              f"and {name[:80]!r}")
         sources[canonical] = name
     total = sum(named[name].size for name in sources.values())
-    room = path.stat().st_size // 2  # two bytes are the shortest float
+    room = path.stat().st_size  # a byte is the shortest number
     if total > room:
         raise ValueError(f"{path}: expected at most {room} numbers in a file of this size, got {total} in tensors "
                          f"that share them")

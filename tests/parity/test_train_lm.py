@@ -109,7 +109,7 @@ def test_the_official_model_gives_the_same_probabilities(config):
 
 def test_the_coder_reads_what_is_exported(tmp_path):
     model, codes = seeded(CONFIG), random_codes(CONFIG, 40)
-    lm_twin.save_folder(model, tmp_path, half=True)
+    lm_twin.save_folder(model, tmp_path, precision="half")
     exact, twin = load_language_model(tmp_path), lm_twin.load_folder(tmp_path)
     seen = shifted(codes)
     with torch.no_grad():
@@ -202,7 +202,7 @@ def test_a_loss_that_is_not_finite_stops(tmp_path):
 
 def test_half_precision_loses_nothing_more(tmp_path):
     model = seeded(CONFIG)
-    lm_twin.save_folder(model, tmp_path / "lm", half=True)
+    lm_twin.save_folder(model, tmp_path / "lm", precision="half")
     stored = load_file(tmp_path / "lm" / "model.safetensors")
     assert {value.dtype for value in stored.values()} == {np.dtype(np.float16)}
     assert LMConfig.from_file(tmp_path / "lm" / "config.json") == CONFIG
@@ -219,8 +219,8 @@ def test_weights_that_float16_cannot_hold_are_refused(tmp_path):
     model = seeded(CONFIG)
     with torch.no_grad():
         model.linears[1].bias[3] = 7e4
-    with pytest.raises(ValueError, match=r"linears\.1\.bias: expected weights that are finite in torch\.float16"):
-        lm_twin.save_folder(model, tmp_path, half=True)
+    with pytest.raises(ValueError, match=r"linears\.1\.bias: expected numbers that are finite in float16"):
+        lm_twin.save_folder(model, tmp_path, precision="half")
     assert not list(tmp_path.iterdir())
 
 
@@ -228,10 +228,10 @@ def test_a_folder_of_another_shape_is_refused(tmp_path):
     lm_twin.save_folder(seeded(CONFIG), tmp_path)
     lm_twin.save_folder(seeded(SMALL), tmp_path / "other")
     os.replace(tmp_path / "other" / "config.json", tmp_path / "config.json")
-    with pytest.raises(ValueError, match="model.safetensors: emb.0.weight: expected shape"):
+    with pytest.raises(ValueError, match="model.safetensors: expected the tensors of .* emb.0.weight: expected"):
         lm_twin.load_folder(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(ValueError, match="model.safetensors: expected tensors"):
+    with pytest.raises(ValueError, match="model.safetensors: expected a whole safetensors file"):
         lm_twin.load_folder(tmp_path)
 
 
@@ -337,7 +337,7 @@ def test_rows_of_the_log_that_are_made_again_go(tmp_path):
 def test_a_checkpoint_of_another_run_is_refused():
     codes = toy_codes()
     state = lm.Trainer(SMALL, RECIPE, codes).state()
-    lm.Trainer(SMALL, replace(RECIPE, steps=99, half=True), codes).restore(state)
+    lm.Trainer(SMALL, replace(RECIPE, steps=99, precision="half"), codes).restore(state)
     for config, recipe in ((SMALL, replace(RECIPE, rate=1e-4)), (replace(SMALL, n_heads=4), RECIPE)):
         with pytest.raises(ValueError, match="checkpoint: expected one of"):
             lm.Trainer(config, recipe, codes).restore(state)
@@ -509,7 +509,7 @@ def test_commands(tmp_path, capsys):
     command = [str(path), str(out), "--config", str(tmp_path / "config.json"), "--frames", "64", "--evaluate", "3"]
     assert lm.main([*command, "--steps", "6", "--minutes", "0"]) == 0
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 0
-    assert lm.main([*command, "--steps", "6", "--half"]) == 0
+    assert lm.main([*command, "--steps", "6", "--precision", "half"]) == 0
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 6
     assert lm.main([*command, "--steps", "6", "--rate", "1"]) == 2
     assert "checkpoint: expected one of" in capsys.readouterr().err

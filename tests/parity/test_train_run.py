@@ -113,7 +113,7 @@ def test_command_stops_and_goes_on(corpus, model, tmp_path):
     assert {row["kbps"] for row in log.read_table(tmp_path / "whole" / "validation.csv")} == {"inf", "4.8", "9.6"}
     for name in ("curves.png", "spectrograms.png"):
         assert (tmp_path / "parts" / name).read_bytes().startswith(b"\x89PNG")
-    assert export.main([str(tmp_path / "parts"), str(tmp_path / "exported"), "--half"]) == 0
+    assert export.main([str(tmp_path / "parts"), str(tmp_path / "exported"), "--precision", "half"]) == 0
     wav = np.random.default_rng(0).standard_normal((1, 2400)).astype(np.float32) * 0.1
     exported = load_model(tmp_path / "exported")
     assert exported.decode(exported.encode(wav, 9.6), 2400).shape == (1, 2400)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tinyencodec.rows import PRECISIONS
 from tinyencodec.train.checkpoints import NAME, codec_of, read_checkpoint
 from tinyencodec.train.network import save
 
@@ -14,14 +15,15 @@ def main(argv: list[str] | None = None) -> int:
                                      description="Write config.json and model.safetensors from a checkpoint.")
     parser.add_argument("run", type=Path, help="folder of a run, or a checkpoint file")
     parser.add_argument("model", type=Path, help="folder to write to")
-    parser.add_argument("--half", action="store_true", help="float16 instead of float32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32",
+                        help="float32, half (float16) or rows (matrices in 8 bits, the rest half); default: %(default)s")
     args = parser.parse_args(argv)
     try:
         state = read_checkpoint(args.run / NAME if args.run.is_dir() else args.run)
         codec = codec_of(state)
         if not codec.quantizer.started:
             raise ValueError(f"{args.run}: expected a run with codebooks, got one at step {state['step']} without")
-        save(codec, args.model, args.half)
+        save(codec, args.model, args.precision)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

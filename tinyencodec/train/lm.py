@@ -115,7 +115,7 @@ class Trainer:
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
 
     def _setup(self) -> dict:
-        recipe = {key: value for key, value in asdict(self.recipe).items() if key not in ("steps", "half")}
+        recipe = {key: value for key, value in asdict(self.recipe).items() if key not in ("steps", "precision")}
         return {"config": self.config.to_dict(), "recipe": recipe, "frames": len(self.stream)}
 
 
@@ -152,7 +152,7 @@ def train(trainer: Trainer, out: Path, minutes: float = math.inf) -> None:
                 bits = []
                 if (mean := float(np.mean([values.mean() for values in found.values()]))) < trainer.best:
                     trainer.best = mean
-                    save_folder(trainer.average, out, trainer.recipe.half)
+                    save_folder(trainer.average, out, trainer.recipe.precision)
                 save_checkpoint(trainer, out)
         save_checkpoint(trainer, out)
     finally:

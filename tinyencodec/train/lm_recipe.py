@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from tinyencodec.rows import PRECISIONS
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -21,7 +23,7 @@ class Recipe:
     evaluate: int = 250
     judged: int = 30_000
     seed: int = 0
-    half: bool = False
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("steps", "frames", "evaluate", "judged"):
@@ -32,6 +34,7 @@ class Recipe:
             self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
         for name in ("dropout", "noise", "average"):
             self._require(name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
+        self._require("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
         self._require("seed", 0 <= self.seed < 1 << 31, "0 ... 2^31 - 1")
 
     def _require(self, name: str, ok: bool, expected: str) -> None:
@@ -52,7 +55,7 @@ HELP = {"steps": "steps of training in all; the only number that may change when
         "evaluate": "steps between evaluations",
         "judged": "frames of the validation split to evaluate, about",
         "seed": "of everything drawn",
-        "half": "export float16"}
+        "precision": "of the exported numbers: float32, half (float16) or rows (8-bit matrices)"}
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:

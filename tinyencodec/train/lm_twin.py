@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.numpy import save
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from tinyencodec.checkpoint import canonical_tensors, check_tensors, read_safetensors
 from tinyencodec.files import atomic_write
 from tinyencodec.lm_config import LMConfig
+from tinyencodec.rows import at_precision
 
 Past = list[Tensor]  # per layer [B, P, dim]: its inputs at the last P frames, 1 <= P <= past_context
 
@@ -167,17 +168,16 @@ def start_from_codebooks(model: LanguageModel, codebooks: np.ndarray) -> None:
         head.weight.copy_(alike * (head.weight.square().mean() / alike.square().mean()).sqrt())
 
 
-def save_folder(model: LanguageModel, folder: Path, half: bool = False) -> None:
+def save_folder(model: LanguageModel, folder: Path, precision: str = "float32") -> None:
     """Write `config.json` and `model.safetensors`, as the coder reads them.
 
-    With `half`, as float16: what is lost by that is lost for good, so whoever reads the file in float32 has the
-    same model. Raises `ValueError` for weights that are not finite (in float16), and `OSError`.
+    precision : "float32", "half" or "rows" (see `rows`). What is lost by the latter two is lost for good, so whoever
+        reads the file in float32 has the same model.
+
+    Raises `ValueError` for weights that are not finite in it, and `OSError`.
     """
-    tensors = {name: value.detach().cpu().to(torch.float16 if half else torch.float32).contiguous()
-               for name, value in model.state_dict().items()}
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise ValueError(f"{name}: expected weights that are finite in {value.dtype}, got infinity or NaN")
+    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    tensors = at_precision(weights, precision)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / "model.safetensors", force=True) as fo:
         fo.write(save(tensors))
@@ -189,14 +189,7 @@ def load_folder(folder: Path) -> LanguageModel:
     """Read what `save_folder` wrote, in float32. Raises `OSError` or `ValueError`."""
     model = LanguageModel(LMConfig.from_file(folder / "config.json"))
     path = folder / "model.safetensors"
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: expected tensors, got {error}") from None
-    expected = model.config.tensors()
-    got = {name: tuple(value.shape) for name, value in tensors.items()}
-    if wrong := sorted(expected.items() ^ got.items()):
-        name = wrong[0][0]
-        raise ValueError(f"{path}: {name}: expected shape {expected.get(name)}, got {got.get(name)}")
-    model.load_state_dict(tensors)
+    tensors, _ = canonical_tensors(read_safetensors(path), path)
+    check_tensors(model.config, tensors, path)
+    model.load_state_dict({name: torch.from_numpy(values) for name, values in tensors.items()})
     return model.eval()

@@ -8,13 +8,13 @@ folder, to go on training from it.
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from tinyencodec.checkpoint import check_tensors, expected_tensors, read_model_folder
+from tinyencodec.checkpoint import expected_tensors, read_model_folder
 from tinyencodec.config import CodecConfig
+from tinyencodec.rows import at_precision
 from tinyencodec.train.layers import Conv, ConvTranspose, Residual, SkipLSTM
 from tinyencodec.train.quantizer import ResidualQuantizer
 
@@ -103,17 +103,15 @@ def load(folder: str | Path) -> Codec:
     return codec
 
 
-def save(codec: Codec, folder: str | Path, half: bool = False) -> None:
+def save(codec: Codec, folder: str | Path, precision: str = "float32") -> None:
     """Write `config.json` and `model.safetensors` into `folder`, which may exist.
 
-    half : float16 instead of float32. Raises `ValueError` if a number is not finite, or too large for float16.
+    precision : "float32", "half" (float16) or "rows" (codebooks and LSTMs as 8-bit `rows`, the rest float16).
+    Raises `ValueError` if a number is not finite, or too large for float16.
     """
     folder, state = Path(folder), codec.state_dict()
-    dtype = np.float16 if half else np.float32
-    with np.errstate(over="ignore"):  # found by the check
-        tensors = {name: np.ascontiguousarray(state[name].detach().cpu().numpy().astype(dtype))
-                   for name in expected_tensors(codec.config)}
-    check_tensors(codec.config, tensors, folder)
+    tensors = at_precision({name: state[name].detach().cpu().numpy() for name in expected_tensors(codec.config)},
+                           precision)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(codec.config.to_dict(), indent=2) + "\n", encoding="utf-8")
     part = folder / ".model.safetensors.part"

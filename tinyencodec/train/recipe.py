@@ -16,6 +16,7 @@ from tinyencodec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
 CODECS = {
     "tiny_24khz": CodecConfig(num_filters=16, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
     "tiny_48khz": dataclasses.replace(ENCODEC_48KHZ, num_filters=16, target_bandwidths=(3.0, 6.0, 12.0)),
+    "nano_24khz": CodecConfig(num_filters=8, hidden_size=64, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
     **PRESETS,
 }
 LOSSES = ("l1", "squared", "mel", "adversarial", "features")

@@ -1,0 +1,81 @@
+"""Matrices in a quarter of their size: rows of 8-bit integers, each row with a scale of its own.
+
+    w[i, j] = scale[i] * q[i, j],    q in -127 ... 127,    scale[i] = max_j |w[i, j]| / 127
+
+In a safetensors file `NAME` then holds the integers, int8 [R, C], and `NAME.scale` the scales, float32 [R]. A number is
+off by at most half a scale, so a row of normally distributed ones by about 46 dB less than it is large. What comes out
+of the file is the model: the product is one rounded multiplication, the same on every machine.
+
+The bundled models' codebooks, LSTMs and language models are stored so; neither the official package nor the Hub do it.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+PRECISIONS = ("float32", "half", "rows")
+_TOP = 127
+_SUFFIX = ".scale"
+
+
+def at_precision(tensors: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
+    """Tensors as a file is to hold them: float32, float16 ("half"), or as `pack_rows` says ("rows").
+
+    Raises `ValueError` for numbers that are not finite in it, or another precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "rows":
+        return pack_rows(tensors)
+    dtype = np.dtype(np.float16 if precision == "half" else np.float32)
+    with np.errstate(over="ignore"):
+        stored = {name: np.ascontiguousarray(values, dtype) for name, values in tensors.items()}
+    for name, values in stored.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: expected numbers that are finite in {dtype}, got infinity or NaN")
+    return stored
+
+
+def pack_rows(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Matrices as int8 [R, C] with float32 scales [R] beside them; all other tensors as float16.
+
+    Raises `ValueError` for numbers that are not finite, or too large for float16 where that is what they become.
+    """
+    packed = {}
+    for name, values in tensors.items():
+        values = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):
+            halves = values if values.ndim == 2 else values.astype(np.float16)
+        if not np.isfinite(halves).all():
+            raise ValueError(f"{name}: expected finite numbers within float16's range, got others")
+        if values.ndim == 2:
+            packed[name], packed[name + _SUFFIX] = _quantize(values)
+        else:
+            packed[name] = halves
+    return packed
+
+
+def unpack_rows(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Tensors with the matrices of `pack_rows` as float32 again; what is not stored so stays as it is.
+
+    Raises `ValueError` for scales that do not fit their matrix.
+    """
+    tensors = {}
+    for name, values in stored.items():
+        if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX) in stored:
+            continue
+        scale = stored.get(name + _SUFFIX)
+        if scale is not None:
+            types = values.dtype, scale.dtype
+            if types != (np.int8, np.float32) or values.ndim != 2 or scale.shape != values.shape[:1]:
+                raise ValueError(f"{name[:80]!r}: expected int8 [R, C] with float32 scales [R], got {values.dtype} "
+                                 f"{list(values.shape)} with {scale.dtype} {list(scale.shape)}")
+            values = values.astype(np.float32) * scale[:, None]
+        tensors[name] = values
+    return tensors
+
+
+def _quantize(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scale = np.abs(w).max(axis=1, initial=0) / np.float32(_TOP)
+    divisor = np.where(scale > 0, scale, 1)
+    return np.rint(w / divisor[:, None]).clip(-_TOP, _TOP).astype(np.int8), scale.astype(np.float32)
