@@ -6,7 +6,7 @@
     python -m tinyencodec.train.corpus --subset corpus24/ --limit-mb 60 small24/
 
 What comes out is described in `packed`, what `--debian` fetches in `debian`. `--subset` makes a smaller corpus of a
-packed one, for a machine that has no network: pieces of at most 20 s from as many sounds as fit.
+packed one, for a machine that has no network: a piece from the middle of as many sounds as fit.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from tinyencodec.train.packed import (
 )
 from tinyencodec.train.sounds import find_sounds
 
-_PIECE = 20.0  # seconds of each sound in a subset
 _SPLIT_SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}  # of a subset
 _KIND_SHARES = {"speech": 0.45, "music": 0.45, "effects": 0.1}
 
@@ -103,11 +102,14 @@ def build(args: argparse.Namespace) -> None:
     summarise(writer.entries)
 
 
-def subset(source: Path, out: Path, limit_mb: float) -> None:
-    """Copy pieces of a packed corpus, at most `limit_mb` MiB in all, of each split and kind a fixed share."""
+def subset(source: Path, out: Path, limit_mb: float, seconds: float) -> None:
+    """Copy the middle of each sound of a packed corpus, at most `seconds` of it, until there are `limit_mb` MiB.
+
+    Each split and kind has a fixed share of them.
+    """
     entries = read_manifest(source)
     sample_rate, channels = entries[0].sample_rate, entries[0].channels
-    writer, piece = CorpusWriter(out, sample_rate, channels), int(_PIECE * sample_rate)
+    writer, piece = CorpusWriter(out, sample_rate, channels), int(seconds * sample_rate)
     budget = limit_mb * 2**20 / (2 * channels)  # samples
     for shard in sorted({entry.shard for entry in entries}):
         rows = [entry for entry in entries if entry.shard == shard]
@@ -147,10 +149,11 @@ def main(argv: list[str] | None = None) -> int:
     add("--min-rate", type=int, default=16_000, metavar="HZ", help="leave out what is below; default: %(default)d")
     add("--subset", metavar="CORPUS", type=Path, help="make a smaller corpus of this packed one")
     add("--limit-mb", metavar="MIB", type=float, default=60.0, help="size of a subset; default: %(default)g")
+    add("--piece", metavar="S", type=float, default=20.0, help="seconds of each sound in it; default: %(default)g")
     args = parser.parse_args(argv)
     try:
         if args.subset:
-            subset(args.subset, args.out, args.limit_mb)
+            subset(args.subset, args.out, args.limit_mb, args.piece)
         else:
             build(args)
     except (ValueError, OSError) as error:
