@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from tinyencodec import bench, cli_code
+from tinyencodec import bench, cli_code, evaluate
 from tinyencodec.cli_code import SUFFIX
 
 
@@ -124,4 +124,5 @@ COMMANDS = {
     "info": Command(f"Tell what an {SUFFIX} file holds, without making sound of it.", _declare_info, _run_info),
     "convert": Command("Make a model folder from official, Hub or training weights.", _declare_convert, _run_convert),
     "bench": Command(bench.SUMMARY, bench.declare, bench.run),
+    "evaluate": Command(evaluate.SUMMARY, evaluate.declare, evaluate.run),
 }

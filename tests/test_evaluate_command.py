@@ -1,0 +1,265 @@
+"""`tinyencodec evaluate` from its arguments to its files, with small models; other programs if they are installed."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import save_file
+
+from tinyencodec import cli
+from tinyencodec.bench.subject import random_tensors
+from tinyencodec.config import CodecConfig
+from tinyencodec.ecdc import EcdcHeader, payload_size
+from tinyencodec.evaluate import listening, programs
+from tinyencodec.evaluate.coders import Coded, Coder, OurCoder, payload_bits
+from tinyencodec.evaluate.distance import si_snr
+from tinyencodec.evaluate.match import match
+from tinyencodec.evaluate.measure import means, measure
+from tinyencodec.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
+from tinyencodec.store import load_model
+
+from .test_evaluate_clips import write_corpus
+
+SMALL = {"num_filters": 2, "hidden_size": 4, "codebook_size": 16, "upsampling_ratios": (8, 5), "num_lstm_layers": 1,
+         "sampling_rate": 8000, "target_bandwidths": (1.6, 3.2)}
+CONFIGS = {"mono": CodecConfig(**SMALL),
+           "stereo": CodecConfig(**SMALL, audio_channels=2, normalize=True, chunk_length_s=0.2, overlap=0.05,
+                                 norm_type="time_group_norm", use_causal_conv=False)}
+
+
+def notes(seconds, rate, channels=1):
+    """Harmonic notes that change, a little noise: [C, T]."""
+    t = np.arange(int(seconds * rate)) / rate
+    pitch = 180 * 2 ** (np.floor(4 * t) % 5 / 12)
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    wav = sum(np.sin(h * phase) / h for h in range(1, 9)) * (1.1 + np.sin(8 * np.pi * t)) * 0.1
+    sides = np.random.default_rng(0).standard_normal((channels, len(t)))
+    return (wav + 0.003 * sides).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder with two models and some sound."""
+    for name, config in CONFIGS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config.to_dict()))
+        save_file(random_tensors(config), tmp_path / name / "model.safetensors")
+    (tmp_path / "songs").mkdir()
+    soundfile.write(tmp_path / "songs/a.wav", notes(2.5, 8000)[0], 8000)
+    soundfile.write(tmp_path / "talk.wav", notes(1.5, 16_000)[0], 16_000)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*argv):
+    return cli.main(["evaluate", "--seconds", "0.5", "--clips", "2", *argv])
+
+
+SOUNDS = ["music=songs", "speech=talk.wav"]
+ALONE = ["--against", "none"]
+
+
+def test_figures_and_files(capsys, tmp_path):
+    argv = [*SOUNDS, *ALONE, "-m", "mono", "--entropy", "table,lm", "-o", "out"]
+    assert run(*argv, "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures == json.loads((tmp_path / "out/results.json").read_text())
+    assert figures["command"] == ("tinyencodec evaluate music=songs speech=talk.wav -m mono --entropy table,lm "
+                                  "--against none --clips 2 --seconds 0.5 --seed 0")
+    assert figures["versions"]["numpy"] == np.__version__
+    assert (figures["sample_rate"], figures["channels"], figures["source"]) == (8000, 1, "files")
+    assert [clip["kind"] for clip in figures["clips"]] == ["music"] * 2 + ["speech"] * 2
+    assert [(row["kind"], row["rate"], row["clips"]) for row in figures["means"]] == [
+        (kind, rate, 2) for kind in ("music", "speech") for rate in (1.6, 3.2)]
+    assert len(figures["each"]) == 8
+    for row in figures["means"]:
+        assert row["kbps"] == pytest.approx(row["rate"]) and row["mel"] > 0 and np.isfinite(row["si_snr"])
+        of = [one for one in figures["each"] if (one["kind"], one["rate"]) == (row["kind"], row["rate"])]
+        assert row["si_snr"] == pytest.approx(np.mean([one["si_snr"] for one in of]))
+    assert sum("model mono has no" in line for line in figures["left_out"]) == 2
+
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    pictures = {"rd.png", "spectrogram-music.png", "spectrogram-speech.png"}
+    drawn = pictures if importlib.util.find_spec("matplotlib") else set()
+    assert names == {"results.json", "table.md"} | drawn
+    assert all((tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
+
+    assert run(*argv) == 2  # they would be overwritten
+    assert "use -f" in capsys.readouterr().err
+    assert run(*argv, "-f") == 0
+    out = capsys.readouterr().out
+    assert json.loads((tmp_path / "out/results.json").read_text()) == figures  # the same clips, the same figures
+    assert max(len(line) for line in out.splitlines() if not line.startswith("left out")) <= 100
+    assert re.search(r"^music +kbit/s +SI-SNR, dB +mel distance", out, re.MULTILINE)
+    assert re.search(r"^mono at 1.6 +1.60 ", out, re.MULTILINE)
+    assert "| mono at 3.2 | 3.20 | " in (tmp_path / "out/table.md").read_text()
+
+
+def test_stereo_in_segments_and_a_corpus(capsys, tmp_path):
+    write_corpus(tmp_path / "corpus")
+    assert run("--corpus", "corpus", "--kinds", "speech", *ALONE, "-m", "stereo", "-b", "3.2", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["channels"] == 2 and figures["source"] == "the test split of corpus"
+    [row] = figures["means"]
+    assert 3.2 < row["kbps"] < 6  # scales and overlap come on top
+    assert {clip["name"] for clip in figures["clips"]} == {"package/440.wav"}
+
+
+def test_without_optional_packages(capsys, monkeypatch, tmp_path):
+    real = importlib.util.find_spec
+    missing = {*listening.PACKAGES.values(), "matplotlib"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else real(name, *rest))
+    monkeypatch.setattr(programs.shutil, "which", lambda name: None)
+    assert run(*SOUNDS, "-m", "mono", "-b", "1.6", "-o", "out") == 0
+    out, err = capsys.readouterr()
+    left_out = re.findall("^left out: (.*)", out, re.MULTILINE)
+    assert len(left_out) == 5 and err == ""
+    assert left_out[0] == "Opus: opusenc is not installed (Debian's package opus-tools)"
+    assert left_out[1] == "MP3: lame is not installed (Debian's package lame)"
+    assert left_out[2] == "PESQ: pesq is not installed (pip install 'tinyencodec[evaluate]')"
+    assert left_out[4].startswith("pictures: matplotlib is not installed")
+    assert "STOI" in left_out[3] and "STOI" not in out.replace(left_out[3], "")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "table.md"}
+
+
+class Late(Coder):
+    """Returns the sound 100 samples late, a little softer, with noise 20 dB below."""
+
+    name, version, rates = "late", "1", (1, 2)
+
+    def code(self, wav, rate):
+        noise = np.random.default_rng(0).standard_normal(wav.shape)
+        noise *= np.sqrt(np.square(wav).sum() / np.square(noise).sum()) / 10 ** rate
+        return Coded(0.8 * np.pad(wav + noise, ((0, 0), (100, 50))), {"none": 1000 * rate, "lm": 500 * rate})
+
+
+def test_a_coder_of_known_quality():
+    from tinyencodec.evaluate.clips import Clip
+
+    clips = {"speech": [Clip("speech", "a", 0.0, notes(1, 8000)), Clip("speech", "b", 0.0, notes(0.5, 8000))]}
+    figures, examples = measure(clips, [Late()], 8000)
+    first, second = figures["means"]
+    assert first["si_snr"] == pytest.approx(20, abs=0.3) and second["si_snr"] == pytest.approx(40, abs=0.3)
+    assert first["mel"] > second["mel"] > 0
+    assert first["kbps"] == pytest.approx(1.5) and first["kbps_lm"] == pytest.approx(0.75)  # 1 and 2, by length
+    assert first["delay"] == [100, 100] and first["gain"] == pytest.approx(1.25, rel=0.02)
+    assert [example.rate for example in examples] == [1, 2] and examples[0].wav.shape == (1, 8000)
+    for name in listening.find_measures():
+        assert name in figures["each"][0]
+
+
+def test_means_are_of_what_is_known():
+    row = {"kind": "speech", "coder": "x", "rate": 6, "kbps": 6.0, "delay": 1}
+    [mean] = means([row | {"pesq": 1.0}, row | {"pesq": None}, row | {"pesq": 3.0, "delay": -1}])
+    assert mean == {"kind": "speech", "coder": "x", "rate": 6, "clips": 3, "kbps": 6.0, "pesq": 2.0, "delay": [-1, 1]}
+
+
+def test_our_rate_is_that_of_the_payload(tmp_path):
+    model, wav = load_model(tmp_path / "mono"), notes(0.51, 8000)
+    coder = OurCoder(model, (1.6, 3.2), [], "1")
+    coded = coder.code(wav, 3.2)
+    assert coded.wav.shape == wav.shape
+    assert coded.bits == {"none": 8 * payload_size(model.config, EcdcHeader("mono", wav.shape[1], 4))}
+    with pytest.raises(EOFError):
+        payload_bits(b"ECDC")
+
+
+def test_ogg_packets():
+    def page(*sizes):
+        return b"OggS" + bytes(22) + struct.pack("B", len(sizes)) + bytes(sizes) + bytes(sum(sizes))
+
+    assert ogg_packets(page(19) + page(255, 255) + page(0, 255, 7, 3)) == [19, 510, 262, 3]
+    assert ogg_packets(b"") == []
+    for data in (b"RIFF" + bytes(40), page(5)[:26], page(1, 2) + b"Ogg"):
+        with pytest.raises(ValueError, match="Ogg page at byte"):
+            ogg_packets(data)
+
+
+@pytest.mark.parametrize("kind, rate, db", [(Opus, 24, 10), (Mp3, 32, 15)])
+@pytest.mark.parametrize("sample_rate, channels", [(24_000, 1), (48_000, 2)])
+def test_other_programs(kind, rate, db, sample_rate, channels):
+    try:
+        coder = kind(sample_rate, channels, (rate * channels,))
+    except Missing as error:
+        pytest.skip(str(error))
+    wav = notes(2.0, sample_rate, channels)
+    coded = coder.code(wav, rate * channels)
+    assert coded.wav.shape[0] == channels
+    assert coded.bits["none"] / 2000 == pytest.approx(rate * channels, rel=0.3)
+    y = match(wav, coded.wav, sample_rate)
+    assert si_snr(wav, y.wav) > db and 0.9 < y.gain < 1.1
+    assert re.search(r"\d\.\d", coder.version)
+
+
+def test_rates_of_programs(monkeypatch):
+    monkeypatch.setattr(programs.shutil, "which", lambda name: name)
+    monkeypatch.setattr(Program, "run", lambda self, command: "1.0\n")
+    assert Opus(24_000, 1, None).rates == (6, 12, 16, 24) and Mp3(48_000, 2, None).rates == (32, 64)
+    some = Opus(48_000, 2, (6, 12, 600))
+    assert some.rates == (12,) and some.outside == (6, 600)
+    with pytest.raises(Missing, match="its rates are 8 to 160"):
+        Mp3(24_000, 1, (6.0,))
+
+
+def test_a_program_that_fails_says_why(monkeypatch):
+    monkeypatch.setattr(programs.shutil, "which", lambda name: name)
+    monkeypatch.setattr(Opus, "needs", (sys.executable,))
+    coder = Opus(24_000, 1, None)
+    with pytest.raises(ValueError, match="got exit status 3: no disk"):
+        coder.run([sys.executable, "-c", "import sys; print('hm\\nno disk', file=sys.stderr); sys.exit(3)"])
+
+
+BAD = {
+    "no sound": ([], "expected KIND=PATH or --corpus, got neither"),
+    "both": (["music=songs", "--corpus", "corpus"], "got both"),
+    "kinds without corpus": (["music=songs", "--kinds", "music"], "with --corpus only"),
+    "no kind": (["songs"], "expected KIND=PATH, such as speech=songs"),
+    "no file": (["music=nowhere"], "nowhere: No such file"),
+    "no corpus": (["--corpus", "songs"], "manifest.csv"),
+    "another kind": (["--corpus", "corpus", "--kinds", "speech,music"], "expected kinds of speech, got music"),
+    "unknown model": ([*SOUNDS, "-m", "nobody"], "unknown model 'nobody'"),
+    "two forms": ([*SOUNDS, "-m", "mono", "-m", "stereo"], "expected one sample rate and number of channels"),
+    "twice": ([*SOUNDS, "-m", "mono", "-m", "./mono"], "expected different names"),
+    "a rate it lacks": ([*SOUNDS, "-m", "mono", "-b", "1.6,6"], "offers 1.6, 3.2 kbit/s, got 6"),
+    "a rate below zero": ([*SOUNDS, "-b", "-1"], "expected (positive numbers|one argument)"),
+    "half a clip": ([*SOUNDS, "--clips", "1.5"], "expected positive whole numbers"),
+    "two lengths": ([*SOUNDS, "--seconds", "1,2"], "expected one number"),
+    "unknown program": ([*SOUNDS, "--against", "opus,magic"], "'magic'"),
+    "hardly a clip": ([*SOUNDS, "--seconds", "0.01"], "expected clips of at least 0.1 s, got 0.01"),
+    "a file for the folder": ([*SOUNDS, "-m", "mono", "-o", "talk.wav"], "talk.wav"),
+    "a folder in no folder": ([*SOUNDS, "-m", "mono", "-o", "no/out"], "output folder does not exist"),
+}
+
+
+@pytest.mark.parametrize("argv, message", BAD.values(), ids=BAD)
+def test_bad_input(argv, message, capsys, tmp_path):
+    write_corpus(tmp_path / "corpus")
+    try:
+        code = run(*argv)
+    except SystemExit as stop:  # argparse's way
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith("tinyencodec evaluate: ")
+    assert re.search(message, err), err
+    assert not (tmp_path / "out").exists() and (tmp_path / "talk.wav").is_file()
+
+
+def test_more_paths_of_a_kind(capsys, tmp_path):
+    shutil.copy("talk.wav", "odd=name.wav")
+    assert run("music=songs", "odd=name.wav", "talk.wav", *ALONE, "-m", "mono", "-b", "1.6", "--clips", "3",
+               "--json") == 0
+    clips = json.loads(capsys.readouterr().out)["clips"]
+    assert {(clip["kind"], clip["name"]) for clip in clips} == {
+        ("music", "a.wav"), ("music", "odd=name.wav"), ("music", "talk.wav")}
+
+
+def test_nothing_imports_pytorch():
+    code = "import sys, tinyencodec.evaluate.command, tinyencodec.train.packed; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0

@@ -1,0 +1,146 @@
+"""From the command's arguments to figures, files and a table."""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import tinyencodec
+from tinyencodec.evaluate.clips import corpus_sounds, draw_clips, file_sounds
+from tinyencodec.evaluate.coders import OurCoder
+from tinyencodec.evaluate.measure import measure
+from tinyencodec.evaluate.plots import rate_distortion, spectrograms
+from tinyencodec.evaluate.programs import PROGRAMS, Missing
+from tinyencodec.evaluate.report import markdown, table
+from tinyencodec.files import atomic_write, check_output
+
+_KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)")
+_SHORTEST = 0.1  # seconds
+_OUTPUTS = ("results.json", "table.md", "rd.png")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Measure, print and write. Raises `ValueError` or `OSError` before the work for what cannot be done."""
+    kinds = _kinds(args.sounds)
+    if bool(kinds) == bool(args.corpus):
+        raise ValueError(f"sounds: expected KIND=PATH or --corpus, got {'both' if kinds else 'neither'}")
+    if args.seconds < _SHORTEST:
+        raise ValueError(f"--seconds: expected clips of at least {_SHORTEST:g} s, got {args.seconds:g}")
+    if args.kinds and not args.corpus:
+        raise ValueError("--kinds: expected with --corpus only")
+    coders, missing, sample_rate, channels = _coders(args)
+    clips = _clips(args, kinds, sample_rate, channels)
+    if args.out is not None:
+        _check_folder(args, clips)
+    figures, examples = measure(clips, coders, sample_rate)
+    figures["left_out"] = [*missing, *figures["left_out"]]
+    source = f"the {args.split} split of {args.corpus.resolve().name}" if args.corpus else "files"
+    figures = {"command": _command(args), "source": source, "seed": args.seed} | figures
+    pictures = {} if args.out is None else _pictures(figures, clips, examples, sample_rate)
+    text = json.dumps(figures, indent=1) + "\n"
+    if args.out is not None:
+        files = {"results.json": text.encode(), "table.md": markdown(figures).encode()} | pictures
+        _write(args.out, files, args.force)
+    sys.stdout.write(text if args.json else table(figures))
+
+
+def _kinds(words: list[str]) -> dict[str, list[Path]]:
+    """Paths by kind. A word without a kind belongs to that of the word before."""
+    kinds: dict[str, list[Path]] = {}
+    kind = None
+    for word in words:
+        if (named := _KIND.fullmatch(word)) and not os.path.exists(word):
+            kind, word = named.groups()
+        if kind is None:
+            raise ValueError(f"{word}: expected KIND=PATH, such as speech={word}, got no kind")
+        kinds.setdefault(kind, []).append(Path(word))
+    return kinds
+
+
+def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
+    """Who takes part, a line for each that was asked for and cannot, and the models' sample rate and channels."""
+    models = [tinyencodec.load_model(name) for name in args.models or [None]]
+    forms = {(model.sample_rate, model.channels) for model in models}
+    if len(forms) > 1:
+        raise ValueError("models: expected one sample rate and number of channels, got "
+                         + " and ".join(f"{rate} Hz with {channels}" for rate, channels in sorted(forms)))
+    names = [model.name for model in models]
+    if len(set(names)) < len(names):
+        raise ValueError(f"models: expected different names, got {', '.join(names)}")
+    [(sample_rate, channels)] = forms
+    coders, missing = [], []
+    for model in models:
+        for rate in args.bandwidths or ():
+            model.codebooks_for(rate)  # ValueError
+        coders.append(OurCoder(model, tuple(args.bandwidths or model.bandwidths), args.entropy,
+                               tinyencodec.__version__))
+        missing += coders[-1].missing
+    for name in args.against:
+        if name != "none":
+            try:
+                coders.append(PROGRAMS[name](sample_rate, channels, args.against_rates and tuple(args.against_rates)))
+            except Missing as error:
+                missing.append(str(error))
+            else:
+                missing += [f"{coders[-1].name} at {rate:g} kbit/s: not one of its rates"
+                            for rate in coders[-1].outside]
+    return coders, missing, sample_rate, channels
+
+
+def _clips(args: argparse.Namespace, kinds: dict[str, list[Path]], sample_rate: int, channels: int) -> dict[str, list]:
+    if args.corpus is not None:
+        sounds = corpus_sounds(args.corpus, args.split, sample_rate, channels)
+        for kind in args.kinds or ():
+            if kind not in sounds:
+                raise ValueError(f"{args.corpus}: expected kinds of {', '.join(sounds)}, got {kind}")
+        sounds = {kind: sounds[kind] for kind in args.kinds or sounds}
+    else:
+        sounds = {kind: file_sounds(paths, sample_rate, channels) for kind, paths in kinds.items()}
+    return {kind: draw_clips(kind, some, args.clips, args.seconds, args.seed) for kind, some in sounds.items()}
+
+
+def _pictures(figures: dict, clips: dict[str, list], examples: list, sample_rate: int) -> dict[str, bytes]:
+    """Files of pictures; none, and a line in `figures`, without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        figures["left_out"].append("pictures: matplotlib is not installed (pip install 'tinyencodec[evaluate]')")
+        return {}
+    return {"rd.png": rate_distortion(figures)} | {
+        _spectrogram(kind): spectrograms(some[0], [one for one in examples if one.kind == kind], sample_rate)
+        for kind, some in clips.items()}
+
+
+def _spectrogram(kind: str) -> str:
+    return f"spectrogram-{kind}.png"
+
+
+def _check_folder(args: argparse.Namespace, clips: dict[str, list]) -> None:
+    """Raise now the `OSError` that writing the files would raise after all the work."""
+    if args.out.exists():
+        for name in (*_OUTPUTS, *map(_spectrogram, clips)):
+            check_output(args.out / name, args.force)
+    else:
+        check_output(args.out)
+
+
+def _write(folder: Path, files: dict[str, bytes], force: bool) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        with atomic_write(folder / name, force) as fo:
+            fo.write(data)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What to type for the same figures, with everything that is not left to a default."""
+    words = ["tinyencodec", "evaluate", *map(str, args.sounds)]
+    words += ["--corpus", str(args.corpus), "--split", args.split] if args.corpus else []
+    for name in args.models or ():
+        words += ["-m", name]
+    for option in ("kinds", "bandwidths", "entropy", "against", "against_rates"):
+        if values := getattr(args, option):
+            texts = (value if isinstance(value, str) else f"{value:g}" for value in values)
+            words += [f"--{option.replace('_', '-')}", ",".join(texts)]
+    return shlex.join([*words, "--clips", str(args.clips), "--seconds", f"{args.seconds:g}", "--seed", str(args.seed)])

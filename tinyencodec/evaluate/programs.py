@@ -1,0 +1,137 @@
+"""Others to compare with: Opus and MP3, by the programs that people use, `opusenc`, `opusdec` and `lame`.
+
+Both may do what they are best at. Opus: variable bitrate, its default, and the highest complexity. MP3: constant
+bitrate with `-q 2`; at low rates LAME lowers the sample rate by itself. Counted are an Opus file's packets, without
+the Ogg container, and an MP3 file's frames, without tags.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from tinyencodec.audio import convert_audio
+from tinyencodec.evaluate.coders import Coded, Coder
+
+
+class Missing(Exception):
+    """Why a program is left out, in one line."""
+
+
+class Program(Coder):
+    """An encoder and a decoder, from file to file.
+
+    needs : programs, and the package of Debian that has them
+    usual : kbit/s by the number of channels, of which a reader would ask
+    allowed : lowest and highest kbit/s of a channel
+    """
+
+    title: str
+    needs: tuple[str, ...]
+    package: str
+    suffix: str
+    usual: dict[int, tuple[float, ...]]
+    allowed: tuple[float, float]
+
+    def __init__(self, sample_rate: int, channels: int, rates: tuple[float, ...] | None) -> None:
+        for program in self.needs:
+            if shutil.which(program) is None:
+                raise Missing(f"{self.title}: {program} is not installed (Debian's package {self.package})")
+        self.sample_rate, self.channels = sample_rate, channels
+        low, high = (channels * limit for limit in self.allowed)
+        self.rates = tuple(rate for rate in rates or self.usual[channels] if low <= rate <= high)
+        self.outside = tuple(rate for rate in rates or () if rate not in self.rates)
+        if not self.rates:
+            raise Missing(f"{self.title}: its rates are {low:g} to {high:g} kbit/s")
+        self.name = self.title
+        self.version = self.run([self.needs[0], "--version"]).splitlines()[0].split(" (http")[0].strip()
+
+    def code(self, wav: np.ndarray, rate: float) -> Coded:
+        """As `Coder.code`."""
+        with tempfile.TemporaryDirectory() as folder:
+            given, coded, decoded = (str(Path(folder) / name) for name in ("in.wav", f"coded{self.suffix}", "out.wav"))
+            soundfile.write(given, np.round(wav.T * 32768).astype(np.int16), self.sample_rate, "PCM_16")
+            self.run(self.encoding(rate, given, coded))
+            self.run(self.decoding(coded, decoded))
+            got, sample_rate = soundfile.read(decoded, dtype="float32", always_2d=True)
+            bits = 8 * self.size(Path(coded).read_bytes())
+        return Coded(convert_audio(got.T, sample_rate, self.sample_rate, self.channels), {"none": bits})
+
+    def encoding(self, rate: float, given: str, coded: str) -> list[str]:
+        """The command from WAV file to coded file."""
+        raise NotImplementedError
+
+    def decoding(self, coded: str, decoded: str) -> list[str]:
+        """The command back."""
+        raise NotImplementedError
+
+    def size(self, data: bytes) -> int:
+        """Bytes of a coded file that count."""
+        return len(data)
+
+    def run(self, command: list[str]) -> str:
+        """What the command prints. Raises `ValueError` with its last words if it fails."""
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                              env=os.environ | {"LC_ALL": "C"})
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise ValueError(f"{command[0]}: expected it to succeed, got exit status {done.returncode}: "
+                             f"{said[-1] if said else 'no message'}")
+        return done.stdout
+
+
+class Opus(Program):
+    """Opus by opus-tools."""
+
+    title, needs, package, suffix = "Opus", ("opusenc", "opusdec"), "opus-tools", ".opus"
+    usual = {1: (6, 12, 16, 24), 2: (12, 24, 48)}
+    allowed = (6, 256)
+
+    def encoding(self, rate, given, coded):
+        return ["opusenc", "--quiet", "--vbr", "--comp", "10", "--bitrate", f"{rate:g}", given, coded]
+
+    def decoding(self, coded, decoded):
+        return ["opusdec", "--quiet", "--float", "--rate", str(self.sample_rate), coded, decoded]
+
+    def size(self, data):
+        return sum(ogg_packets(data)[2:])  # after the header and the comments
+
+
+class Mp3(Program):
+    """MP3 by LAME."""
+
+    title, needs, package, suffix = "MP3", ("lame",), "lame", ".mp3"
+    usual = {1: (16, 24, 32), 2: (32, 64)}
+    allowed = (8, 160)
+
+    def encoding(self, rate, given, coded):
+        return ["lame", "--silent", "--cbr", "-b", f"{rate:g}", "-q", "2", "-t", given, coded]
+
+    def decoding(self, coded, decoded):
+        return ["lame", "--silent", "--decode", coded, decoded]
+
+
+PROGRAMS: dict[str, type[Program]] = {"opus": Opus, "mp3": Mp3}
+
+
+def ogg_packets(data: bytes) -> list[int]:
+    """Sizes in bytes of the packets in an Ogg file of one stream (RFC 3533): a packet ends with a segment below 255.
+
+    Raises `ValueError` if it is none.
+    """
+    sizes, at, size = [], 0, 0
+    while at < len(data):
+        if data[at:at + 4] != b"OggS" or len(data) < at + 27 or len(data) < at + 27 + data[at + 26]:
+            raise ValueError(f"Ogg page at byte {at}: expected one, got something else")
+        segments = data[at + 27:at + 27 + data[at + 26]]
+        for segment in segments:
+            size += segment
+            if segment < 255:
+                sizes.append(size)
+                size = 0
+        at += 27 + len(segments) + sum(segments)
+    return sizes
