@@ -14,7 +14,7 @@ from tinyencodec.arithmetic import TOTAL, bounds
 from tinyencodec.audio import read_audio, write_audio
 from tinyencodec.checkpoint import expected_tensors
 from tinyencodec.config import CodecConfig
-from tinyencodec.store import find_model, load_model
+from tinyencodec.store import DEFAULT_MODEL, find_model, load_model
 from tinyencodec.tables import TableCoder, count_codes, fit_tables, load_tables, save_tables, table_cdf, tables_id
 
 
@@ -254,7 +254,7 @@ def test_fit_from_the_command_line(tmp_path, capsys):
 
     before = (folder / "tables.safetensors").read_bytes()
     for arguments in ([folder, tmp_path / "none.wav"], [folder, folder / "config.json"], [tmp_path, files[0]],
-                      ["nano_24khz", files[0]]):
+                      [DEFAULT_MODEL, files[0]]):
         assert tables.main([str(argument) for argument in arguments]) == 2
         error = capsys.readouterr().err
         assert error.startswith("python -m tinyencodec.tables: ") and error.count("\n") == 1
@@ -262,8 +262,8 @@ def test_fit_from_the_command_line(tmp_path, capsys):
 
 
 def test_the_bundled_model_has_tables():
-    lengths = load_tables(find_model("nano_24khz"))
-    model = load_model("nano_24khz")
+    lengths = load_tables(find_model(DEFAULT_MODEL))
+    model = load_model(DEFAULT_MODEL)
     assert lengths.shape == (model.n_codebooks, model.config.codebook_size)
     sound = np.sin(np.arange(24_000) ** 1.5 / 9000, dtype=np.float32)[None]
     codes = model.encode(0.3 * sound, 6.0)[0].codes

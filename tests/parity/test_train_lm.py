@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -16,7 +17,8 @@ from tinyencodec.audio import write_audio
 from tinyencodec.lm_coder import LMCoder
 from tinyencodec.lm_config import LMConfig
 from tinyencodec.lm_store import load_language_model
-from tinyencodec.store import load_model
+from tinyencodec.store import DEFAULT_MODEL, find_model, load_model
+from tinyencodec.tables import count_codes, fit_tables, load_tables
 from tinyencodec.train import lm, lm_codes, lm_evaluate, lm_twin
 from tinyencodec.train.lm_batches import Shape, block_batches, blocks, draw_batch, shifted
 from tinyencodec.train.packed import split_of
@@ -429,11 +431,17 @@ def audio(tmp_path_factory):
 
 
 def test_codes_of_a_folder(audio, tmp_path, capsys):
-    path, model = tmp_path / "codes.safetensors", load_model()
-    assert lm_codes.main(["nano_24khz", str(path), str(audio), "--copies", "3"]) == 0
+    folder, path = tmp_path / "mine", tmp_path / "codes.safetensors"
+    shutil.copytree(find_model(DEFAULT_MODEL), folder)
+    (folder / "tables.safetensors").unlink()
+    model = load_model(folder)
+    assert lm_codes.main([str(folder), str(path), str(audio), "--copies", "3", "--tables"]) == 0
     assert "left out" in capsys.readouterr().err
     codes = lm_codes.read_codes(path)
-    assert codes.facts == lm_codes.CodecFacts("nano_24khz", 1024, (1, 2, 4, 8, 16), 75)
+    counts = tuple(model.codebooks_for(rate) for rate in model.bandwidths)
+    assert codes.facts == lm_codes.CodecFacts("mine", 1024, counts, 75) and counts[-1] == 16
+    everything = np.concatenate([sound.T for sound in codes.sounds["train"].values()], axis=1)
+    np.testing.assert_array_equal(load_tables(folder), fit_tables(count_codes(everything, 1024)))
     for split, sounds in codes.sounds.items():
         names = {name for i in range(40) if split_of(name := f"{audio.name}/{i}.wav") == split}
         assert names == {name for name in sounds if "#" not in name}
@@ -450,7 +458,7 @@ def test_codes_of_a_folder(audio, tmp_path, capsys):
             assert not np.array_equal(copies[0][:12], copies[1][:12])
             break
     before = path.read_bytes()
-    assert lm_codes.main(["nano_24khz", str(path), str(audio), str(audio), "--copies", "3"]) == 0
+    assert lm_codes.main([str(folder), str(path), str(audio), str(audio), "--copies", "3"]) == 0
     assert capsys.readouterr().err.count("one of this name already") == 40
     assert path.read_bytes() == before
 
@@ -526,4 +534,4 @@ def test_commands(tmp_path, capsys):
     assert lm.main([str(tmp_path / "none"), str(out)]) == 2
     (tmp_path / "text").write_text("no codes")
     assert lm.main([str(tmp_path / "text"), str(out)]) == 2
-    assert lm_codes.main(["nano_24khz", str(path), str(tmp_path / "missing")]) == 2
+    assert lm_codes.main([DEFAULT_MODEL, str(path), str(tmp_path / "missing")]) == 2

@@ -7,7 +7,7 @@ import torch
 from tinyencodec import load_model
 from tinyencodec.checkpoint import expected_tensors, read_model_folder
 from tinyencodec.config import ENCODEC_32KHZ
-from tinyencodec.store import find_model
+from tinyencodec.store import DEFAULT_MODEL, find_model
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.network import Codec, freeze, load, save
 from tinyencodec.train.recipe import CODECS
@@ -83,15 +83,15 @@ def test_save_refuses_what_is_no_number(tmp_path):
 
 
 def test_load_what_numpy_runs():
-    codec = load(find_model("nano_24khz"))
-    _, tensors = read_model_folder(find_model("nano_24khz"))
+    codec = load(find_model(DEFAULT_MODEL))
+    _, tensors = read_model_folder(find_model(DEFAULT_MODEL))
     state = codec.state_dict()
     assert all(np.array_equal(state[name].numpy(), value) for name, value in tensors.items())
     assert codec.quantizer.started
     wav = signal(codec.config, 24_000)
     with torch.no_grad():
         codes = codec.quantizer.quantize(codec.latent(torch.from_numpy(wav)[None]), 16)[1][0].numpy()
-    assert np.mean(codes != load_model("nano_24khz").encode(wav, 12.0)[0].codes) <= 0.002
+    assert np.mean(codes != load_model(DEFAULT_MODEL).encode(wav, 12.0)[0].codes) <= 0.002
 
 
 def test_load_without_shortcut_convolutions(tmp_path):

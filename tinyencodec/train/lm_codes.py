@@ -1,7 +1,7 @@
 """`python -m tinyencodec.train.lm_codes`: what a language model learns from, the codes of many sounds in one file.
 
     python -m tinyencodec.train.lm_codes nano_24khz codes.safetensors ~/readings ~/songs
-    python -m tinyencodec.train.lm_codes weights/tiny_24khz codes.safetensors corpus24/ --copies 3
+    python -m tinyencodec.train.lm_codes weights/tiny_24khz codes.safetensors corpus24/ --copies 3 --tables
 
 The sounds come from folders of audio files, or from a packed corpus (`packed`), here at their original level. Each
 becomes one int16 array [F, K] of all the model's codebooks, under the sound's name; the segments of a model that has
@@ -30,6 +30,7 @@ from tinyencodec.files import atomic_write, check_output
 from tinyencodec.model import EncodecModel
 from tinyencodec.progress import progress
 from tinyencodec.store import load_model
+from tinyencodec.tables import count_codes, fit_tables, save_tables
 from tinyencodec.train.packed import MANIFEST, SPLITS, PackedCorpus, split_of
 from tinyencodec.train.sounds import find_sounds
 
@@ -165,12 +166,16 @@ def main(argv: list[str] | None = None) -> int:
     add("audio", type=Path, nargs="+", help="folders of audio, or packed corpora")
     add("--copies", type=int, default=1, metavar="N",
         help="code each training sound N times, shifted and with other gains; default: %(default)d")
+    add("--tables", action="store_true", help="also fit the model's static tables to the training split")
     args = parser.parse_args(argv)
     try:
         check_output(args.out, force=True)
         model = load_model(args.model)
         facts, arrays = CodecFacts.of(model), code_folders(model, args.audio, args.copies)
         write_codes(args.out, facts, arrays)
+        if args.tables:
+            rows = [codes.T for key, codes in arrays.items() if key.startswith("train/")]
+            save_tables(model.folder, fit_tables(sum(count_codes(codes, facts.codebook_size) for codes in rows)))
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
