@@ -5,6 +5,7 @@ the cell that makes them. In a script they are written to `tutorials/out/CHAPTER
 """
 
 import base64
+import html
 import io
 import sys
 from pathlib import Path
@@ -16,9 +17,9 @@ import soundfile
 import tinyencodec
 
 SOUNDS = Path(__file__).resolve().parent.parent / "tests" / "data"
-_INK = "#7d8590"  # readable on white and on black
+_INK = "#727a85"  # as readable on white as on black
 _STYLE = {
-    "figure.figsize": (8, 3), "figure.dpi": 100, "savefig.dpi": 130, "savefig.transparent": True,
+    "figure.figsize": (8, 3), "figure.dpi": 100, "savefig.dpi": 150, "savefig.transparent": True,
     "figure.facecolor": "none", "axes.facecolor": "none", "figure.constrained_layout.use": True,
     "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "axes.titlecolor": _INK,
     "xtick.color": _INK, "ytick.color": _INK, "grid.color": _INK, "grid.alpha": 0.25, "axes.grid": False,
@@ -51,7 +52,7 @@ def play(sample_rate: int, **sounds: np.ndarray) -> None:
     for name, wav in sounds.items():
         wav, label = np.clip(np.atleast_2d(wav), -1, 1).T, name.replace("_", " ").strip()
         if not _in_notebook():
-            path = _folder() / f"{name}.flac"
+            path = _folder() / f"{name.replace('/', ' per ')}.flac"
             soundfile.write(path, wav, sample_rate)
             print(f"[sound] {label}: {_shown(path)}")
             continue
@@ -59,7 +60,7 @@ def play(sample_rate: int, **sounds: np.ndarray) -> None:
         soundfile.write(buffer, wav, sample_rate, format="FLAC", subtype="PCM_16")
         data = base64.b64encode(buffer.getvalue()).decode()
         players.append(f'<figure class="sound"><figcaption>{label}</figcaption><audio controls preload="metadata" '
-                       f'src="data:audio/flac;base64,{data}"></audio></figure>')
+                       f'aria-label="{label}" src="data:audio/flac;base64,{data}"></audio></figure>')
     if players:
         from IPython.display import HTML, display
         display(HTML(f'<div class="sounds">{"".join(players)}</div>'))
@@ -68,8 +69,16 @@ def play(sample_rate: int, **sounds: np.ndarray) -> None:
 def show(name: str) -> None:
     """Show the current figure; as a script, write it to NAME.png."""
     from matplotlib import pyplot as plt
-    if _in_notebook():
-        plt.show()
+    figure = plt.gcf()
+    if _in_notebook():  # at twice the pixels it takes on the page, so that it is sharp
+        from IPython.display import HTML, display
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=200)
+        titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+        label = html.escape("; ".join(titles) or name.replace("_", " "))
+        data, width = base64.b64encode(buffer.getvalue()).decode(), round(100 * figure.get_figwidth())
+        display(HTML(f'<div class="plot"><img alt="{label}" style="width: {width}px" '
+                     f'src="data:image/png;base64,{data}"></div>'))
     else:
         path = _folder() / f"{name}.png"
         plt.savefig(path, facecolor="white", transparent=False)

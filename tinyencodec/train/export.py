@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a run, or a checkpoint file")
     parser.add_argument("model", type=Path, help="folder to write to")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32",
-                        help="float32, half (float16) or rows (matrices in 8 bits, the rest half); default: %(default)s")
+                        help="half is float16; rows has 8-bit matrices, the rest float16; default: %(default)s")
     args = parser.parse_args(argv)
     try:
         state = read_checkpoint(args.run / NAME if args.run.is_dir() else args.run)
