@@ -1,0 +1,321 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 10 The whole codec
+#
+# Encoder ([chapter 8](08_seanet.py)), quantiser ([chapter 9](09_rvq.py)), decoder: put in a row they are a
+# [codec](glossary.md#codec), a coder and decoder of sound. In this chapter we run it, listen, and look closely at what
+# it gets wrong. Then we follow the two additions that the 48 kHz model makes: loudness that is taken out and put back,
+# and a long signal that is cut into segments whose seams must not be heard.
+#
+# **What you will see**
+#
+# - speech and music, before and after, and what is kept of them: a table of small whole numbers
+# - the error itself, as sound and as a spectrogram, and in which frequencies it lives
+# - a codec that does well at one loudness only, and the one number that cures it
+# - clicks at the seams between segments, and how a cross-fade removes them
+
+# %%
+import dataclasses
+import time
+
+import book
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyencodec
+from tinyencodec.checkpoint import read_model_folder
+from tinyencodec.model import EncodecModel
+from tinyencodec.segments import OverlapAdd, Windows, scale_of
+from tinyencodec.store import HQ_MODEL
+
+book.open_chapter()
+model = tinyencodec.load_model()
+
+# %% [markdown]
+# ## Three calls in a row
+#
+# Nothing new is needed. Sound is `[channels, samples]` outside and `[samples, channels]` inside the network.
+
+# %%
+speech = book.recording("speech")
+latent = model.encoder(np.ascontiguousarray(speech.T))  # [T, 1] -> [F, D]
+codes = model.quantizer.encode(latent, n_codebooks=8)  # [F, D] -> [K, F]
+again = model.decoder(model.quantizer.decode(codes))[:speech.shape[1]].T  # [K, F] -> [F, D] -> [1, T]
+
+frames = model.encode(speech, bandwidth=6.0)
+assert np.array_equal(frames[0].codes, codes) and frames[0].scale is None
+assert np.array_equal(model.decode(frames, length=speech.shape[1]), again)
+
+# %% [markdown]
+# That is all of `model.encode` and `model.decode`, which besides check their input and work through long sounds tile by
+# tile. Only the codes travel from one to the other. Each of the $K$ codebooks gives 10 bits per frame, and there are 75
+# frames in a second:
+#
+# $$ \text{bitrate} = K \cdot 10 \cdot 75 \; \text{bit/s} $$
+
+# %%
+n_codebooks, n_frames = codes.shape
+bitrate = n_codebooks * model.bits_per_code * model.frame_rate
+assert bitrate == 6000
+pcm = 16 * model.sample_rate  # 16 bits a sample
+book.say(f"{speech.shape[1]} samples become {n_codebooks} × {n_frames} codes: {bitrate} bit/s instead of {pcm} for the "
+         f"samples themselves, **{pcm / bitrate:.0f} times fewer**.")
+
+# %%
+guitar = book.recording("guitar")
+start = time.perf_counter()
+frames = model.encode(guitar, bandwidth=6.0)
+middle = time.perf_counter()
+guitar_again = model.decode(frames, length=guitar.shape[1])
+end = time.perf_counter()
+seconds = guitar.shape[1] / model.sample_rate
+book.say(f"{seconds:.0f} s of guitar took {middle - start:.2f} s to encode and {end - middle:.2f} s to decode here, "
+         f"{seconds / (middle - start):.0f} and {seconds / (end - middle):.0f} times faster than it plays.")
+book.play(24_000, speech=speech, speech_at_6_kbit_s=again, guitar=guitar, guitar_at_6_kbit_s=guitar_again)
+
+# %% [markdown]
+# ## What went wrong, and where
+#
+# The error is a sound too: the difference of the two, sample by sample. Listen to it. What you recognise in it has been
+# lost, or has been moved in time by so little that ears do not mind, but subtraction does.
+
+# %%
+error = speech - again
+book.play(24_000, error_of_the_speech=error, error_of_the_guitar=guitar - guitar_again)
+
+# %%
+_, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True)
+for axis, title, x in zip(axes, ("original", "6 kbit/s", "error"), (speech, again, error)):
+    level, extent = book.spectrogram(x[0], 24_000)
+    image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
+    axis.set(title=title, xlabel="time / s")
+axes[0].set_ylabel("frequency / kHz")
+plt.colorbar(image, ax=axes, label="level / dB")
+book.show("error_spectrogram")
+
+# %% [markdown]
+# To see which frequencies suffer, we add up the energy of signal and error in bands half an
+# [octave](glossary.md#octave) wide (an octave is a factor of two in frequency). Where the error's curve lies well below
+# the signal's, the codec follows the waveform. Where the two meet, it knows at best how loud it should be there.
+
+# %%
+edges = 62.5 * 2 ** (np.arange(15) / 2)  # Hz
+
+
+def band_levels(x):
+    """Energy of x [T] between neighbouring `edges`, in dB."""
+    power = np.abs(np.fft.rfft(x)) ** 2
+    frequency = np.fft.rfftfreq(len(x), 1 / model.sample_rate)
+    return 10 * np.log10([power[(frequency >= a) & (frequency < b)].sum() + 1e-9 for a, b in zip(edges, edges[1:])])
+
+
+_, axes = plt.subplots(1, 2, figsize=(10, 3.2))
+for axis, name, x, y in ((axes[0], "speech", speech, again), (axes[1], "guitar", guitar, guitar_again)):
+    signal, wrong = band_levels(x[0]), band_levels(x[0] - y[0])
+    axis.stairs(signal, edges, label="signal", color="C0", baseline=None)
+    axis.stairs(wrong, edges, label="error", color="C1", baseline=None)
+    axis.set(xscale="log", xlabel="frequency / Hz", ylabel="energy in the band / dB", title=name)
+    axis.legend()
+    assert np.mean((signal - wrong)[3:6]) > np.mean((signal - wrong)[-4:])  # better below 500 Hz than above 2.8 kHz
+book.show("bands")
+
+# %% [markdown]
+# Low frequencies are followed better than high ones. That is a choice, made by training: low frequencies hold most of
+# the energy, and a wave that lasts 10 ms is easier to place than one that lasts 0.2 ms. For the ear, high frequencies
+# are more like coloured noise, whose exact waveform does not matter. So the plain error says little about how good a
+# codec sounds, and [chapter 14](14_training.py) trains with other measures beside it.
+#
+# ## One number for the loudness
+#
+# A network has habits. It has been trained on sounds of ordinary loudness; what if one comes in very softly?
+
+# %%
+def snr(x, y):
+    """Signal-to-noise ratio in dB."""
+    return 10 * np.log10(np.sum(x**2) / np.sum((x - y)**2))
+
+
+def scaled_codec(wav):
+    """Divide by the loudness, code, decode, multiply by it again."""
+    scale = 10 * scale_of(wav)  # so that what the model sees has an RMS of 0.1, an ordinary loudness
+    return scale * model.decode(model.encode(wav / scale, 6.0), wav.shape[1])
+
+
+gains = np.arange(-50, 11, 10)
+plain, scaled = [], []
+for gain in gains:
+    soft = guitar[:, :72_000] * 10 ** (gain / 20)  # 3 s
+    plain.append(snr(soft, model.decode(model.encode(soft, 6.0), soft.shape[1])))
+    scaled.append(snr(soft, scaled_codec(soft)))
+
+# %%
+plt.plot(gains, plain, "o-", label="as it comes")
+plt.plot(gains, scaled, "o-", label="loudness taken out and put back")
+plt.gca().set(xlabel="gain of the input / dB", ylabel="SNR at 6 kbit/s / dB", title="The guitar, softer and softer")
+plt.legend()
+plt.grid(True)
+book.show("loudness")
+assert np.ptp(scaled) < 0.1 < 2 < np.ptp(plain)
+book.say(f"At -50 dB the plain codec is left with {plain[0]:.1f} dB. With the loudness taken out, it reaches "
+         f"{scaled[0]:.1f} dB at every gain.")
+
+# %% [markdown]
+# The measure of loudness is the [RMS](glossary.md#rms), *root mean square*: of all samples of the mono mix $m$ the
+# squares, their mean, and the root of it. A tiny number keeps silence from becoming a division by zero:
+#
+# $$ \text{scale} = \sqrt{\frac{1}{T} \sum_{t} m_t^2} + 10^{-8} $$
+#
+# The 48 kHz model works like that: what its network sees always has an RMS of 1, and the scale is stored as one number
+# of 4 bytes for each second. The 24 kHz model has no such step. It shall answer within milliseconds, and the loudness
+# of a second is known only when the second is over.
+
+# %%
+stereo = book.recording("guitar", 48_000, 2)
+mono = stereo.mean(axis=0)
+assert np.isclose(scale_of(stereo), np.sqrt(np.mean(mono**2)) + 1e-8)
+
+# %% [markdown]
+# ## Seams
+#
+# For the same reason the 48 kHz model works in [segments](glossary.md#segment) of one second. It divides by means and
+# deviations of whole segments inside the network too, between its layers (*group norm*), so it cannot even begin before
+# it has one. Each segment is coded for itself, as if nothing came before it. What happens where two of them meet?
+#
+# We can try that with the model at hand: we give it another configuration, with the same numbers. Segments of a
+# third of a second make more seams than those of a second; they share 10 ms with their neighbours, as in the
+# original.
+
+# %%
+_, tensors = read_model_folder(model.folder)
+config = dataclasses.replace(model.config, chunk_length_s=0.32, overlap=1 / 32)
+pieces = EncodecModel("in_segments", config, tensors)
+length, stride = pieces.segment_length, pieces.segment_stride
+assert (length, stride) == (7680, 7440)
+
+cut = Windows(length, stride)
+windows = [window.copy() for window in cut.push(guitar, last=True)]  # each [1, 7680], the last ones shorter
+decoded = [model.decode(model.encode(window, 6.0), window.shape[1]) for window in windows]
+hard = np.concatenate([window[:, :stride] for window in decoded], axis=1)  # end to end
+book.play(24_000, coded_as_one=guitar_again, segments_end_to_end=hard)
+
+# %% [markdown]
+# Each decoded segment is a little wrong, and each in its own way, so the waveform jumps from one error to another. The
+# cure is to fade one out while the next fades in. Each segment $i$ gets a weight $w$, a triangle over its length, and
+#
+# $$ y_t = \frac{\sum_i w_{t - iS} \; y^{(i)}_{t - iS}}{\sum_i w_{t - iS}} $$
+#
+# where $S$ is the distance from one segment's start to the next. Where there is one segment only, its weight cancels:
+# it stays as it is. Where two overlap, one weight falls while the other rises, and their sum stays the same: a straight
+# [cross-fade](glossary.md#cross-fade).
+
+# %%
+def overlap_add(windows, stride):
+    """Cross-fade windows [C, n] that start `stride` apart."""
+    total = (len(windows) - 1) * stride + windows[-1].shape[1]
+    total = max(total, (len(windows) - 2) * stride + windows[-2].shape[1])
+    y, weight = np.zeros((len(windows[0]), total)), np.zeros(total)
+    n = windows[0].shape[1]
+    triangle = 0.5 - np.abs(np.arange(1, n + 1) / (n + 1) - 0.5)
+    for i, window in enumerate(windows):
+        part = slice(i * stride, i * stride + window.shape[1])
+        y[:, part] += triangle[:window.shape[1]] * window  # a shorter one: the first part of the same triangle
+        weight[part] += triangle[:window.shape[1]]
+    return y / weight
+
+
+faded = overlap_add(decoded, stride)
+fade = OverlapAdd(stride)
+assert np.allclose(faded, np.concatenate([*map(fade.add, decoded), fade.finish()], axis=1), atol=1e-5)
+assert np.allclose(faded[:, :guitar.shape[1]], pieces.decode(pieces.encode(guitar, 6.0), guitar.shape[1]), atol=1e-5)
+book.play(24_000, segments_cross_faded=faded)
+
+# %%
+_, axes = plt.subplots(2, 1, figsize=(9, 5.5))
+n = np.arange(1, length + 1)
+triangle = 0.5 - np.abs(n / (length + 1) - 0.5)
+for i in range(3):
+    axes[0].plot((i * stride + n) / 24, triangle, label=f"segment {i}")
+axes[0].set(xlabel="time / ms", ylabel="weight", title="Triangles; neighbours share 10 ms")
+axes[0].legend(loc="upper center", ncols=3)
+axes[0].set_ylim(0, 0.62)
+jumps = np.abs(np.diff(hard[0]) - np.diff(faded[0, :hard.shape[1]]))
+seam = stride * (1 + np.argmax(jumps[stride - 1:len(guitar[0]) - stride:stride]))  # the worst one
+part = slice(seam - 120, seam + 360)
+for label, x in (("original", guitar), ("end to end", hard), ("cross-faded", faded)):
+    axes[1].plot(np.arange(part.start, part.stop) / 24, x[0, part], label=label)
+axes[1].axvspan(seam / 24, seam / 24 + 10, alpha=0.15, label="shared")
+axes[1].set(xlabel="time / ms", ylabel="amplitude", title="One seam")
+axes[1].legend(loc="upper right")
+book.show("seam")
+
+# %% [markdown]
+# One seam is an example. For a measurement, take all of them: how large is the step from one sample to the next, at the
+# seams and around them?
+
+# %%
+clicks, seams = {}, np.arange(stride, guitar.shape[1] - 2 * stride, stride)
+around = np.arange(-20, 21)
+for label, x in (("original", guitar), ("end to end", hard), ("cross-faded", faded)):
+    step = np.abs(np.diff(x[0]))[seams[:, None] + around - 1]  # step from sample t - 1 to t
+    plt.plot(around, step.mean(axis=0), ".-", label=label)
+    clicks[label] = step.mean(axis=0)[20] / np.median(step.mean(axis=0))
+plt.gca().set(xlabel="samples from the seam", ylabel="mean step", title=f"Mean of {len(seams)} seams")
+plt.legend()
+book.show("steps")
+assert clicks["end to end"] > 2 * clicks["cross-faded"]
+book.say(f"End to end, the step at a seam is {clicks['end to end']:.1f} times as large as those around it; "
+         f"cross-faded, {clicks['cross-faded']:.1f} times.")
+
+# %% [markdown]
+# The click is gone. What remains is that each segment begins anew: its first frames know nothing of the past, and the
+# LSTM has to find its feet again. With segments of a whole second that happens once a second.
+#
+# ## The 48 kHz model
+#
+# Stereo, segments, scales: all of it hides behind the same two calls. The price of a segment is one more number, its
+# `scale`, and the samples that it shares with the next, which are coded twice.
+
+# %%
+if HQ_MODEL in tinyencodec.list_models():
+    hq = tinyencodec.load_model(HQ_MODEL)
+    frames = hq.encode(stereo, bandwidth=6.0)
+    assert all(frame.scale > 0 for frame in frames)
+    book.say(f"`{hq.name}`: {len(frames)} segments with the scales {', '.join(f'{f.scale:.3f}' for f in frames)}.")
+    book.play(48_000, guitar_in_stereo=stereo, stereo_at_6_kbit_s=hq.decode(frames, stereo.shape[1]))
+else:
+    book.say(f"The 48 kHz model `{HQ_MODEL}` is not installed here, so there is nothing to hear; with it, this cell "
+             f"plays the guitar in stereo.")
+
+# %% [markdown]
+# ## Summary
+#
+# - A codec is encoder, quantiser, decoder. Only codes travel, and their number is the bitrate.
+# - The waveform is followed best where the energy is, at low frequencies; relative to the signal, the error is largest
+#   at high ones.
+# - A network is used to one loudness. Dividing by the RMS, and storing it, makes the result independent of it.
+# - Segments coded on their own do not fit together; a triangular cross-fade over 10 ms removes the clicks.
+#
+# ## Exercises
+#
+# 1. *(easy)* Turn a sound upside down: encode `-speech`. Are the codes the same? Is the error the same? What does that
+#    say about the network?
+# 2. *(medium)* How does the SNR at 6 kbit/s depend on the length of the segments? Try 0.1, 0.25, 0.5, 1 and 2 s, with
+#    10 ms shared, and plot it.
+# 3. *(hard)* Code the output of the codec again, ten times over. Plot the SNR against the original after each
+#    *generation*, and listen to the tenth. Why does it go on getting worse?
+#
+# [Solutions](solutions/10_the_whole_codec.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.model`: `EncodecModel` with `encode`, `decode`, and checks of what it is given.
+# - `tinyencodec.segments`: windows, scale, overlap-add, and how many frames a segment has.
+# - `tinyencodec.streaming`: the same, piece by piece ([chapter 5](05_streaming.py)).
+# - `tinyencodec.norm`: the group norm that makes segments necessary.
+# - `tinyencodec.store`: models by name.

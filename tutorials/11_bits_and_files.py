@@ -1,0 +1,356 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 11 Bits and files
+#
+# [Chapter 10](10_the_whole_codec.py) ended with a table of whole numbers, the codes. This chapter puts them into a
+# file, bit by bit. It sounds like bookkeeping, and it is; but bookkeeping decides whether a recording can be opened
+# in ten years, and what is left of it when a disk has eaten one byte.
+#
+# **What you will see**
+#
+# - ten-bit numbers laid across eight-bit bytes without a gap
+# - every byte of an `.ecdc` file, with its meaning
+# - the size of a file predicted to the byte, for hundreds of files
+# - a rounding error that makes the official program refuse its own files
+# - one lost byte that turns the rest of a recording into noise, and a format that it cannot hurt
+
+# %%
+import io
+import json
+import struct
+import zlib
+
+import book
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyencodec
+from tinyencodec.bits import BitWriter
+from tinyencodec.codec import decompress_stream
+from tinyencodec.segments import segment_frames
+
+book.open_chapter()
+model = tinyencodec.load_model()
+speech = book.recording("speech")
+
+# %% [markdown]
+# ## Ten bits in eight-bit bytes
+#
+# A *bit* is a digit 0 or 1; a *byte* is eight of them, and files consist of bytes. Our codes run from 0 to 1023 and
+# have ten bits. Giving each of them two bytes would waste six bits of sixteen, more than a third. So they are laid end
+# to end, without regard for where a byte ends.
+#
+# Which end first? The *least significant bit* of a number is the one worth 1, like the last digit of a decimal number.
+# In `.ecdc` files numbers begin with that bit, and bytes are filled from their least significant bit on ("LSB first").
+# This has a pretty consequence. All codes together are *one* long number, in which code $i$ is worth $2^{10 i}$ times
+# itself:
+#
+# $$ c_0 + 2^{10} c_1 + 2^{20} c_2 + \dots $$
+#
+# and the bytes are simply the digits of that number to the base 256, least significant first. Python's whole numbers
+# may be as long as we like, so this is all it takes:
+
+# %%
+def pack(codes, width=10):
+    """The bytes of whole numbers of `width` bits each."""
+    number = sum(int(code) << width * i for i, code in enumerate(codes))
+    return number.to_bytes(-(-len(codes) * width // 8), "little")
+
+
+def unpack(data, count, width=10):
+    number = int.from_bytes(data, "little")
+    return [number >> width * i & (1 << width) - 1 for i in range(count)]
+
+
+three = [0b11_0000_1011, 0b00_1110_0001, 0b10_1010_1010]
+assert unpack(pack(three), 3) == three
+
+fo = io.BytesIO()
+writer = BitWriter(fo, 10)
+writer.write(np.array(three))
+writer.flush()
+assert pack(three) == fo.getvalue()  # the package's writer gives the same bytes
+
+# %%
+plt.figure(figsize=(8.5, 2.6))
+for byte, value in enumerate(pack(three)):
+    for bit in range(8):
+        place = 8 * byte + bit
+        color = f"C{place // 10}" if place < 30 else "#7d8590"
+        plt.gca().add_patch(plt.Rectangle((9 * byte + 7 - bit, 0), 1, 1, facecolor=color, alpha=0.35, edgecolor="gray"))
+        plt.text(9 * byte + 7.5 - bit, 0.5, value >> bit & 1, ha="center", va="center")
+        plt.text(9 * byte + 7.5 - bit, 1.15, place % 10 if place < 30 else "", ha="center", fontsize=7, color=color)
+for code in range(3):
+    plt.plot([], [], "s", color=f"C{code}", alpha=0.5, label=f"code {code} = {three[code]}")
+plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3)
+plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6), xticks=[4, 13, 22, 31], yticks=[],
+              title="Three codes in four bytes; small numbers: which bit of its code")
+plt.xticks([4, 13, 22, 31], [f"byte {i} = 0x{value:02x}" for i, value in enumerate(pack(three))])
+book.show("packing")
+
+# %% [markdown]
+# Read each byte from the right: bits 0 to 7 of the first code, then in the next byte its bits 8 and 9, followed by
+# bit 0 of the second code, and so on. What is left of the last byte is filled with zeros (grey).
+#
+# ## All bytes of a file
+#
+# An `.ecdc` file begins with a [header](glossary.md#header) that says what follows:
+#
+# | bytes | content |
+# |---|---|
+# | 4 | the letters `ECDC`, by which programs know the file |
+# | 1 | the version of the format, 0 |
+# | 4 | length of the next part, as a number with its *most* significant byte first |
+# | that many | JSON text: model `m`, audio length in samples `al`, number of codebooks `nc`, language model `lm` |
+#
+# Then come the codes: all codebooks of frame 0, all of frame 1, and so on. We write a second of speech, and take the
+# file apart with Python's own tools.
+
+# %%
+second = speech[:, 12_000:36_000]
+data = tinyencodec.compress(model, second, bandwidth=1.5)
+
+magic, version, size = struct.unpack("!4sBI", data[:9])
+fields = json.loads(data[9:9 + size])
+assert (magic, version) == (b"ECDC", 0) and fields["al"] == 24_000 and fields["m"] == model.name
+payload = data[9 + size:]
+n_frames = -(-fields["al"] // 320)
+codes = np.array(unpack(payload, n_frames * fields["nc"])).reshape(n_frames, fields["nc"]).T  # [K, F]
+assert np.array_equal(codes, model.encode(second, 1.5)[0].codes)
+book.say(f"The metadata read `{json.dumps(fields)}`.")
+
+# %%
+def draw_dump(data, parts):
+    """Bytes in rows of sixteen, coloured by the parts (end, label) that they belong to."""
+    plt.figure(figsize=(9, 0.24 * -(-len(data) // 16) + 0.9))
+    for i, byte in enumerate(data):
+        part = next(number for number, (end, _) in enumerate(parts) if i < end)
+        row, column = divmod(i, 16)
+        plt.gca().add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=f"C{part}", alpha=0.3))
+        plt.text(column, row, f"{byte:02x}", ha="center", va="center", family="monospace", fontsize=9)
+        letter = chr(byte) if 32 <= byte < 127 else "·"
+        plt.text(17 + 0.55 * column, row, letter, ha="center", va="center", family="monospace", fontsize=9)
+    for number, (_, label) in enumerate(parts):
+        plt.plot([], [], "s", color=f"C{number}", alpha=0.5, label=label)
+    rows = -(-len(data) // 16)
+    plt.yticks(range(rows), [f"{16 * row:4d}" for row in range(rows)], family="monospace", fontsize=8)
+    plt.gca().set(xlim=(-0.6, 26), ylim=(rows - 0.4, -0.6), xticks=[], ylabel="offset / bytes", title="A whole file")
+    plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3)
+
+
+draw_dump(data, [(4, "ECDC"), (5, "version"), (9, f"length = {size}"), (9 + size, "metadata, JSON"),
+                 (len(data), f"codes, {8 * len(payload)} bits")])
+book.show("hexdump")
+
+# %% [markdown]
+# On the right stand the same bytes as letters, where they are any. Nothing separates one code from the next; the
+# reader knows from the header how many there are.
+#
+# ## How large will it be?
+#
+# If all of a file is understood, its size can be predicted without writing it. With $n$ samples, $K$ codebooks and
+# $h$ bytes of header,
+#
+# $$ \text{size} = h + \left\lceil \frac{10\, K \lceil n / 320 \rceil}{8} \right\rceil $$
+#
+# where $\lceil x \rceil$ means $x$ rounded up. We check this with a few hundred files of random lengths.
+
+# %%
+def predicted_size(n_samples, n_codebooks):
+    fields = {"m": model.name, "al": n_samples, "nc": n_codebooks, "lm": False}
+    header = 9 + len(json.dumps(fields))
+    return header + -(-10 * n_codebooks * -(-n_samples // 320) // 8)
+
+
+rng = np.random.default_rng(0)
+lengths, predicted, actual = [], [], []
+for n in rng.integers(1, 24_000, 200):
+    rate = rng.choice([1.5, 3.0, 6.0, 12.0])
+    lengths.append(n)
+    predicted.append(predicted_size(int(n), model.codebooks_for(rate)))
+    actual.append(len(tinyencodec.compress(model, speech[:, :n], rate)))
+assert predicted == actual
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(10, 3.4))
+axes[0].plot(predicted, actual, ".", markersize=4)
+axes[0].set(xlabel="predicted size / bytes", ylabel="actual size / bytes", title="200 files: equal, byte by byte")
+durations = np.geomspace(0.1, 100, 50)
+for rate in (1.5, 3.0, 6.0, 12.0):
+    sizes = [predicted_size(int(24_000 * s), model.codebooks_for(rate)) for s in durations]
+    axes[1].loglog(durations, 8 * np.array(sizes) / durations / 1000, label=f"{rate:g} kbit/s")
+axes[1].set(xlabel="duration / s", ylabel="true rate / (kbit/s)", title="Short files are mostly header")
+axes[1].set_yticks([1.5, 3, 6, 12], ["1.5", "3", "6", "12"])
+axes[1].minorticks_off()
+axes[1].legend(loc="upper right")
+axes[1].grid(True)
+book.show("sizes")
+header_size = predicted_size(24_000, 2) - 188
+book.say(f"The header costs {header_size} bytes. At 1.5 kbit/s that is as much as "
+         f"{header_size * 8 / 1500:.2f} s of sound.")
+
+# %% [markdown]
+# ## A number that is not quite whole
+#
+# How many frames has a sound of $n$ samples? $\lceil n / 320 \rceil$, said the formula, and whole numbers can do that
+# exactly. The official program computes $\lceil n / 24000 \cdot 75 \rceil$ instead. On paper that is the same. But
+# computers hold numbers such as $n / 24000$ with about sixteen digits, rounded. If the product comes out a hair above
+# a whole number, rounding *up* makes one frame too many.
+
+# %%
+n = 320 * np.arange(1, 751)  # whole frames, up to 10 s
+in_floats = np.ceil(n / 24_000 * 75).astype(int)
+wrong = in_floats != n // 320
+assert in_floats[53_760 // 320 - 1] == 169 and 53_760 // 320 == 168
+assert list(segment_frames(model.config, 53_760)) == [168]
+
+plt.figure(figsize=(8, 2.6))
+plt.plot(n / 24_000, (n / 24_000 * 75 - n // 320) * 1e15, ".", markersize=3, label="product minus true number")
+plt.plot(n[wrong] / 24_000, ((n / 24_000 * 75 - n // 320) * 1e15)[wrong], "o", markersize=5, fillstyle="none",
+         label="one frame too many")
+plt.gca().set(xlabel="duration / s", ylabel="error / 1e-15", title="Rounding errors, and where they do harm")
+plt.legend()
+book.show("float_trap")
+book.say(f"Of {len(n)} lengths up to 10 s, {wrong.sum()} get a frame too many. The reader then asks for codes that are "
+         f"not in the file, and gives up.")
+
+# %% [markdown]
+# This package uses whole numbers only, and so reads and writes every length. It is a small bug with a lesson: where two
+# programs must agree, floating-point arithmetic is dangerous. In [chapter 13](13_language_model.py) the same lesson
+# returns, with a vengeance.
+#
+# ## One byte is lost
+#
+# Now we damage a file. First one bit is flipped, in the middle. Then one byte is taken out, and a zero put at the end,
+# so that the length is right again.
+
+# %%
+whole = tinyencodec.compress(model, speech, bandwidth=6.0)
+clean, _ = tinyencodec.decompress(whole)
+middle = len(whole) // 2
+
+flipped = bytearray(whole)
+flipped[middle] ^= 0b0000_1000  # one bit
+shifted = whole[:middle] + whole[middle + 1:] + b"\0"  # one byte
+after_flip, _ = tinyencodec.decompress(bytes(flipped))
+after_shift, _ = tinyencodec.decompress(shifted)
+book.play(24_000, undamaged=clean, one_bit_flipped=after_flip, one_byte_lost=after_shift)
+
+# %%
+def draw_error(axis, x, title):
+    """How much x differs from the undamaged sound: the largest difference in each 10 ms."""
+    n = len(clean[0]) // 240
+    largest = np.abs(x - clean)[0, :240 * n].reshape(n, 240).max(axis=1)
+    axis.fill_between(np.arange(n) / 100, largest)
+    axis.set(title=title, ylabel="difference", ylim=(0, 0.6))
+
+
+_, axes = plt.subplots(2, 1, figsize=(9, 4), sharex=True)
+draw_error(axes[0], after_flip, "One bit flipped")
+draw_error(axes[1], after_shift, "One byte lost")
+axes[1].set_xlabel("time / s")
+book.show("damage")
+half = clean.shape[1] // 2
+hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001) for x in (after_flip, after_shift)]
+assert hurt[0] < 0.5 * hurt[1]
+
+# %% [markdown]
+# One flipped bit makes one code wrong, in one frame; the LSTM of the decoder remembers it for a moment, then all is
+# well. A lost byte is another matter. All later codes begin eight bits too early, so each of them is a mixture of two
+# others, and nothing is ever right again. In both cases the program had no idea that anything was wrong.
+#
+# ## Blocks
+#
+# Version 1 of the format, which is this package's own, cuts the sound into [blocks](glossary.md#block), usually of four
+# seconds. Each begins with ten bytes that allow a reader to find it, check it, and know its place:
+#
+# | bytes | content |
+# |---|---|
+# | 4 | a *checksum* of all that follows in the block |
+# | 2 | number of the block |
+# | 2 | frames in it |
+# | 2 | bytes in it, after these ten |
+#
+# A [checksum](glossary.md#checksum) is a number computed from all bytes, in such a way that hardly any change of them
+# leaves it as it is. CRC-32, the one used here, notices every change that lies within 32 neighbouring bits, and all
+# but one in four billion others. Python has it in `zlib`.
+
+# %%
+blocks = tinyencodec.compress(model, speech, bandwidth=6.0, protect=True, block=1.0)
+_, version, size = struct.unpack("!4sBI", blocks[:9])
+at, starts = 9 + size + 4, []  # the header ends with a checksum of its own
+while at < len(blocks):
+    checksum, number, n_frames, n_bytes = struct.unpack("!IHHH", blocks[at:at + 10])
+    assert checksum == zlib.crc32(blocks[at + 4:at + 10 + n_bytes])  # each block is sound
+    starts.append((number, n_frames, at))
+    at += 10 + n_bytes
+assert version == 1
+long = tinyencodec.compress(model, speech, bandwidth=6.0, protect=True)  # 4 s each
+book.say(f"{len(starts)} blocks, of {', '.join(str(n_frames) for _, n_frames, _ in starts)} frames. The last, with "
+         f"none, says that the file is complete, and how long the sound is. With a longer header, all that costs "
+         f"{len(blocks) - len(whole)} bytes, {100 * (len(blocks) / len(whole) - 1):.1f} %; with blocks of 4 s it is "
+         f"{len(long) - len(whole)} bytes.")
+
+# %% [markdown]
+# The same two accidents again. Reading stops with an error that names the block, unless we ask to *keep going*: then
+# the reader looks for the next place at which a checksum fits, and goes on there. It knows from the block's number
+# which second is missing, and holds the last good frame in its place.
+
+# %%
+middle = starts[2][2] + 300  # within block 2
+shifted = blocks[:middle] + blocks[middle + 1:]
+try:
+    tinyencodec.decompress(shifted)
+    raise AssertionError("nobody noticed")
+except ValueError as error:
+    book.say(f"Reading it: *{error}*")
+sound = decompress_stream(io.BytesIO(shifted), keep_going="repeat")
+kept = np.concatenate(list(sound), axis=1)
+assert [(round(a), round(b)) for a, b in sound.lost] == [(2, 3)] and kept.shape == clean.shape
+book.play(24_000, one_byte_lost_in_blocks=kept)
+
+# %%
+plt.figure(figsize=(9, 2.4))
+draw_error(plt.gca(), kept, "One byte lost, in a file of blocks")
+plt.axvspan(*sound.lost[0], color="C1", alpha=0.2, label="lost, and known to be")
+plt.xlabel("time / s")
+plt.legend()
+book.show("blocks")
+tail = np.abs(kept - clean)[0, round(sound.lost[0][1] * 24_000) + 24_000:]
+assert tail.max() < 0.05
+book.say(f"One second is lost. A second after it, the largest difference from the undamaged sound is {tail.max():.5f}.")
+
+# %% [markdown]
+# ## Summary
+#
+# - Codes of ten bits lie end to end, least significant bit first: together they are one long number.
+# - A header of less than a hundred bytes says what is needed to read the rest; the size of a file follows from the
+#   length of the sound.
+# - Sizes and counts that two programs must agree on are computed in whole numbers.
+# - Without landmarks, one lost byte spoils all that follows. Blocks with checksums confine the damage, and report it.
+#
+# ## Exercises
+#
+# 1. *(easy)* How many bytes is one hour at 3 kbit/s? And in blocks of 4 s, which cost 10 bytes each?
+# 2. *(medium)* Flip each of the ten bits of one code in turn, for codebook 1 and for codebook 8, and measure the error.
+#    Is the bit worth 512 more important than the bit worth 1? Is codebook 1 more important than codebook 8?
+# 3. *(hard)* Suppose each byte of a file is lost with probability $p$. A block survives if all its bytes do. Compute
+#    which share of the sound survives at 6 kbit/s, and how many per cent of the file the blocks' heads are, for blocks
+#    from 0.1 s to 100 s and $p = 10^{-6}$, $10^{-5}$, $10^{-4}$. What block length would you choose?
+#
+# [Solutions](solutions/11_bits_and_files.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.bits`: packing and unpacking, many codes at a time.
+# - `tinyencodec.ecdc`, `tinyencodec.ecdc_header`: files of version 0, the official one; and a header that survives a
+#   flipped bit.
+# - `tinyencodec.blocks`, `tinyencodec.block_search`: version 1, and finding the next good block after damage.
+# - `tinyencodec.packets`: a form for pipes, when nobody knows yet how long the sound will be.
+# - `tinyencodec.describe`: `tinyencodec info FILE` says where the bytes of a file go.

@@ -1,0 +1,423 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 12 Arithmetic coding
+#
+# So far each code took ten bits, whichever it was. But some codes are common and others rare, and a message in which
+# common things are short and rare things long is shorter on the whole: Morse gave the letter E a single dot.
+# *Entropy coding* does that as well as it can be done at all. Its sharpest tool is the arithmetic coder, which turns
+# a whole message into one single number.
+#
+# **What you will see**
+#
+# - how many bits a symbol deserves, and why they are rarely a whole number
+# - an interval that shrinks with every symbol, until any number inside it *is* the message
+# - messages of thousands of symbols that take hardly a byte more than they must
+# - the coder in whole numbers, its invariant, and the carry that runs through a hundred digits at once
+# - real codes, and what a table of their frequencies saves
+
+# %%
+import copy
+from fractions import Fraction
+
+import book
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinyencodec
+from tinyencodec.arithmetic import ArithmeticDecoder, ArithmeticEncoder, bounds, quantised_cdf
+from tinyencodec.entropy import load_coder
+from tinyencodec.lanes import encode_symbols
+
+book.open_chapter()
+rng = np.random.default_rng(0)
+model = tinyencodec.load_model()
+
+# %% [markdown]
+# ## What a symbol deserves
+#
+# A [symbol](glossary.md#symbol) is one item of a message: a letter, or a code of the codec. Some symbols come more
+# often than others. Here is how often each code of the first codebook occurs in our recordings.
+
+# %%
+recordings = {name: model.encode(book.recording(name), 6.0)[0].codes for name in ("speech", "guitar")}
+for name, codes in recordings.items():
+    counts = np.sort(np.bincount(codes[0], minlength=1024))[::-1]
+    plt.loglog(np.arange(1, 1025), counts / counts.sum(), label=name)
+plt.axhline(1 / 1024, color="#7d8590", linestyle=":", label="if all were equally frequent")
+plt.gca().set(xlabel="rank of the code", ylabel="share of all frames", title="Codebook 1: how often each code comes")
+plt.legend()
+book.show("frequencies")
+
+# %% [markdown]
+# With one bit you can tell two things apart, with $n$ bits $2^n$. So a symbol that stands among $2^n$ equally likely
+# ones deserves $n$ bits; its probability is $p = 2^{-n}$. Turned around, and taken for any probability:
+#
+# $$ \text{cost of a symbol} = \log_2 \frac{1}{p} = -\log_2 p \;\text{bits} $$
+#
+# The average cost, each symbol counted as often as it comes, is the [entropy](glossary.md#entropy),
+# $H = -\sum p \log_2 p$. Claude Shannon proved in 1948 that no code can do better on average. As our example we take
+# an alphabet of three letters.
+
+# %%
+letters = "abc"
+p = {"a": Fraction(6, 10), "b": Fraction(3, 10), "c": Fraction(1, 10)}
+cost = {letter: -np.log2(float(p[letter])) for letter in letters}
+entropy = sum(float(p[letter]) * cost[letter] for letter in letters)
+whole = float(p["a"]) * 1 + float(p["b"]) * 2 + float(p["c"]) * 2  # a = 0, b = 10, c = 11
+
+book.say("The letters deserve " + ", ".join(f"{cost[letter]:.2f}" for letter in letters) + " bits, "
+         f"on average **{entropy:.3f}**. A code of whole bits, a = 0, b = 10, c = 11, takes {whole:.1f}, which is "
+         f"{100 * (whole / entropy - 1):.0f} % more.")
+assert entropy < whole
+
+# %% [markdown]
+# There is the difficulty: a letter deserves three quarters of a bit, and there is no such thing in a file. Codes that
+# give each symbol its own bits must round. The way out is not to give symbols bits of their own.
+#
+# ## A shrinking interval
+#
+# Let a message own an *interval*, a stretch of the numbers from 0 to 1. The empty message owns all of it. Each letter
+# keeps a part of what the message before it owned, as wide as the letter is probable: *a* the first 60 %, *b* the next
+# 30 %, *c* the last 10 %. The widths multiply, so the interval's width is the probability of the whole message. With
+# Python's `Fraction`, which computes without rounding, that is five lines.
+
+# %%
+start = {"a": Fraction(0), "b": p["a"], "c": p["a"] + p["b"]}  # where each letter's part begins
+
+
+def interval(message):
+    """(low, width) of what a message owns."""
+    low, width = Fraction(0), Fraction(1)
+    for letter in message:
+        low, width = low + start[letter] * width, p[letter] * width
+    return low, width
+
+
+message = "abacab"
+low, width = interval(message)
+book.say(f"*{message}* owns the numbers from {low} = {float(low):.6f} to {low + width} = {float(low + width):.6f}.")
+
+# %%
+plt.figure(figsize=(9, 4.2))
+for row, letter in enumerate(message):
+    for i, other in enumerate(letters):
+        left, wide = float(start[other]), float(p[other])
+        chosen = other == letter
+        plt.barh(-row, wide, left=left, height=0.5, color=f"C{i}", alpha=0.8 if chosen else 0.25, edgecolor="white")
+        plt.text(left + wide / 2, -row, other, ha="center", va="center", color="white" if chosen else None)
+    low, width = interval(message[:row])
+    for x, value, align in ((0, low, "right"), (1, low + width, "left")):
+        plt.text(x + (0.01 if x else -0.01), -row, f"{float(value):.5f}", ha=align, va="center", fontsize=8)
+    if row + 1 < len(message):  # the chosen part, magnified, is the next row
+        left, right = float(start[letter]), float(start[letter] + p[letter])
+        plt.plot([left, 0], [-row - 0.25, -row - 0.75], [right, 1], [-row - 0.25, -row - 0.75], color="gray", lw=0.8)
+plt.gca().set(xlim=(-0.12, 1.12), yticks=-np.arange(len(message)), xticks=[], title=f"The message {message}",
+              xlabel="part of the interval in this row (its ends at the left and right)")
+plt.yticks(-np.arange(len(message)), [f"letter {i + 1}" for i in range(len(message))])
+book.show("intervals")
+
+# %% [markdown]
+# Each row magnifies the part chosen in the row above. To send the message, send *any* number from its interval; the
+# shortest, in binary. Binary fractions work like decimal ones: the digits behind the point are worth a half, a quarter,
+# an eighth and so on, so that 0.101 is $\frac12 + \frac18$. Numbers with $n$ digits are $2^{-n}$ apart, and as soon as
+# that is no more than the interval's width, one of them must lie inside. Hence $n$ is at most
+# $-\log_2(\text{width})$, rounded up: the deserved cost of the whole message, rounded up *once*.
+
+# %%
+def shortest_number(low, width):
+    """Binary digits of the shortest fraction in the interval."""
+    for n in range(1000):
+        number = -(-low.numerator * 2**n // low.denominator)  # low in units of 2^-n, rounded up
+        if Fraction(number, 2**n) < low + width:
+            return f"{number:0{n}b}"
+
+
+def decode(digits, n_letters):
+    number, low, width, message = Fraction(int(digits, 2), 2 ** len(digits)), Fraction(0), Fraction(1), ""
+    for _ in range(n_letters):
+        letter = max((x for x in letters if low + start[x] * width <= number), key=lambda x: start[x])
+        low, width, message = low + start[letter] * width, p[letter] * width, message + letter
+    return message
+
+
+digits = shortest_number(*interval(message))
+deserved = sum(cost[letter] for letter in message)
+assert decode(digits, len(message)) == message
+assert len(digits) <= np.ceil(deserved)
+book.say(f"*{message}* deserves {deserved:.2f} bits and becomes 0.**{digits}**, {len(digits)} bits.")
+
+# %% [markdown]
+# The decoder walks the same way: which letter's part does the number lie in? That letter was sent; take its part, and
+# ask again. It must be told how many letters there are, since any number lies in the intervals of longer messages too.
+#
+# ## In whole numbers
+#
+# Exact fractions grow without end: each letter makes them longer. A practical coder keeps whole numbers of a limited
+# size. The package's coder stores probabilities in units of $2^{-24}$, and for the interval
+#
+# - `n_bits`, the number of binary digits so far,
+# - `low`, the least number of the interval, written with so many digits,
+# - `width`, how many numbers with so many digits it holds.
+#
+# Before a symbol divides the interval there must be enough numbers in it to divide. So as long as `width` is less than
+# $2^{24}$, another digit is added, which doubles everything. A symbol that owns the units `start` to `stop - 1` then
+# gets the numbers from $a$ to $b$, counted from `low`:
+#
+# $$ a = \left\lceil \frac{\text{start} \cdot \text{width}}{2^{24}} \right\rceil, \qquad
+#    b = \left\lfloor \frac{(\text{stop} - 1) \cdot \text{width}}{2^{24}} \right\rfloor $$
+#
+# The first is rounded up and the second down, so two symbols can never claim the same number. At every moment
+#
+# $$ 0 \le \text{low}, \qquad \text{low} + \text{width} \le 2^{\text{n\_bits}} $$
+#
+# That is the coder's [invariant](glossary.md#invariant), a statement that is true before and after each step: the
+# interval never leaves the numbers with `n_bits` digits. It holds because each new interval lies inside the old one.
+
+# %%
+def encode(starts, stops):
+    """The digits of a message, and the state before each division: rows (n_bits, width)."""
+    low, width, n_bits, states = 0, 1, 0, []
+    for first, end in zip(starts, stops):
+        while width < 2**24:
+            low, width, n_bits = 2 * low, 2 * width, n_bits + 1
+        states.append((n_bits, width))
+        a, b = -(-first * width // 2**24), (end - 1) * width // 2**24
+        low, width = low + a, b - a + 1
+        assert 0 <= low and 0 < width and low + width <= 2**n_bits  # the invariant
+    return f"{low:0{n_bits}b}", np.array(states)
+
+
+units = quantised_cdf(np.array([0.6, 0.3, 0.1], np.float32))  # cumulative: where each letter's units stop
+symbols = rng.choice(3, size=60, p=[0.6, 0.3, 0.1])
+starts, stops = bounds(np.broadcast_to(units, (60, 3)), symbols)
+digits, states = encode(starts.tolist(), stops.tolist())
+encoder = ArithmeticEncoder()
+for first, end in zip(starts.tolist(), stops.tolist()):
+    encoder.push(first, end)
+reversed_digits = int(digits[::-1], 2).to_bytes(-(-len(digits) // 8), "little")  # first digit in the lowest bit
+assert encoder.finish() == encode_symbols(starts, stops) == reversed_digits
+
+# %%
+ideal = np.concatenate([[0], np.cumsum(24 - np.log2(stops - starts))])
+_, axes = plt.subplots(2, 1, figsize=(8, 4.6), sharex=True)
+axes[0].step(range(60), states[:, 0] - 24, where="mid", label="digits, less 24")
+axes[0].plot(ideal[:60], label="bits deserved so far")
+axes[0].set(ylabel="bits", title="Digits are added as the message deserves them")
+axes[0].legend()
+axes[1].plot(np.log2(states[:, 1]), ".-")
+axes[1].set(xlabel="symbols coded", ylabel="log2(width)", ylim=(23.8, 25.2), title="Width before each division")
+axes[1].grid(True)
+book.show("states")
+assert (states[:, 1] >= 2**24).all() and (states[:, 1] < 2**25).all()
+
+# %% [markdown]
+# The staircase follows the smooth curve: never more than one digit apart, since what the digits do not show yet is kept
+# in the width, between $2^{24}$ and $2^{25}$.
+#
+# ## How good is it?
+#
+# Messages of up to 5000 letters, coded by the package, against what they deserve.
+
+# %%
+lengths = np.unique(np.geomspace(1, 5000, 120).astype(int))
+used, ideal = [], []
+for n in lengths:
+    symbols = rng.choice(3, size=n, p=[0.6, 0.3, 0.1])
+    first, end = bounds(np.broadcast_to(units, (n, 3)), symbols)
+    used.append(8 * len(encode_symbols(first, end, shortest=True)))
+    ideal.append(np.sum(24 - np.log2(end - first)))
+used, ideal = np.array(used), np.array(ideal)
+excess = used - ideal
+assert excess.max() < 9
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(10, 3.4))
+axes[0].plot(lengths, used, ".", label="used")
+axes[0].plot(lengths, entropy * lengths, label="entropy")
+axes[0].plot(lengths, whole * lengths, "--", label="whole bits")
+axes[0].set(xlabel="letters", ylabel="bits", title="Length of the message")
+axes[0].legend()
+axes[1].semilogx(lengths, excess, ".")
+axes[1].set(xlabel="letters", ylabel="bits", title="Used minus deserved")
+axes[1].grid(True)
+book.show("excess")
+book.say(f"Over all messages the excess is {excess.mean():.1f} bits on average and at most {excess.max():.1f}, whether "
+         f"there are ten letters or {lengths[-1]}. Up to 7 bits are the rest of the last byte. Where it is negative, "
+         f"the end of the file has helped: zeros at the end are left out.")
+
+# %% [markdown]
+# ## The straddle
+#
+# A file is written from the front. When may the coder write down a digit for good? As soon as all numbers of the
+# interval begin with the same digits. Usually they soon do. But an interval can lie *astride* a boundary, such as one
+# half: numbers below it begin 0.0111…, those above 0.1000…. However narrow the interval becomes, not even the first
+# digit is certain.
+#
+# It is easy to provoke. Take three letters of a third each, and always send the one in whose part one half lies; after
+# 40 letters, send the last of the three. Below are the digits of `low`, one row per letter; black is 1.
+
+# %%
+third = quantised_cdf(np.array([1 / 3] * 3, np.float32)).tolist()
+encoder, rows, straddling = ArithmeticEncoder(), [], []
+
+
+def with_letter(encoder, symbol):
+    longer = copy.copy(encoder)
+    longer.push(([0] + third)[symbol], third[symbol])
+    return longer
+
+
+for _ in range(40):
+    longer = [with_letter(encoder, symbol) for symbol in range(3)]
+    symbol = next(n for n, e in enumerate(longer) if e.low < 2 ** (e.n_bits - 1) < e.low + e.width)  # astride
+    straddling.append(symbol)
+    encoder = longer[symbol]
+    rows.append([int(digit) for digit in f"{encoder.low:0{encoder.n_bits}b}"])
+straddling.append(2)
+encoder = with_letter(encoder, 2)
+rows.append([int(digit) for digit in f"{encoder.low:0{encoder.n_bits}b}"])
+before, after = rows[-2], rows[-1]
+assert before[0] == 0 and all(before[1:60]) and after[0] == 1 and not any(after[1:60])
+
+# %%
+picture = np.full((len(rows), max(map(len, rows))), np.nan)
+for row, line in enumerate(rows):
+    picture[row, :len(line)] = line
+plt.figure(figsize=(9, 4))
+plt.imshow(picture, cmap="binary", vmin=-0.15, vmax=1, origin="upper", interpolation="nearest")
+plt.gca().set(xlabel="binary digit of low (0 = first)", ylabel="letters coded",
+              title="Forty letters of doubt, then a carry through all digits at once")
+book.show("carry")
+
+# %% [markdown]
+# Row by row the run of ones grows: 0.0111…, always a little less than one half. The last letter adds enough to cross
+# the boundary, and as in $0.4999 + 0.0001$ a carry runs from the back to the front: 0.1000….
+#
+# Coders differ in how they meet this. Many recognise the situation ("underflow") and count the doubtful digits apart.
+# The official EnCodec program lets its whole numbers grow until the doubt is over, and stops the program if they get
+# too long. In this package `low` is *defined* as one number of any length, and then nothing special happens at all: a
+# carry is what addition does. The compiled coder keeps the last 24 to 32 digits in a machine word and the others as
+# bytes in a buffer. A carry adds one to the byte before; if that is full (255), it becomes 0 and the next one is tried.
+#
+# The decoder does not notice. It needs only the width and the *offset*, how far the number lies above `low`:
+
+# %%
+def decode_symbols(digits, cdf, count):
+    """Symbols from digits, given where the units of each symbol stop."""
+    width, offset, position, symbols = 1, 0, 0, []
+    for _ in range(count):
+        while width < 2**24:
+            digit = int(digits[position]) if position < len(digits) else 0
+            width, offset, position = 2 * width, 2 * offset + digit, position + 1
+        symbol = next(n for n, stop in enumerate(cdf) if offset < -(-stop * width // 2**24))
+        first = cdf[symbol - 1] if symbol else 0
+        a, b = -(-first * width // 2**24), (cdf[symbol] - 1) * width // 2**24
+        width, offset = b - a + 1, offset - a
+        symbols.append(symbol)
+    return symbols
+
+
+straddled = f"{encoder.low:0{encoder.n_bits}b}"
+theirs = ArithmeticDecoder(encoder.finish())
+assert decode_symbols(straddled, third, 41) == [theirs.pull(third) for _ in range(41)] == straddling
+
+# %% [markdown]
+# ## What if a bit is wrong?
+#
+# With ten bits per code, one wrong bit spoilt one code ([chapter 11](11_bits_and_files.py)). Here every symbol depends
+# on where exactly the number lies after all symbols before it. We flip one bit in the middle of a message of 3000.
+
+# %%
+symbols = rng.choice(3, size=3000, p=[0.6, 0.3, 0.1])
+data = bytearray(encode_symbols(*bounds(np.broadcast_to(units, (3000, 3)), symbols)))
+data[len(data) // 2] ^= 1
+decoder, heard = ArithmeticDecoder(bytes(data), zeros_follow=True), []
+try:
+    for _ in range(3000):
+        heard.append(decoder.pull(units.tolist()))
+except ValueError as error:
+    book.say(f"After {len(heard)} letters: *{error}*.")
+heard = np.array(heard)
+first_wrong = int(np.argmax(heard != symbols[:len(heard)]))
+
+# %%
+right = (heard == symbols[:len(heard)])[:len(heard) // 50 * 50].reshape(-1, 50).mean(axis=1)
+plt.step(50 * np.arange(len(right)), 100 * right, where="post")
+plt.axhline(100 * (0.6**2 + 0.3**2 + 0.1**2), color="C1", linestyle=":", label="by mere chance")
+plt.gca().set(xlabel="letter", ylabel="right letters / %", title="One bit flipped in the middle", ylim=(0, 105))
+plt.legend()
+book.show("flipped")
+assert 1200 < first_wrong < 1800 and right[-10:].mean() < 0.75 < 0.99 < right[:20].mean()
+book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters are right only by chance.")
+
+# %% [markdown]
+# What comes out still looks like a message: likely letters come often. Nothing in the coder notices, except by luck: a
+# few numbers between two symbols' parts belong to nobody (they were lost when $a$ was rounded up and $b$ down), and a
+# decoder that meets one knows that something is wrong. So a file needs checksums, and blocks. And it has another
+# consequence, which [chapter 13](13_language_model.py) is about: encoder and decoder must use *exactly* the same
+# probabilities.
+#
+# ## Real codes
+#
+# For the codec's codes the package brings tables of how often each entry was used in many recordings, one byte for
+# each. The encoder need not send them, as the decoder has them too.
+
+# %%
+coder = load_coder("table", model)
+_, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+for axis, (name, codes) in zip(axes, recordings.items()):
+    n_frames = codes.shape[1]
+    axis.bar(range(1, 9), coder.costs(codes) / n_frames)
+    axis.axhline(10, color="#7d8590", linestyle=":")
+    axis.set(xlabel="codebook", title=name, ylim=(0, 11))
+axes[0].set_ylabel("mean cost with the tables / bits")
+book.show("tables")
+
+# %%
+lines = ["| | bytes, ten bits each | bytes with tables | saved |", "|---|---|---|---|"]
+for name, codes in recordings.items():
+    (payload,) = coder.encode([codes])
+    (same,) = coder.decode([(payload, codes.shape[1])], n_codebooks=8)
+    assert np.array_equal(same, codes)
+    assert 8 * len(payload) < coder.costs(codes).sum() + 32
+    fixed = codes.size * 10 / 8
+    lines.append(f"| {name} | {fixed:.0f} | {len(payload)} | {100 * (1 - len(payload) / fixed):.1f} % |")
+book.say("\n".join(lines))
+
+# %% [markdown]
+# That is not very much. A codebook that is well trained uses its entries about equally often, and then a table has
+# nothing to say. But a table ignores what came before, and in speech or music what came before says a great deal.
+#
+# ## Summary
+#
+# - A symbol of probability $p$ deserves $-\log_2 p$ bits; the mean of that is the entropy, and no code does better.
+# - An arithmetic coder makes the whole message one number, so bits are rounded up once, not for each symbol.
+# - In whole numbers: digits are added until the interval is wide enough to divide; it never leaves $0 \dots
+#   2^{\text{n\_bits}}$. A straddle is an addition with a long carry.
+# - Everything after a wrong bit, or a wrong probability, is lost.
+#
+# ## Exercises
+#
+# 1. *(easy)* A bent coin shows heads 90 times in 100. How many bits does one toss deserve on average? Code 1000 tosses
+#    and compare.
+# 2. *(medium)* Do without tables: let encoder and decoder count the symbols they have met so far, beginning with one
+#    of each, and use these counts as probabilities. How does this *adaptive* coder do on the codes of the recordings,
+#    compared with the tables?
+# 3. *(hard)* Write an encoder that needs no long number: it keeps at most 32 digits of `low` in hand, appends the
+#    others to a `bytearray`, and carries into it when needed. It must give the bytes of `encode_symbols`.
+#
+# [Solutions](solutions/12_arithmetic_coding.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.arithmetic`: the coder as one long number, its invariant and its cost; probabilities to units of
+#   $2^{-24}$.
+# - `tinyencodec.lanes`: the same, compiled, for many messages side by side.
+# - `tinyencodec.tables`: frequencies of codes, in one byte each.
+# - `tinyencodec.entropy`: the three ways from codes to bytes: fixed width, tables, language model.

@@ -1,0 +1,453 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 13 The language model
+#
+# The arithmetic coder of [chapter 12](12_arithmetic_coding.py) spends $-\log_2 p$ bits on a symbol. Whoever guesses
+# better, that is, gives a higher probability $p$ to what comes next, pays less. A
+# [language model](glossary.md#language-model) is a machine for such guesses: it sees the past and says how probable
+# each next symbol is. The famous ones predict words; ours predicts the codes of the next 13 milliseconds of sound.
+#
+# **What you will see**
+#
+# - how surprised the model is by each code of a sentence, and the bytes that this saves
+# - the whole model, a transformer, rebuilt in some forty lines of NumPy
+# - attention as a picture, and a vector of zeros at which every frame may look
+# - why the decoder remembers keys and values instead of computing them again
+# - how the last digit of one number destroys a recording, and the arithmetic that does not let it
+
+# %%
+import time
+
+import book
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.special import erf
+
+import tinyencodec
+from tinyencodec import exact
+from tinyencodec.arithmetic import quantised_cdf
+from tinyencodec.checkpoint import canonical_tensors, read_safetensors
+from tinyencodec.entropy import FixedCoder, load_coder
+from tinyencodec.lanes import LaneDecoder
+from tinyencodec.lm import LanguageModel
+from tinyencodec.lm_coder import LMCoder
+
+book.open_chapter()
+rng = np.random.default_rng(0)
+model = tinyencodec.load_model()
+if not (model.folder / "lm").is_dir():
+    model = tinyencodec.load_model("nano_24khz")
+
+# %% [markdown]
+# ## Surprise
+#
+# The model goes through the recording frame by frame. Before each frame it states, for each codebook, the
+# probabilities of all 1024 codes. It may look at all earlier frames, but not at the frame itself; in particular, its
+# guess for codebook 2 does not know codebook 1 of the same frame. That is a weakness, paid for speed: one step of the
+# model serves all codebooks.
+#
+# What it sees is therefore the codes, shifted by one frame; -1 stands for "no frame yet". What it has to pay for a
+# code, $-\log_2 p$, is its [surprisal](glossary.md#surprisal).
+
+# %%
+coder = load_coder("lm", model)
+lm = coder.model
+speech = book.recording("speech")
+codes = model.encode(speech, bandwidth=6.0)[0].codes  # [K, F]
+n_codebooks, n_frames = codes.shape
+seen = np.concatenate([np.full((n_codebooks, 1), -1), codes[:, :-1]], axis=1)
+p = lm.step(seen[None], lm.start(1, n_frames))[0]  # [F, K, N]
+assert np.allclose(p.sum(axis=2), 1, atol=1e-5)
+
+paid = -np.log2(np.take_along_axis(p, codes.T[..., None], axis=2)[..., 0]).T  # [K, F] bits
+assert np.allclose(paid.sum(axis=1), coder.costs(codes), rtol=1e-3)
+dearest = paid.mean(axis=0).argmax()
+assert paid.mean() < 10 < paid[:, dearest].mean()
+book.say(f"On average a code costs **{paid.mean():.2f} bits** instead of 10; in the dearest frame, at "
+         f"{dearest / 75:.2f} s, {paid[:, dearest].mean():.1f}.")
+
+# %%
+_, axes = plt.subplots(2, 1, figsize=(9, 4.6), sharex=True)
+level, extent = book.spectrogram(speech[0], 24_000)
+image = axes[0].imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
+plt.colorbar(image, ax=axes[0], label="level / dB")
+axes[0].set(ylabel="frequency / kHz", title="The sentence", ylim=(0, 8))
+image = axes[1].imshow(paid, extent=(0, n_frames / 75, 8.5, 0.5), origin="upper", cmap="viridis", vmin=0, vmax=16,
+                       interpolation="nearest")
+plt.colorbar(image, ax=axes[1], label="surprisal / bits")
+axes[1].set(xlabel="time / s", ylabel="codebook", title="What each code costs")
+book.show("surprisal")
+
+# %% [markdown]
+# In the pauses the model knows what comes and pays next to nothing. At the onset of a sound it is surprised: more than
+# 10 bits, so more than without a model. On the whole it gains. Here is what becomes of two recordings; *tables* are the
+# frequencies of chapter 12.
+
+# %%
+guitar_codes = model.encode(book.recording("guitar"), bandwidth=6.0)[0].codes
+sizes = {}
+for label, way in (("fixed", FixedCoder(10)), ("tables", load_coder("table", model)), ("language model", coder)):
+    payloads = [way.encode([sound])[0] for sound in (codes, guitar_codes)]
+    for payload, sound in zip(payloads, (codes, guitar_codes)):
+        assert np.array_equal(way.decode([(payload, sound.shape[1])], n_codebooks)[0], sound)  # nothing is lost
+    sizes[label] = [len(payload) for payload in payloads]
+
+for i, (label, pair) in enumerate(sizes.items()):
+    bars = plt.bar(np.arange(2) + 0.27 * (i - 1), pair, width=0.25, label=label)
+    plt.bar_label(bars, fontsize=8)
+plt.xticks([0, 1], ["speech", "guitar"])
+plt.gca().set(ylabel="bytes", title="The same codes, three ways", ylim=(0, 1.35 * max(sizes["fixed"])))
+plt.legend(ncols=3)
+book.show("sizes")
+assert sizes["language model"][0] < sizes["fixed"][0]
+book.say("Saved by the language model: " + ", ".join(
+    f"{100 * (1 - a / b):.0f} % of the {name}"
+    for name, a, b in zip(("speech", "guitar"), sizes["language model"], sizes["fixed"])) + ".")
+
+# %% [markdown]
+# ## The whole model in NumPy
+#
+# A [transformer](glossary.md#transformer) is a stack of layers that work on one vector per frame. All its numbers lie
+# in one file.
+
+# %%
+config = lm.config
+path = model.folder / "lm" / "model.safetensors"
+tensors, _ = canonical_tensors(read_safetensors(path), path)
+tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
+book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: vectors of {config.dim}, "
+         f"{config.n_layers} layers, {config.n_heads} heads.")
+
+# %% [markdown]
+# **From codes to a vector.** Each codebook has a table with one vector per code, its
+# [embedding](glossary.md#embedding); row 0 is for "no frame yet". The vectors of all codebooks are added up. Then a
+# [layer norm](glossary.md#layer-norm) brings every vector to mean 0 and variance 1, and multiplies and shifts each of
+# its numbers by trained amounts. Last, the position in time is added, as cosines and sines of many periods, from a few
+# frames to thousands: like the hands of many clocks, they tell when "now" is.
+
+# %%
+def layer_norm(x, name):
+    away = x - x.mean(axis=-1, keepdims=True)
+    away /= np.sqrt(np.square(away).mean(axis=-1, keepdims=True) + 1e-5)
+    return away * tensors[name + ".weight"] + tensors[name + ".bias"]
+
+
+def embed(seen):
+    """Codes [K, F], -1 for none yet -> one vector per frame [F, D]."""
+    x = sum(tensors[f"emb.{k}.weight"][1 + row] for k, row in enumerate(seen))
+    half = config.dim // 2
+    periods = config.max_period ** (np.arange(half) / (half - 1))
+    angles = np.arange(seen.shape[1])[:, None] / periods  # [F, D / 2]
+    return layer_norm(x, "transformer.norm_in") + np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
+
+plt.figure(figsize=(8, 2.6))
+plt.imshow((embed(seen) - layer_norm(sum(tensors[f"emb.{k}.weight"][1 + row] for k, row in enumerate(seen)),
+            "transformer.norm_in")).T, cmap="RdBu", vmin=-1, vmax=1, extent=(0, n_frames, 0, config.dim))
+plt.colorbar(label="value")
+plt.gca().set(xlabel="frame", ylabel="channel", title="Positions as waves: cosines below, sines above")
+book.show("positions")
+
+# %% [markdown]
+# **Attention** lets a frame look back at others. From its vector each frame makes three new ones, by three matrices: a
+# *query* $q$, what it is looking for; a *key* $k$, by which it can be found; and a *value* $v$, what it has to say.
+# Frame $t$ compares its query with the keys of the frames $j$ it may see, turns the results into weights that add up
+# to 1, and takes the weighted mean of the values:
+#
+# $$ a_{tj} = \frac{\exp(q_t \cdot k_j / \sqrt d)}{\sum_i \exp(q_t \cdot k_i / \sqrt d)}, \qquad
+#    \text{out}_t = \sum_j a_{tj} v_j $$
+#
+# The fraction is called [softmax](glossary.md#softmax). All this happens in several *heads* at once, each with its own
+# part of the channels, $d$ of them. A frame sees itself and the `past_context` frames before it, and no later one: it
+# must not look at what it is to predict.
+#
+# One detail of EnCodec's model is easily missed. The past does not begin empty. Before the first frame stands one
+# vector of zeros. Its key and value are not zero, because the matrices come with biases, numbers that are added; and
+# it is looked at like any other frame.
+
+# %%
+def attention(x, place, start_vector=True):
+    """[F, D] -> [F, D], and the weights [heads, F, F + 1]; column 0 is the vector of zeros."""
+    n_frames, dim = x.shape
+    padded = np.concatenate([np.zeros((1, dim), x.dtype), x])  # row j + 1 is frame j
+    qkv = padded @ tensors[place + ".in_proj_weight"].T + tensors[place + ".in_proj_bias"]
+    q, k, v = qkv.reshape(n_frames + 1, 3, config.n_heads, -1).transpose(1, 2, 0, 3)  # each [heads, F + 1, d]
+    scores = q[:, 1:] @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])  # [heads, F, F + 1]
+    asks, answers = np.arange(1, n_frames + 1)[:, None], np.arange(n_frames + 1)
+    visible = (answers <= asks) & (answers >= asks - config.past_context)
+    if not start_vector:
+        visible &= answers > 0
+    weights = np.exp(np.where(visible, scores, -np.inf))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    out = (weights @ v).transpose(1, 0, 2).reshape(n_frames, dim)
+    return out @ tensors[place + ".out_proj.weight"].T + tensors[place + ".out_proj.bias"], weights
+
+# %% [markdown]
+# **The rest** of a layer is two more matrices with a bend between them. The bend is called
+# [GELU](glossary.md#gelu), a smooth relative of the ELU. Both halves are residual: their output is *added* to the
+# vector, and the sum normalised again. After the last layer, one matrix per codebook gives 1024 scores, and softmax
+# makes probabilities of them.
+
+# %%
+def affine(x, name):
+    return x @ tensors[name + ".weight"].T + tensors[name + ".bias"]
+
+
+def predict(seen, start_vector=True):
+    """Probabilities [F, K, N] of the codes of each frame, and the attention weights of each layer."""
+    x, maps = embed(seen).astype(np.float32), []
+    for i in range(config.n_layers):
+        layer = f"transformer.layers.{i}"
+        heard, weights = attention(x, layer + ".self_attn", start_vector)
+        x = layer_norm(x + heard, layer + ".norm1")
+        hidden = affine(x, layer + ".linear1")
+        hidden = hidden * 0.5 * (1 + erf(hidden / np.sqrt(2)))  # GELU
+        x = layer_norm(x + affine(hidden, layer + ".linear2"), layer + ".norm2")
+        maps.append(weights)
+    scores = np.stack([affine(x, f"linears.{k}") for k in range(len(seen))], axis=1)  # [F, K, N]
+    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True), maps
+
+
+ours, maps = predict(seen)
+assert np.abs(ours - p).max() < 1e-4
+book.say(f"Our forty lines and the package agree: the largest difference of a probability is "
+         f"{np.abs(ours - p).max():.1e}.")
+
+# %% [markdown]
+# Now we can look inside. Each row of the picture is a frame that asks, each column one that answers.
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(10, 4))
+shown = 150
+for axis, layer in zip(axes, (0, config.n_layers - 1)):
+    seen_by = np.where(maps[layer].mean(axis=0) > 0, maps[layer].mean(axis=0), np.nan)
+    image = axis.imshow(np.log10(seen_by[:shown, :shown + 1]), origin="upper", vmin=-4, vmax=0,
+                        cmap="viridis", interpolation="nearest", extent=(-1.5, shown - 0.5, shown - 0.5, -0.5))
+    axis.set(xlabel="frame that answers (-1: zeros)", ylabel="frame that asks", title=f"Layer {layer}, mean of heads")
+plt.colorbar(image, ax=axes, label="weight (log10)")
+book.show("attention")
+
+# %% [markdown]
+# Nothing above the diagonal: no frame sees a later one. The column at the left edge is the vector of zeros. How much
+# attention does it get?
+
+# %%
+on_zeros = np.array([weights[:, :, 0].mean(axis=0) for weights in maps])  # [layers, F]
+for i, row in enumerate(on_zeros):
+    plt.semilogy(np.where(row > 0, row, np.nan), label=f"layer {i}")
+plt.axvline(config.past_context, color="#7d8590", linestyle=":", label="end of the context")
+plt.gca().set(xlabel="frame", ylabel="weight on the zeros", title="Every frame may look at the vector of zeros")
+plt.legend(ncols=2)
+book.show("zeros")
+assert (on_zeros[:, :config.past_context] > 0).all() and (on_zeros[:, config.past_context:] == 0).all()
+without, _ = predict(seen, start_vector=False)
+changed = np.abs(without - ours).max(axis=(1, 2))  # of each frame
+book.say(f"The first frame gives it {100 * on_zeros[:, 0].mean():.0f} % of its attention on average: there is nobody "
+         f"else to look at but itself. After {config.past_context} frames it is out of sight. A program that forgets "
+         f"about it gets other probabilities, by up to {changed.max():.2f}; it could not decode what this model has "
+         f"coded.")
+assert changed[0] > 1e-6
+assert all(cache.end == 1 for cache in lm.start().caches)  # so begins the package's memory of each layer
+
+# %% [markdown]
+# ## Remember, do not compute again
+#
+# The encoder knows all codes and can ask for all probabilities at once. The decoder cannot: it learns frame 17 from the
+# bits only with the probabilities for frame 17, which need frame 16. So it goes frame by frame. But the keys and values
+# of past frames never change, as no frame sees later ones. They are kept, in a
+# [KV cache](glossary.md#kv-cache), and each step computes one frame only.
+
+# %%
+state, rows = lm.start(1, n_frames), []
+for t in range(n_frames):
+    rows.append(lm.step(seen[None, :, t:t + 1], state)[0, 0])
+assert np.array_equal(np.array(rows), p)  # the very same bits
+
+counts, cached, afresh = (25, 100, 200, 300, 400), [], []
+for n in counts:
+    state = lm.start(1, n + 1)
+    lm.step(seen[None, :, :n], state)
+    begin = time.perf_counter()
+    lm.step(seen[None, :, n:n + 1], state)
+    middle = time.perf_counter()
+    lm.step(seen[None, :, :n + 1], lm.start(1, n + 1))
+    cached.append(1000 * (middle - begin))
+    afresh.append(1000 * (time.perf_counter() - middle))
+
+# %%
+plt.plot(counts, cached, "o-", label="with the cache")
+plt.plot(counts, afresh, "o-", label="all frames computed again")
+plt.gca().set(xlabel="frames so far", ylabel="time for the next frame / ms", title="What one more frame costs", ylim=0)
+plt.legend()
+book.show("cache")
+assert sum(cached) < sum(afresh)
+
+# %% [markdown]
+# ## Decoding
+#
+# The model's probabilities become units of $2^{-24}$ and go to the arithmetic decoder, which finds the codes of one
+# frame; with these the model can guess the next.
+
+# %%
+def decode(payload, lm, n_frames):
+    """Codes [K, F], and whether the decoder met a state that no codes lead to."""
+    decoder, state = LaneDecoder([payload], zeros_follow=True), lm.start(1, n_frames)
+    codes, frame = [], np.full((1, n_codebooks, 1), -1)
+    for _ in range(n_frames):
+        cdf = quantised_cdf(lm.step(frame, state))[:, 0]  # [1, K, N]
+        frame = decoder.pull(cdf)[..., None]
+        codes.append(frame[0, :, 0])
+    try:
+        decoder.check(0)
+    except ValueError:
+        return np.array(codes).T, True
+    return np.array(codes).T, False
+
+
+(payload,) = coder.encode([codes])
+again, stuck = decode(payload, lm, n_frames)
+assert np.array_equal(again, codes) and not stuck
+
+# %% [markdown]
+# ## The last digit
+#
+# Both sides must have *the same* probabilities. How much the same? Computers store numbers with a limited number of
+# binary digits: float32 has 24, about seven decimal ones. The distance from one such number to the next is called an
+# [ulp](glossary.md#ulp), *unit in the last place*. We take the model and move one of its millions of numbers by one
+# ulp.
+
+# %%
+name = "transformer.layers.0.linear1.bias"
+touched = tensors[name].copy()
+at = np.abs(touched).argmax()
+touched[at] = np.nextafter(touched[at], np.float32(np.inf))
+other = LanguageModel(config, {**tensors, name: touched})
+
+q = other.step(seen[None], other.start(1, n_frames))[0]
+differ = (quantised_cdf(q) != quantised_cdf(p)).any(axis=2).mean()
+book.say(f"One number is now {touched[at]:.8f} instead of {tensors[name][at]:.8f}. The probabilities change by at most "
+         f"{np.abs(q - p).max():.0e}, and {100 * differ:.0f} % of the distributions by at least one unit of "
+         f"2⁻²⁴.")
+
+# %% [markdown]
+# An error of one part in some millions: no sound, no size of a file would change by a measurable amount. But now let
+# this model decode what the other one has encoded.
+
+# %%
+wrong, stuck = decode(payload, other, n_frames)
+right = (wrong == codes).mean(axis=0)
+first = int(np.argmax(right < 1))
+assert right[:first].all() and right[first + 5:].mean() < 0.7
+plt.plot(np.arange(n_frames) / 75, 100 * right)
+plt.gca().set(xlabel="time / s", ylabel="right codes / %", title="Decoded by a model that is one ulp different")
+book.show("ulp")
+book.say(f"Frame {first} is the first wrong one, {first / 75:.1f} s into the recording. " + (
+    "Later the decoder noticed, as it met an impossible state; there the rest is filled up with zeros."
+    if stuck else "The decoder noticed nothing."))
+book.play(24_000, decoded_right=model.decode([tinyencodec.EncodedFrame(codes, None)]),
+          decoded_one_ulp_off=0.5 * model.decode([tinyencodec.EncodedFrame(wrong, None)]))
+
+# %% [markdown]
+# Nothing after that frame is related to the recording. A boundary between two codes' units has moved past the number in
+# the file, one code is read wrongly, and from then on the model guesses from a past that never was.
+#
+# Does anybody change a model's weights by an ulp? No, but everybody changes the order of additions. Sums in floating
+# point are rounded at every step, so their result depends on the order, and the order depends on the processor, the
+# number of threads, and the version of the library:
+
+# %%
+terms = rng.standard_normal((2000, config.dim)).astype(np.float32)
+forward, backward = np.zeros((2, 2000), np.float32)
+for column in range(config.dim):
+    forward += terms[:, column]
+    backward += terms[:, config.dim - 1 - column]
+ulps = (forward - backward) / np.spacing(np.abs(backward))
+plt.hist(np.clip(ulps, -20.4, 20.4), bins=np.arange(-20.5, 21))
+plt.gca().set(xlabel="difference / ulp (beyond 20: at the edge)", ylabel="sums",
+              title=f"2000 sums of {config.dim} numbers, from left to right and from right to left")
+book.show("orders")
+same = np.mean(forward == backward)
+assert same < 0.5
+mine = (quantised_cdf(ours.astype(np.float32)) != quantised_cdf(p)).any(axis=2).mean()
+book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our forty lines above, correct as they "
+         f"are, differ from the package in {100 * mine:.0f} % of the distributions. As a decoder they would be of no "
+         f"use.")
+
+# %% [markdown]
+# This is no invention. Recordings made with the official program's language model could not be decoded after an update
+# of the system, or on another machine, or with another number of threads.
+#
+# ## Exact arithmetic
+#
+# The remedy is to compute so that there is nothing to disagree about. The standard for floating-point numbers, IEEE
+# 754, fixes the result of $+$, $-$, $\times$, $\div$ and the square root to the last bit. It does not fix the order of
+# sums, nor whether $a \cdot b + c$ is rounded once or twice, nor functions such as $\exp$. So in `tinyencodec.exact`
+#
+# - each sum has one order, written down, whatever the number of threads or the width of vectors;
+# - each product is rounded before it is added;
+# - $\exp$, the error function, sine and cosine are made from the basic operations, not taken from a library.
+
+# %%
+x = -np.abs(rng.standard_normal(20_000) * 5).astype(np.float32)
+truth = np.exp(x.astype(np.float64))
+for label, e in (("NumPy's exp", np.exp(x)), ("exact.exp", exact.exp(x))):
+    error = (e - truth) / np.spacing(truth.astype(np.float32))
+    plt.hist(error, bins=np.linspace(-3, 3, 121), histtype="step", label=label)
+    assert np.abs(error).max() < 4
+plt.gca().set(xlabel="error / ulp", ylabel="numbers", title="Both are a little wrong; one is so everywhere alike")
+plt.legend()
+book.show("exp")
+
+# %% [markdown]
+# Being exact in this sense does not mean having no error. It means having the *same* error everywhere. You saw one
+# consequence already: frame by frame and all at once gave the same bits. Another is that several recordings can be
+# decoded side by side, which is faster, with the same bits again. Lastly the file names the model that it was coded
+# with, by a hash of all its numbers, so that a different model is refused instead of decoding to noise.
+
+# %%
+together = lm.step(np.stack([seen, seen[:, ::-1]])[:, :, :100], lm.start(2, 100))
+assert np.array_equal(together[0], p[:100])  # a neighbour does not matter
+
+data = tinyencodec.compress(model, speech, bandwidth=6.0, entropy="lm")
+wav, _ = tinyencodec.decompress(data, model=model)
+assert np.array_equal(wav, model.decode([tinyencodec.EncodedFrame(codes, None)], speech.shape[1]))
+try:
+    tinyencodec.decompress(data, model=model, coder=LMCoder(other))
+    raise AssertionError("it was not refused")
+except ValueError as error:
+    book.say(f"With the touched model: *{error}*.")
+
+# %% [markdown]
+# ## Summary
+#
+# - A language model turns the past into probabilities; the arithmetic coder turns its surprise into bits.
+# - Attention: each frame takes a weighted mean of what it may see, weighted by how well query and keys agree. The past
+#   begins with a vector of zeros that has a key and a value.
+# - Keys and values of the past are kept, so a step costs one frame.
+# - One ulp of difference between encoder and decoder loses everything that follows. Fixed orders and home-made
+#   functions make the same bits on all machines.
+#
+# ## Exercises
+#
+# 1. *(easy)* Plot the mean surprisal of each codebook. Which are the hardest to guess? Why might that be?
+# 2. *(medium)* Each block of a file begins without a past. Cut the sentence into blocks of 0.5, 1, 2 and 4 s and
+#    compare the sizes, with and without the 12 bytes that a block costs.
+# 3. *(hard)* The model states probabilities, so one can also *draw* from them. Give it the first two seconds of the
+#    guitar, draw the codes of the next four, and listen. How does it change if all scores are divided by a
+#    *temperature* below 1 first?
+#
+# [Solutions](solutions/13_language_model.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.lm`: the transformer, one step per frame; `tinyencodec.attention`: attention and the KV cache.
+# - `tinyencodec.exact`, `tinyencodec.exact_product`: arithmetic with the same bits everywhere.
+# - `tinyencodec.lm_coder`: model and arithmetic coder together, several blocks side by side.
+# - `tinyencodec.train.lm`: training such a model for your own codec.
