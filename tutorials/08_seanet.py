@@ -147,7 +147,8 @@ reaches = 1000 * np.array([field for field, _ in fields]) / model.sample_rate
 plt.barh(range(len(fields)), -reaches, height=0.7)
 plt.yticks(range(len(fields)), [name_of(layer) for layer in model.encoder.layers], fontsize=8)
 plt.gca().invert_yaxis()
-plt.gca().set(xlabel="time before the end of the frame / ms", title="Receptive field of one output (memory of the LSTM not counted)")
+plt.gca().set(xlabel="time before the end of the frame / ms",
+              title="Receptive field of one output (memory of the LSTM not counted)")
 plt.grid(True, axis="x")
 book.show("receptive_field")
 

@@ -1,0 +1,301 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 4 Transposed convolution
+#
+# The encoder turns 24 000 samples a second into 75 frames. The decoder must go back up. Its tool is a convolution with
+# the roles of input and output exchanged, and it has a weakness that you can hear.
+#
+# **What you will see**
+#
+# - copies of a kernel, laid next to each other and added up
+# - that this really is a convolution "transposed", as two pictures
+# - tones that were never in the signal: why they arise, at which pitch, and how they sound
+# - the same tones in the output of a codec
+# - the trick that turns a transposed convolution into an ordinary one, and what is cut off at the end
+
+# %%
+import book
+import numpy as np
+from matplotlib import pyplot as plt
+
+import tinyencodec
+from tinyencodec.conv import Conv1d
+from tinyencodec.conv_transpose import ConvTranspose1d
+
+book.open_chapter()
+rate = 24_000  # Hz
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## Adding copies
+#
+# A convolution *collects*: each output gathers a window of inputs. A [transposed
+# convolution](glossary.md#transposed-convolution) *hands out*: each input lays a copy of the kernel into the output, as
+# large as the input says, and moves on by the stride $s$. Where copies overlap, they add up:
+#
+# $$ y_{ts + j} \mathrel{+}= x_t\, w_j, \qquad 0 \le j < k. $$
+#
+# With a stride of 4, four outputs come from each input: the signal gets four times as many samples. Adding up
+# overlapping pieces like this is known as [overlap-add](glossary.md#overlap-add).
+
+# %%
+def overlap_add(x, w, stride):
+    """[T], [k] -> [(T - 1) * stride + k]"""
+    y = np.zeros((len(x) - 1) * stride + len(w))
+    for t, value in enumerate(x):
+        y[t * stride:t * stride + len(w)] += value * w
+    return y
+
+
+stride, hill = 4, np.hanning(10)[1:-1]  # a kernel of 8, twice the stride
+x = np.array([1.0, 0.4, -0.8, -0.3, 0.9])
+y = overlap_add(x, hill, stride)
+for t, value in enumerate(x):
+    plt.fill_between(np.arange(t * stride, t * stride + 8), value * hill, alpha=0.35, label=f"copy of input {t}")
+plt.plot(y, "o-", color="C5", markersize=3, label="sum")
+plt.gca().set(title="Five inputs, stride 4, kernel of 8", xlabel="output sample", ylabel="value", ylim=(-1, 1.6))
+plt.legend(ncols=3, fontsize=8)
+book.show("copies")
+
+# %% [markdown]
+# ## Why "transposed"
+#
+# Any layer of this kind is linear: its output is a matrix times its input. The dependency maps of [chapter
+# 3](03_stride_padding_causality.py) drew that matrix, one row for each output. Here it is for a convolution of kernel 4
+# and stride 2, and beside it for a transposed convolution of the same kernel and stride. One is the other with rows and
+# columns exchanged: transposed.
+
+# %%
+kernel = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
+down = Conv1d(kernel[None, None], np.zeros(1, np.float32), stride=2)
+collect = np.stack([down.valid(pulse[:, None])[:, 0] for pulse in np.eye(14, dtype=np.float32)], axis=1)
+hand_out = np.stack([overlap_add(pulse, kernel, 2) for pulse in np.eye(6)], axis=1)
+assert np.array_equal(hand_out, collect.T)
+
+fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), width_ratios=(2, 1))
+for axis, matrix, title in ((axes[0], collect, "convolution"), (axes[1], hand_out, "transposed")):
+    image = axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", origin="upper", aspect="equal")
+    axis.set(title=f"{title}: {matrix.shape[1]} in, {matrix.shape[0]} out", xlabel="input", ylabel="output")
+fig.colorbar(image, label="weight", shrink=0.8)
+book.show("transposed")
+
+# %% [markdown]
+# Transposed does not mean inverse. Going down and up again does not give the signal back; it only has the right
+# *shape*. Undoing what the encoder did is something that the decoder's weights have to learn.
+#
+# Still, the picture tells much. A row of the right-hand matrix is what one output collects. There are two kinds of
+# rows, which alternate: even outputs use the weights 3 and 1, odd ones 4 and 2. In general there are $s$ kinds, the
+# *phases*. Each phase is a little convolution of its own, and nothing makes them agree.
+#
+# ## Tones from nowhere
+#
+# Feed in a constant, all ones. What should come out is a constant. What does come out is, for phase $p$, the sum of its
+# weights:
+#
+# $$ S_p = w_p + w_{p+s} + w_{p+2s} + \dots $$
+#
+# If these sums differ, the output goes up and down with a period of $s$ samples, again and again. In images such a
+# pattern is called a [checkerboard](glossary.md#checkerboard-artefact). In sound, what repeats is a tone.
+
+# %%
+stride = 8
+box = np.ones(8)  # each input repeated eight times
+triangle = 1 - np.abs(np.arange(-7.5, 8)) / 8  # a straight line from one input to the next
+uneven = triangle * (1 + 0.3 * rng.standard_normal(16))  # as training might leave it
+fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True)
+sums = {}
+for axis, (name, w) in zip(axes, {"box": box, "triangle": triangle, "uneven": uneven}.items()):
+    sums[name] = w.reshape(-1, stride).sum(axis=0)  # S_p
+    axis.plot(overlap_add(np.ones(12), w, stride), label="output")
+    axis.plot(w, color="0.6", label="kernel")
+    axis.set(title=f"{name}: kernel of {len(w)}, stride 8", xlabel="output sample")
+axes[0].set_ylabel("value")
+axes[2].legend(fontsize=8, loc="lower right")
+book.show("constant_in")
+assert np.ptp(sums["box"]) == 0 and np.ptp(sums["triangle"]) < 1e-12 and np.ptp(sums["uneven"]) > 0.1
+
+# %% [markdown]
+# At the ends only one copy is there, which gives the slopes. In between, box and triangle are flat, since their phase
+# sums are equal; the uneven kernel ripples. A kernel that is no multiple of the stride does so even with equal weights:
+# a kernel of 5 with stride 2 lays three copies on one output and two on the next. That is why EnCodec takes kernels of
+# exactly twice the stride. It removes this one cause. The other, unequal weights, only training can.
+#
+# Which tones? A ripple of period $s$ at an output rate of $R$ has the frequency $R/s$, and, as it is no pure sine,
+# multiples of that as well. $R/s$ is nothing but the *input's* rate. A signal at 3 kHz brought to 24 kHz gets tones at
+# 3, 6, 9 and 12 kHz.
+#
+# And a signal that is no constant? It is mirrored around each of those tones: what was at 200 Hz shows up at 2.8 and
+# 3.2 kHz, 5.8 and 6.2 kHz, and so on. These are its *images*, the counterpart of [chapter 1](01_sound_as_numbers.py)'s
+# aliasing. The kernel is a filter ([chapter 2](02_convolution.py)), and what it lets through at those frequencies is
+# what remains of them.
+
+# %%
+frequency = np.fft.rfftfreq(2400, 1 / rate) / 1000  # kHz
+for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
+    response = np.fft.rfft(w, 2400) / stride
+    plt.plot(frequency, book.decibels(response, floor=-80), label=name)
+    at_tones = np.abs(response[300::300])  # 3, 6, 9, 12 kHz
+    assert (at_tones.max() < 1e-9) == (np.ptp(sums[name]) < 1e-9)  # no tones: equal phase sums, and the reverse
+for tone in (3, 6, 9, 12):
+    plt.axvline(tone, color="0.6", linewidth=0.7, linestyle="--")
+plt.gca().set(title="What each kernel lets through (dashed: where the tones are)", xlabel="frequency (kHz)",
+              ylabel="gain (dB)", ylim=(-80, 15))
+plt.legend(ncols=3)
+book.show("kernels")
+
+# %% [markdown]
+# Box and triangle let nothing through at exactly 3, 6, 9 and 12 kHz, so a constant leaves no trace. The uneven kernel
+# does. Beside those points all three are leaky; the triangle is the least.
+#
+# Now for real sound. We take speech at 3 kHz and bring it to 24 kHz with each kernel. To let the tones speak, a
+# constant is added to the input, as the biases and activations of a network do; its level is that of the speech, and it
+# is removed afterwards.
+
+# %%
+low = tinyencodec.convert_audio(book.recording("speech", rate), rate, 3000, 1)[0, 4500:12_000]
+offset = np.std(low)
+sounds = {}
+for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
+    raised = overlap_add(low + offset, w, stride)
+    sounds[name] = raised - np.mean(raised)
+ideal = tinyencodec.convert_audio(low[None], 3000, rate, 1)[0]
+fig, axes = plt.subplots(1, 4, figsize=(10, 3), sharey=True)
+for axis, (name, sound) in zip(axes, {"resampled": ideal, **sounds}.items()):
+    picture, extent = book.spectrogram(sound, rate)
+    image = axis.imshow(picture, extent=extent, vmin=-100, vmax=-20, cmap="magma")
+    axis.set(title=name, xlabel="time (s)")
+axes[0].set_ylabel("frequency (kHz)")
+fig.colorbar(image, label="level (dB)")
+book.show("images")
+book.play(rate, resampled=ideal, **sounds)
+
+# %% [markdown]
+# Left, how it should be: nothing above 1.5 kHz. The box is full of images, metallic to the ear. The triangle's are
+# weak. And the uneven kernel adds four lines that never stop, not even in the pauses: a whistle.
+#
+# ## In the codec
+#
+# The decoder goes up by 8, 5, 4 and 2: from 75 to 600, 3000, 12 000 and 24 000 moments a second. If its kernels are
+# uneven, we must look for tones at multiples of those *input* rates, 75, 600, 3000 and 12 000 Hz. Those of 75 Hz drown
+# between the lines of a voice, but those of 600 Hz we can look for. Here is the average spectrum of a coded guitar,
+# beside the original's.
+
+# %%
+model = tinyencodec.load_model()
+guitar = book.recording("guitar", rate)
+coded = model.decode(model.encode(guitar, bandwidth=6.0), length=guitar.shape[1])[0]
+levels = {}
+for name, sound in {"original": guitar[0], "coded at 6 kbit/s": coded}.items():
+    picture, _ = book.spectrogram(sound, rate, window=4096)
+    levels[name] = 10 * np.log10(np.mean(10 ** (picture / 10), axis=1))
+    plt.plot(np.arange(2049) * rate / 4096 / 1000, levels[name], label=name, linewidth=0.9)
+for tone in np.arange(0.6, 12, 0.6):
+    plt.axvline(tone, color="0.6", linewidth=0.5, linestyle="--")
+plt.gca().set(title="Average spectrum (dashed: multiples of 600 Hz)", xlabel="frequency (kHz)", ylabel="level (dB)",
+              xlim=(1, 7))
+plt.legend()
+book.show("codec_tones")
+
+# %%
+def stands_out(levels, frequency):
+    """By how many dB the level at a frequency exceeds what is usual within 70 Hz of it."""
+    at = round(frequency * 4096 / rate)
+    return levels[at - 1:at + 2].max() - np.median(levels[at - 12:at + 13])
+
+
+tones = np.arange(600, 12_000, 600)
+for name, level in levels.items():
+    plt.plot(tones / 1000, [stands_out(level, tone) for tone in tones], "o-", markersize=4, label=name)
+plt.gca().set(title="How far multiples of 600 Hz stand out", xlabel="frequency (kHz)", ylabel="above surroundings (dB)")
+plt.legend()
+book.show("stand_out")
+mean = {name: np.mean([stands_out(level, tone) for tone in tones[1:10]]) for name, level in levels.items()}
+book.say(f"Between 1.2 and 6 kHz, multiples of 600 Hz stand out by {mean['coded at 6 kbit/s']:.1f} dB on average in "
+         f"the coded sound of {model.name}, and by {mean['original']:.1f} dB in the original.")
+
+# %% [markdown]
+# How strongly a codec whistles depends on how long and by what it was trained. A loss that looks at spectra, and a
+# second network that listens for what sounds unnatural, drive the tones out, slowly ([chapter 14](14_training.py)). A
+# small model after a short training still has them, and this kind of line in a spectrogram is how you recognise a sound
+# made by such a network.
+#
+# ## A convolution in disguise
+#
+# Handing out is awkward to compute: copies are written on top of each other. Look at it from the output's side instead.
+# With a kernel of $k = 2s$, the outputs from $ts$ to $ts + s - 1$, *block* $t$, get something from two inputs only:
+# from input $t$ the first half of its kernel, from input $t-1$ the second half of its own. So a block is an ordinary
+# function of a window of two inputs:
+#
+# $$ \text{block}_t = x_{t-1}\, w_{s \dots 2s-1} + x_t\, w_{0 \dots s-1}. $$
+#
+# That is a plain convolution of kernel 2 and stride 1, whose $s$ outputs are the $s$ samples of the block. It merely
+# calls its channels time. In time-major memory the blocks even lie in the right order, so nothing is left to do.
+
+# %%
+c_in, c_out, s = 6, 3, 4
+x = rng.standard_normal((50, c_in), dtype=np.float32)
+w = rng.standard_normal((c_in, c_out, 2 * s), dtype=np.float32)  # [C_in, C_out, kernel]: input channels first
+b = rng.standard_normal(c_out, dtype=np.float32)
+
+halves = w[:, :, s:], w[:, :, :s]  # for the input before, and for the present one
+matrix = np.concatenate([half.transpose(0, 2, 1).reshape(c_in, s * c_out) for half in halves])
+before = np.concatenate([np.zeros((1, c_in), np.float32), x[:-1]])  # x[t - 1]; silence before the first
+blocks = np.concatenate([before, x], axis=1) @ matrix  # [T, 2 * C_in] -> [T, s * C_out]
+y = blocks.reshape(-1, c_out) + b  # [T * s, C_out]
+
+direct = np.zeros((51 * s, c_out))
+for t in range(50):
+    direct[t * s:(t + 2) * s] += np.einsum("c,cok->ko", x[t], w)
+assert np.allclose(y, direct[:50 * s] + b, atol=1e-4)
+layer = ConvTranspose1d(w, b, stride=s)
+assert np.allclose(y, layer(x), atol=1e-4) and layer(x).shape == (50 * s, c_out)
+
+# %% [markdown]
+# Two details are in there. The bias is added once to each output, not once with each copy. And of the full output,
+# which is $k - s$ samples longer than $T s$, the end is cut off: the tail of the last copy. A causal decoder cuts only
+# there. Then output block $t$ needs no input after $t$, and a decoder that works live can give out block $t$ as soon as
+# input $t$ is there. (A codec that need not be causal cuts half on each side, so that copies stay centred.)
+
+# %%
+one, no_bias = np.ones((1, 1), np.float32), np.zeros(1, np.float32)
+pulse = np.zeros((7, 1), np.float32)
+pulse[[0, 3, 6]] = one
+for offset, (causal, label) in enumerate([(True, "causal: cut at the end"), (False, "not causal: cut at both ends")]):
+    up = ConvTranspose1d(hill[None, None], no_bias, stride=4, causal=causal)
+    plt.plot(up(pulse)[:, 0] - 1.3 * offset, "o-", markersize=3, label=label)
+plt.vlines([0, 12, 24], -1.5, 1.1, color="0.6", linewidth=0.7, linestyle="--", label="place of the inputs")
+plt.gca().set(title="Three pulses, stride 4, kernel of 8, seven inputs", xlabel="output sample",
+              ylabel="value (shifted)", ylim=(-1.6, 1.8))
+plt.legend(fontsize=8, ncols=3)
+book.show("trimming")
+
+# %% [markdown]
+# ## Summary
+#
+# - A transposed convolution lays a copy of its kernel into the output for each input, $s$ samples apart, and adds up.
+# - Its matrix is that of a convolution, transposed. It is not the inverse.
+# - If the $s$ phases of the kernel have different sums, a constant turns into tones at multiples of the input's rate.
+# - EnCodec's kernels are twice the stride, so that each output gets equally many copies.
+# - Block by block it is a plain convolution over neighbouring inputs, and runs on the same product of matrices.
+#
+# ## Exercises
+#
+# 1. *Easy.* A decoder goes up by 4 and then by 2, to 16 kHz. At which frequencies can its two layers put tones?
+# 2. *Medium.* Take the `uneven` kernel and change it as little as you can so that a constant makes no tones. Show that
+#    it worked.
+# 3. *Harder.* Bring the speech from 3 kHz to 24 kHz in three layers of stride 2 instead of one of stride 8, each with a
+#    triangle of 4. Compare the spectrograms. Which tones and images remain?
+#
+# [Solutions](solutions/04_transposed_convolution.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.conv_transpose`: the layer; `_block_matrix` is the disguise for any kernel and stride
+# - `tinyencodec.seanet`: the decoder, with one transposed convolution per stage
+# - `tinyencodec.gemm`: the product of matrices that both kinds of convolution share

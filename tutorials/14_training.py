@@ -1,0 +1,377 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 14 Training
+#
+# All chapters so far used numbers that were there. Where do they come from? Somebody wrote down what a good
+# reconstruction is, and let a computer change all numbers, a little at a time, in the direction that makes the
+# reconstruction better. In this chapter you will do that, with a very small codec and ten seconds of sound.
+#
+# It needs PyTorch (`pip install '.[train]'`), the only chapter that does. PyTorch remembers how each result was
+# computed and can say, for millions of numbers at once, in which direction to change them.
+#
+# **What you will see**
+#
+# - what different measures of error hear, and what they are deaf to
+# - several measures pulling at once, and a balancer that gives each the share that was asked for
+# - codebook entries that die when the encoder moves on, and how they are brought back
+# - a codec that learns ten seconds by heart in less than a minute, heard on the way
+# - an adversary that learns to tell the copy from the original
+
+# %%
+import tempfile
+
+import book
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import tinyencodec
+from tinyencodec.config import CodecConfig
+from tinyencodec.train import losses
+from tinyencodec.train.balancer import Balancer
+from tinyencodec.train.discriminator import StftDiscriminator
+from tinyencodec.train.mel import MelScales
+from tinyencodec.train.network import save
+from tinyencodec.train.quantizer import Codebook
+from tinyencodec.train.recipe import Recipe
+from tinyencodec.train.trainer import Trainer
+
+book.open_chapter()
+torch.manual_seed(0)
+torch.set_num_threads(1)  # the arrays here are small: threads would only wait for each other
+
+# %% [markdown]
+# ## What is a good copy?
+#
+# A [loss](glossary.md#loss) is a number that says how bad a reconstruction $y$ of the signal $x$ is. The simplest
+# compares sample by sample: the mean of $\lvert x - y \rvert$, or the energy of $x - y$ divided by the energy of $x$
+# (and a little more, so that silence is no division by zero).
+# Ears work differently. They hear which frequencies are there, how strong, and when. So another loss compares
+# spectrograms: magnitudes of short windows, summed up in [mel bands](glossary.md#mel-bands), which are as narrow as the
+# ear's at low frequencies and wide at high ones, and in logarithms, since we hear ratios. It does so with windows of
+# seven lengths, from 32 to 2048 samples: the short ones see *when*, the long ones *which frequency*.
+#
+# Let us spoil a sentence in five ways and ask both.
+
+# %%
+speech = torch.from_numpy(book.recording("speech")[None, :, 9_600:57_600])  # [B, C, T], 2 s
+spectrum, frequency = torch.fft.rfft(speech), torch.fft.rfftfreq(speech.shape[2], 1 / 24_000)
+spoilt = {
+    "silence": torch.zeros_like(speech),
+    "upside down": -speech,
+    "1 ms late": torch.roll(speech, 24, dims=2),
+    "only below 1 kHz": torch.fft.irfft(spectrum * (frequency < 1000)),
+    "with hiss": speech + 0.02 * torch.randn(speech.shape),
+}
+mel = MelScales(24_000)
+squared = {name: float(losses.relative_squared_error(speech, y)) for name, y in spoilt.items()}
+spectral = {name: float(losses.mel_loss(mel(speech), mel(y))) for name, y in spoilt.items()}
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(10, 2.8), sharey=True)
+for axis, title, found in ((axes[0], "relative squared error", squared), (axes[1], "mel loss", spectral)):
+    axis.barh(list(found), list(found.values()))
+    axis.set(title=title, xlabel="loss")
+axes[0].invert_yaxis()
+book.show("losses")
+book.play(24_000, as_it_was=speech[0], **{name: y[0] for name, y in spoilt.items() if name != "silence"})
+assert spectral["upside down"] < 1e-3 < squared["silence"] < squared["upside down"]
+assert squared["only below 1 kHz"] < 0.5 * squared["1 ms late"] and spectral["1 ms late"] < spectral["with hiss"]
+
+# %% [markdown]
+# To the squared error, a copy that is upside down is worse than silence, though no ear can tell it from the original.
+# Missing treble and a hiss in the pauses, which every ear notices, cost it little. The mel loss has it the other way
+# round. Neither alone makes a good codec: trained on the first it sounds dull, trained on the second alone it loses the
+# waveform, and with it the reason to use more codebooks. So both are used.
+#
+# ## Who may pull how hard
+#
+# The *gradient* of a loss says how the loss changes when each number is changed a little: it is an arrow with as many
+# entries as there are numbers. One may ask for the gradient with respect to the *output*. Then it is a waveform itself:
+# what the loss wants to have added at each sample. From there PyTorch carries it back into all weights.
+
+# %%
+y = spoilt["only below 1 kHz"].clone().requires_grad_(True)
+found = {"l1": losses.l1_time(speech, y), "squared": losses.relative_squared_error(speech, y),
+         "mel": losses.mel_loss(mel(speech), mel(y))}
+gradients = {name: torch.autograd.grad(loss, y, retain_graph=True)[0] for name, loss in found.items()}
+
+_, axes = plt.subplots(3, 1, figsize=(9, 4.6), sharex=True)
+part = slice(10_000, 10_240)
+for axis, (name, gradient) in zip(axes, gradients.items()):
+    axis.plot(np.arange(part.start, part.stop) / 24, -gradient[0, 0, part].numpy())
+    axis.set(ylabel="change", title=f"What the loss {name} wants to have added")
+axes[-1].set_xlabel("time / ms")
+book.show("gradients")
+
+# %% [markdown]
+# The first says only "up" or "down" at each sample, the second asks for what is missing, the third for something that
+# sounds like it. Now look at the scales: the arrows' lengths are very different, for no better reason than how each
+# loss happens to be written. If the losses were just added, the one with the longest arrow would rule. One could tune
+# factors by hand, and again whenever anything changes. EnCodec's [balancer](glossary.md#balancer) does it by itself: it
+# divides each arrow by its own average length, so that what we ask for by the weights $w_i$ is what each gets:
+#
+# $$ g = \sum_i \frac{w_i}{\sum_j w_j} \cdot \frac{g_i}{\langle \lvert g_i \rvert \rangle} $$
+#
+# The angle brackets are a moving average over the steps of training, which forgets slowly.
+
+# %%
+weights = {"l1": 0.1, "squared": 1.0, "mel": 1.0}
+balancer = Balancer()
+balanced = balancer.gradient(found, weights, y)
+
+ours = sum(w / sum(weights.values()) * gradients[name] / gradients[name].norm() for name, w in weights.items())
+assert torch.allclose(balanced, ours, atol=1e-6)  # in the first step the average is the length itself
+
+lengths = {name: float(weights[name] * gradient.norm()) for name, gradient in gradients.items()}
+shares = {"weighted sum": [value / sum(lengths.values()) for value in lengths.values()],
+          "balanced": [w / sum(weights.values()) for w in weights.values()]}
+for i, (label, values) in enumerate(shares.items()):
+    bars = plt.bar(np.arange(3) + 0.4 * (i - 0.5), 100 * np.array(values), width=0.38, label=label)
+    plt.bar_label(bars, fmt="%.1f")
+plt.xticks(range(3), [f"{name}, weight {w:g}" for name, w in weights.items()])
+plt.gca().set(ylabel="share of the gradient / %", title="Who decides", ylim=(0, 100))
+plt.legend()
+book.show("balancer")
+
+# %% [markdown]
+# ## Learning through a quantiser
+#
+# In the middle of the codec stands a decision: the *nearest* entry. Move a latent a little, and usually nothing happens
+# at all; the gradient is zero, and the encoder would never learn anything. The remedy is bold. On the way back one
+# pretends that the quantiser is not there and hands the decoder's gradient straight through to the encoder (*straight
+# through*). To keep this from going astray, a *commitment loss* pulls the latents towards the entries they chose.
+#
+# The entries learn without any gradient, by the k-means of [chapter 9](09_rvq.py) done a little at a time. Of each
+# entry one keeps two moving averages ([EMA](glossary.md#ema), exponential moving average): how many vectors chose it in
+# a batch, and their sum.
+#
+# $$ \text{count} \leftarrow 0.99\, \text{count} + 0.01\, n, \qquad
+#    \text{total} \leftarrow 0.99\, \text{total} + 0.01 \sum z, \qquad e = \text{total} / \text{count} $$
+#
+# This has a weakness. An entry that nobody chooses does not move, and as the encoder goes on learning, the latents move
+# away from it: it is dead. In the extreme all vectors choose the same few entries, which is called [codebook
+# collapse](glossary.md#codebook-collapse). The package's `Codebook` watches for entries whose count has faded to almost
+# nothing, and puts each of them on a vector of the present batch. We let a cloud of latents drift, as it does when an
+# encoder learns, and follow it in both ways.
+
+# %%
+def cloud(step, generator):
+    """256 latents in the plane; the cloud moves and grows during the first 300 steps."""
+    way = min(step / 300, 1)
+    return torch.randn(256, 2, generator=generator) * (0.3 + 0.9 * way) + way * torch.tensor([5.0, 2.5])
+
+
+generator = torch.Generator().manual_seed(0)
+with_care = Codebook(32, 2)
+with_care.start(cloud(0, generator), generator)
+entries = with_care.embed.clone()  # the same start for both
+count, total = torch.full((32,), 8.0), 8 * entries
+used = {"without replacement": [], "with replacement": []}
+for step in range(600):
+    vectors = cloud(step, generator)
+    chosen = torch.cdist(vectors, entries).argmin(dim=1)
+    one_hot = torch.nn.functional.one_hot(chosen, 32).float()  # [256, 32]
+    count, total = 0.99 * count + 0.01 * one_hot.sum(dim=0), 0.99 * total + 0.01 * one_hot.T @ vectors
+    entries = total / count[:, None].clamp(min=1e-20)
+    used["without replacement"].append(len(chosen.unique()))
+    chosen = with_care.nearest(vectors)
+    with_care.learn(vectors, chosen, generator)
+    used["with replacement"].append(len(chosen.unique()))
+
+# %%
+_, axes = plt.subplots(1, 3, figsize=(11, 3.2))
+for axis, title, places in ((axes[0], "without replacement", entries), (axes[1], "with replacement", with_care.embed)):
+    axis.plot(*vectors.T.numpy(), ".", color="#7d8590", markersize=2, label="latents")
+    axis.plot(*places.T.numpy(), "o", color="#c2308f", markersize=4, label="entries")
+    axis.set(title=title, xlabel="first number", ylabel="second number")
+    axes[2].plot(used[title], label=title)
+axes[0].legend()
+axes[2].set(xlabel="step", ylabel="entries used in a batch", title="Of 32 entries", ylim=(0, 33))
+axes[2].legend(loc=(0.2, 0.5))
+book.show("collapse")
+assert np.mean(used["without replacement"][-50:]) < 12 and np.mean(used["with replacement"][-50:]) > 24
+book.say(f"In the end {np.mean(used['without replacement'][-50:]):.1f} entries are used on average without "
+         f"replacement, {np.mean(used['with replacement'][-50:]):.1f} with it. The cure takes its time: the count of "
+         f"an unused entry fades by one per cent a step, and only when it is nearly gone is the entry declared dead.")
+
+# %% [markdown]
+# ## Ten seconds by heart
+#
+# Now a codec. A real one takes days on a graphics card and hours of sound. Ours is small, 8 filters and three stages,
+# works at 8 kHz, and need not know anything but ten seconds: five of speech, five of guitar. A machine that learns a
+# few examples by heart is said to *overfit*, usually a fault; here it is a test that everything works.
+#
+# The package's `Trainer` takes the steps. It wants a source of clips, so we give it one.
+
+# %%
+config = CodecConfig(sampling_rate=8000, num_filters=8, upsampling_ratios=(5, 4, 2), num_lstm_layers=1, hidden_size=32,
+                     codebook_size=64, target_bandwidths=(1.2, 2.4, 4.8, 9.6))
+assert (config.hop_length, config.frame_rate, config.bits_per_code, config.n_codebooks) == (40, 200, 6, 8)
+speech, guitar = book.recording("speech", 8000)[:, 2800:42_800], book.recording("guitar", 8000, seconds=5)
+sound = np.concatenate([0.7 * x / np.abs(x).max() for x in (speech, guitar)], axis=1)  # [1, 80000]
+
+
+class Clips:
+    """Random half seconds of the sound."""
+
+    def batch(self, step, size, rank=0):
+        starts = np.random.default_rng(step).integers(sound.shape[1] - 4000, size=size)
+        return np.stack([sound[:, start:start + 4000] for start in starts])  # [B, 1, 4000]
+
+
+recipe = Recipe(batch=4, seconds=0.5, lr=2e-3, rise=20, steps=400, cooldown=150, unquantized=200)
+trainer = Trainer(recipe, Clips(), config)
+book.say(f"{sum(p.numel() for p in trainer.parameters)} numbers to learn, beside 8 codebooks of 64 entries.")
+
+# %% [markdown]
+# A recipe has stages. For the first 200 steps there is no quantiser, and the relative squared error alone teaches the
+# signal to pass through. Then k-means sets up the codebooks, the mel loss joins in, and the balancer shares out the
+# gradient. For each step it is drawn by lot how many codebooks are used, so that all four bitrates are learnt. In the
+# last steps the *learning rate*, the size of the steps, falls to zero.
+
+# %%
+original = torch.from_numpy(sound)[None]  # [1, 1, T]
+log, snapshots = [], {}
+while trainer.step < recipe.steps:
+    figures = trainer.take_step(trainer.mixer.batch(trainer.step, recipe.batch))
+    if trainer.step % 25 == 0:
+        with torch.no_grad():
+            straight = trainer.codec.sound(trainer.codec.latent(original), original)
+        row = [trainer.step, float(losses.si_snr(original, straight))]
+        for n in (1, 2, 4, 8):
+            y = trainer.codec.reconstruct(original, n) if trainer.codec.quantizer.started else straight * np.nan
+            row.append(float(losses.si_snr(original, y)))
+        log.append(row)
+    if trainer.step in (25, 100, 200):
+        snapshots[f"after {trainer.step} steps"] = straight[0].numpy()
+log = np.array(log)
+
+# %%
+for column, label in enumerate(("no quantiser", "1.2 kbit/s", "2.4 kbit/s", "4.8 kbit/s", "9.6 kbit/s"), 1):
+    plt.plot(log[:, 0], log[:, column], ".-", label=label)
+plt.axvline(200, color="#7d8590", linestyle=":", label="the quantiser joins")
+plt.gca().set(xlabel="step", ylabel="SI-SNR / dB", title="Ten seconds, learnt by heart", ylim=(-15, None))
+plt.legend(ncols=2)
+plt.grid(True)
+book.show("training")
+assert log[-1, 5] > 3 and log[-1, 5] > log[-1, 2] + 1
+book.say(f"At the end: {log[-1, 1]:.1f} dB without quantiser, {log[-1, 5]:.1f} dB at 9.6 kbit/s, {log[-1, 2]:.1f} dB "
+         f"at 1.2 kbit/s.")
+
+# %% [markdown]
+# ([SI-SNR](glossary.md#si-snr) is the signal-to-noise ratio after the best possible change of volume, so a copy that is
+# merely too soft is not punished.) More codebooks, less error: if the curves at the right lay on top of each other, the
+# codebooks would be of no use, and something would be wrong. Now listen to what was reached in less than a minute.
+
+# %%
+with torch.no_grad():
+    copies = {f"{rate:g} kbit/s": trainer.codec.reconstruct(original, n)[0].numpy()
+              for rate, n in zip(config.target_bandwidths, (1, 2, 4, 8))}
+book.play(8000, ten_seconds=sound, **snapshots, **copies)
+
+# %%
+_, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True)
+for axis, title, x in ((axes[0], "original", sound), (axes[1], "after 25 steps", snapshots["after 25 steps"]),
+                       (axes[2], "9.6 kbit/s", copies["9.6 kbit/s"])):
+    level, extent = book.spectrogram(x[0], 8000, window=512)
+    image = axis.imshow(level, extent=extent, vmin=-90, vmax=-20, cmap="magma")
+    axis.set(title=title, xlabel="time / s")
+axes[0].set_ylabel("frequency / kHz")
+plt.colorbar(image, ax=axes, label="level / dB")
+book.show("learnt")
+
+# %% [markdown]
+# It follows the waveform where the energy is and is dull and rough elsewhere. That is what four hundred steps buy.
+#
+# What was trained with PyTorch runs without it. `save` writes a model folder, and from then on it is a model like any
+# other, with encoder, streaming, files and all.
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    save(trainer.codec, folder)
+    model = tinyencodec.load_model(folder)
+clip = sound[:, 8000:16_000]
+heard = model.decode(model.encode(clip, 9.6), clip.shape[1])
+with torch.no_grad():
+    expected = trainer.codec.reconstruct(torch.from_numpy(clip)[None], 8)[0].numpy()
+assert 10 * np.log10(np.sum(expected**2) / np.sum((heard - expected) ** 2)) > 20
+book.say(f"One second in NumPy differs from PyTorch by at most {np.abs(heard - expected).max():.1e}.")
+
+# %% [markdown]
+# ## The adversary
+#
+# One ingredient is missing, the one that makes a codec sound natural. No formula says what natural is, so a second
+# network learns it: the [discriminator](glossary.md#discriminator). It sees spectrograms and gives scores, high for
+# recordings and low for what comes out of the codec. It learns by the *hinge loss*,
+#
+# $$ \max(0, 1 - \text{score of a recording}) + \max(0, 1 + \text{score of a copy}) $$
+#
+# which is satisfied once the scores are beyond $\pm 1$. The codec in turn learns to get high scores. So each makes the
+# other better: what gives the copy away becomes the next thing that the codec has to improve. Here is the first half of
+# the game, a small discriminator that studies our codec.
+
+# %%
+judge = StftDiscriminator(channels=1, filters=8, window=256)
+optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3, betas=(0.5, 0.9))
+copy, scores = torch.from_numpy(copies["9.6 kbit/s"])[None], []
+for step in range(101):
+    if step % 5 == 0:
+        with torch.no_grad():
+            scores.append([float(judge(x)[0].mean()) for x in (original, copy)])
+    starts = np.random.default_rng(step).integers(sound.shape[1] - 4000, size=8)
+    real, fake = (torch.stack([x[0, :, s:s + 4000] for s in starts]) for x in (original, copy))
+    (real_scores, _), (fake_scores, _) = judge(real), judge(fake)
+    loss = losses.hinge_real_fake([real_scores], [fake_scores])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# %%
+plt.plot(range(0, 101, 5), scores, ".-", label=["recording", "copy at 9.6 kbit/s"])
+plt.gca().set(xlabel="step of the discriminator", ylabel="mean score", title="The judge learns to tell them apart")
+plt.legend()
+plt.grid(True)
+book.show("judge")
+gap = np.array(scores)[-5:] @ [1, -1]
+assert gap.mean() > 0.3
+book.say(f"At first both have the same score; in the last steps the recording's is higher by {gap.mean():.2f} on "
+         f"average.")
+
+# %% [markdown]
+# In earnest there are five such judges with windows from 128 to 2048 samples, and the codec also learns by *feature
+# matching*: the judges' inner layers should respond to the copy as they do to the original. The adversary joins last,
+# once there is something worth judging.
+#
+# ## Summary
+#
+# - A loss says what a good copy is. Sample by sample and spectrum by spectrum are deaf in opposite ways; both are
+#   needed.
+# - The balancer gives each loss its share of the gradient, whatever its scale.
+# - Gradients pass straight through the quantiser; entries follow by moving averages, and dead ones are replaced.
+# - A good check of any training: does every codebook help?
+#
+# ## Exercises
+#
+# 1. *(easy)* Which of the five spoilt sentences gets better, in each of the two losses, when it is played 6 dB softer?
+#    Explain the result for "upside down" and for "with hiss".
+# 2. *(medium)* Train the small codec once more, with the mel loss only (`squared=0, l1=0` in the recipe) after the
+#    first stage. What happens to the SI-SNR, to the mel loss, and to the gain from more codebooks?
+# 3. *(hard)* Give the small codec something it has not learnt: the same guitar two semitones higher, or your own voice.
+#    How much worse is it than on its ten seconds, with and without quantiser? What does that tell you?
+#
+# [Solutions](solutions/14_training.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.train.losses`, `tinyencodec.train.mel`, `tinyencodec.train.balancer`,
+#   `tinyencodec.train.discriminator`: what is wanted, and who may pull how hard.
+# - `tinyencodec.train.quantizer`: k-means start, moving averages, replacement.
+# - `tinyencodec.train.trainer`, `tinyencodec.train.recipe`: one step, and the numbers of a run.
+# - `tinyencodec.train.codec`: `python -m tinyencodec.train.codec`, training in earnest, stopped and resumed at will.
