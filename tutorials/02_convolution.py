@@ -100,8 +100,10 @@ for o, axis in enumerate(axes.flat):
     axis.plot(kernels[o], "o-", markersize=3)
     axis.axhline(0, color="0.6", linewidth=0.5)
     axis.set_title(f"output channel {o}", fontsize=9)
-fig.supxlabel("sample of the kernel", fontsize=10)
-fig.supylabel("weight", fontsize=10)
+for axis in axes[1]:
+    axis.set_xlabel("sample of the kernel", fontsize=8)
+for axis in axes[:, 0]:
+    axis.set_ylabel("weight")
 book.show("learnt_kernels")
 
 # %% [markdown]

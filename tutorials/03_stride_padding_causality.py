@@ -208,11 +208,11 @@ book.say(f"In the first frame, the mean error is {np.mean(curves['zeros'], axis=
          f"{np.mean(curves['zeros'], axis=0)[10]:.2f} and {np.mean(curves['mirror'], axis=0)[10]:.2f}.")
 
 # %% [markdown]
-# Most of this error is due neither to zeros nor to mirrors: the encoder has simply not heard what went before. (It
-# catches up slowly, because of the memory in [chapter 7](07_lstm.py).) Against that, the choice of padding weighs
-# little here. So do not expect wonders of the mirror; it is a sensible guess about the unknown, no more. But these
-# weights were trained with it, and a model must be run with the padding that it was trained with, or it is not the same
-# model.
+# Much of this error is due neither to zeros nor to mirrors: the encoder has simply not heard what went before, and it
+# catches up over several frames, because of the memory in [chapter 7](07_lstm.py). What the choice of padding adds
+# shows in the first frames only, and it differs from model to model. A mirror is a sensible guess about the unknown, no
+# more. But these weights were trained with it, and a model must be run with the padding that it was trained with, or it
+# is not the same model.
 #
 # ## The price of the mirror
 #

@@ -78,7 +78,7 @@ writer.flush()
 assert pack(three) == fo.getvalue()  # the package's writer gives the same bytes
 
 # %%
-plt.figure(figsize=(8.5, 2.6))
+plt.figure(figsize=(8.5, 3.1))
 for byte, value in enumerate(pack(three)):
     for bit in range(8):
         place = 8 * byte + bit
@@ -88,15 +88,16 @@ for byte, value in enumerate(pack(three)):
         plt.text(9 * byte + 7.5 - bit, 1.15, place % 10 if place < 30 else "", ha="center", fontsize=7, color=color)
 for code in range(3):
     plt.plot([], [], "s", color=f"C{code}", alpha=0.5, label=f"code {code} = {three[code]}")
-plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3)
-plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6), xticks=[4, 13, 22, 31], yticks=[],
-              title="Three codes in four bytes; small numbers: which bit of its code")
+plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=3)
+plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6), xlabel="bytes, each written with its bit 7 at the left", yticks=[],
+              ylabel="bit", title="Three codes in four bytes; small numbers: which bit of its code")
 plt.xticks([4, 13, 22, 31], [f"byte {i} = 0x{value:02x}" for i, value in enumerate(pack(three))])
 book.show("packing")
 
 # %% [markdown]
 # Read each byte from the right: bits 0 to 7 of the first code, then in the next byte its bits 8 and 9, followed by
-# bit 0 of the second code, and so on. What is left of the last byte is filled with zeros (grey).
+# bit 0 of the second code, and so on. What is left of the last byte is filled with zeros (grey). Below each byte stands
+# its value in base 16, the way programmers write bytes: two digits, from 0 to 9 and then a to f, marked by `0x`.
 #
 # ## All bytes of a file
 #
@@ -140,8 +141,9 @@ def draw_dump(data, parts):
         plt.plot([], [], "s", color=f"C{number}", alpha=0.5, label=label)
     rows = -(-len(data) // 16)
     plt.yticks(range(rows), [f"{16 * row:4d}" for row in range(rows)], family="monospace", fontsize=8)
-    plt.gca().set(xlim=(-0.6, 26), ylim=(rows - 0.4, -0.6), xticks=[], ylabel="offset / bytes", title="A whole file")
-    plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3)
+    plt.gca().set(xlim=(-0.6, 26), ylim=(rows - 0.4, -0.6), xticks=[], title="A whole file",
+                  xlabel="sixteen bytes, in base 16 and as letters", ylabel="offset / bytes")
+    plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
 
 
 draw_dump(data, [(4, "ECDC"), (5, "version"), (9, f"length = {size}"), (9 + size, "metadata, JSON"),
@@ -149,8 +151,8 @@ draw_dump(data, [(4, "ECDC"), (5, "version"), (9, f"length = {size}"), (9 + size
 book.show("hexdump")
 
 # %% [markdown]
-# On the right stand the same bytes as letters, where they are any. Nothing separates one code from the next; the
-# reader knows from the header how many there are.
+# On the left stand the bytes in base 16, on the right the same bytes as letters, where they are any. Nothing separates
+# one code from the next; the reader knows from the header how many there are.
 #
 # ## How large will it be?
 #

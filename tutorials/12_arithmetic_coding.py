@@ -119,6 +119,7 @@ for row, letter in enumerate(message):
         plt.plot([left, 0], [-row - 0.25, -row - 0.75], [right, 1], [-row - 0.25, -row - 0.75], color="gray", lw=0.8)
 plt.gca().set(xlim=(-0.12, 1.12), yticks=-np.arange(len(message)), xticks=[], title=f"The message {message}",
               xlabel="part of the interval in this row (its ends at the left and right)")
+plt.ylabel("step")
 plt.yticks(-np.arange(len(message)), [f"letter {i + 1}" for i in range(len(message))])
 book.show("intervals")
 

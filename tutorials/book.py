@@ -50,13 +50,13 @@ def play(sample_rate: int, **sounds: np.ndarray) -> None:
     """Players for sounds [T] or [C, T], each under its name ("_" stands for a space), all equally loud as given."""
     players = []
     for name, wav in sounds.items():
-        wav, label = np.clip(np.atleast_2d(wav), -1, 1).T, name.replace("_", " ").strip()
+        wav, label = np.clip(np.atleast_2d(wav), -1, 1).T, name.replace("_", " ").replace("kbit s", "kbit/s")
         if not _in_notebook():
             path = _folder() / f"{name.replace('/', ' per ')}.flac"
             soundfile.write(path, wav, sample_rate)
             print(f"[sound] {label}: {_shown(path)}")
             continue
-        buffer = io.BytesIO()
+        buffer, label = io.BytesIO(), html.escape(label)
         soundfile.write(buffer, wav, sample_rate, format="FLAC", subtype="PCM_16")
         data = base64.b64encode(buffer.getvalue()).decode()
         players.append(f'<figure class="sound"><figcaption>{label}</figcaption><audio controls preload="metadata" '
@@ -67,18 +67,22 @@ def play(sample_rate: int, **sounds: np.ndarray) -> None:
 
 
 def show(name: str) -> None:
-    """Show the current figure; as a script, write it to NAME.png."""
+    """Show the current figure; as a script, write it to NAME.png. It must have a title and a labelled axis."""
     from matplotlib import pyplot as plt
     figure = plt.gcf()
+    if not any(axis.get_title() for axis in figure.axes):
+        raise ValueError(f"figure {name}: expected a title")
+    if not any(axis.get_xlabel() or axis.get_ylabel() or not axis.axison for axis in figure.axes):
+        raise ValueError(f"figure {name}: expected a label on an axis")
     if _in_notebook():  # at twice the pixels it takes on the page, so that it is sharp
         from IPython.display import HTML, display
         buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=200)
+        figure.savefig(buffer, dpi=200, format="webp", pil_kwargs={"quality": 90})
         titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
         label = html.escape("; ".join(titles) or name.replace("_", " "))
         data, width = base64.b64encode(buffer.getvalue()).decode(), round(100 * figure.get_figwidth())
         display(HTML(f'<div class="plot"><img alt="{label}" style="width: {width}px" '
-                     f'src="data:image/png;base64,{data}"></div>'))
+                     f'src="data:image/webp;base64,{data}"></div>'))
     else:
         path = _folder() / f"{name}.png"
         plt.savefig(path, facecolor="white", transparent=False)

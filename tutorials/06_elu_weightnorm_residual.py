@@ -1,0 +1,501 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 6 ELU, weight norm and the residual block
+#
+# Convolutions alone do not make a network. Between them stands a bent line, the ELU. Their weights come in two parts,
+# length and direction. And some of them do not replace the signal but add to it. None of the three is much work, and
+# none can be left out of a trained model, as you will hear.
+#
+# **What you will see**
+#
+# - two convolutions that are worth no more than one, and the bend that changes that
+# - the ELU beside its cornered relative, on a sine and on what happens inside the codec
+# - weights taken apart into length and direction, and along which axis
+# - residual blocks with the shortcut cut, and with the branch cut, heard
+
+# %%
+import book
+import numpy as np
+from matplotlib import pyplot as plt
+
+import tinyencodec
+from tinyencodec.activation import elu
+from tinyencodec.checkpoint import read_model_folder
+from tinyencodec.conv import Conv1d
+from tinyencodec.conv_transpose import ConvTranspose1d
+from tinyencodec.norm import fold_weight_norm
+from tinyencodec.seanet import ResidualBlock
+from tinyencodec.stack import ELU
+
+book.open_chapter()
+rate = 24_000  # Hz
+model = tinyencodec.load_model()
+speech = book.recording("speech")  # [1, T]
+
+# %% [markdown]
+# ## Why a bend at all?
+#
+# Run a signal through one kernel, and the result through a second. The same can be had with a single kernel: run the
+# first kernel itself through the second. However many convolutions stand in a row, they are one convolution, only longer
+# and with more multiplications than needed.
+
+# %%
+rng = np.random.default_rng(6)
+first, second = rng.normal(size=7), rng.normal(size=5)
+both = np.convolve(first, second)  # one kernel of 11
+wav = speech[0, 26_000:26_400]
+in_a_row, at_once = np.convolve(np.convolve(wav, first), second), np.convolve(wav, both)
+assert len(both) == 11 and np.allclose(in_a_row, at_once)
+ms = 1000 * np.arange(400) / rate
+plt.plot(ms, in_a_row[:400], label="kernels of 7 and 5, in a row", linewidth=3, alpha=0.4)
+plt.plot(ms, at_once[:400], label="one kernel of 11", color="C1")
+plt.gca().set(title="Two convolutions are one", xlabel="time (ms)", ylabel="value")
+plt.legend()
+book.show("two_are_one")
+
+# %% [markdown]
+# Such layers are *linear*: twice the input gives twice the output, and the output for a sum is the sum of the outputs.
+# Something must stand between them that is not: a function that is applied to each number by itself, an
+# [activation function](glossary.md#activation-function). The simplest one sets all negative numbers to zero. It is
+# called ReLU, and has a corner at 0. EnCodec uses a relative without corner, the [ELU](glossary.md#elu):
+#
+# $$ \mathrm{ELU}(x) = \begin{cases} x & x > 0 \\ e^x - 1 & x \le 0 \end{cases} $$
+
+# %%
+u = np.linspace(-5, 3, 801, dtype=np.float32)
+naive = np.where(u > 0, u, np.exp(np.minimum(u, 0)) - 1)
+assert np.allclose(elu(u), naive, atol=1e-6)
+curves = {"identity": u, "ReLU": np.maximum(u, 0), "ELU": elu(u)}
+_, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+for (name, y), style in zip(curves.items(), (":", "--", "-")):
+    axes[0].plot(u, y, style, label=name)
+    axes[1].plot(u[1:], np.diff(y) / np.diff(u), style, label=name)
+axes[0].set(title="Curve", xlabel="input", ylabel="output", ylim=(-2, 3))
+axes[1].set(title="Slope", xlabel="input", ylabel="change of output per change of input", ylim=(-0.05, 1.1))
+axes[0].legend()
+book.show("curves")
+slopes = np.diff(elu(u)) / np.diff(u)
+assert slopes.min() > 0 and np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
+
+# %% [markdown]
+# Left of 0 the ELU falls to $-1$ and no further. Its slope there is $e^x$, which is 1 at $x = 0$, just as on the right:
+# the two pieces meet without a corner. And it is never quite 0. That matters in training. A network learns by asking of
+# each number how the result would change if it were a little larger; the answer is passed back through all layers,
+# multiplied by their slopes. A ReLU answers for each negative number: not at all. If all inputs of a ReLU are negative,
+# it learns nothing any more.
+#
+# (One could stretch the negative side, $\alpha (e^x - 1)$. Only $\alpha = 1$ gives no corner, and EnCodec has that.)
+#
+# ## What a corner sounds like
+#
+# A bend adds *overtones*: send in a sine, and multiples of its frequency come out. That is what a network needs it for,
+# to make something that was not there before. But a corner makes far more of the high ones than a smooth bend.
+
+# %%
+t = np.arange(rate) / rate
+sine = np.sin(2 * np.pi * 400 * t).astype(np.float32)
+bent = {"sine": sine, "ReLU": np.maximum(sine, 0), "ELU": elu(sine)}
+_, axes = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(1, 1.6))
+overtones = {}
+for name, y in bent.items():
+    axes[0].plot(1000 * t[:120], y[:120], label=name)
+    overtones[name] = book.decibels(np.fft.rfft(y)[400::400] / (rate / 2), floor=-140)  # 400, 800, ... Hz
+for name, marker in (("ReLU", "s-"), ("ELU", "o-")):  # even multiples; the sine has none
+    axes[1].plot(0.8 * np.arange(1, 15), overtones[name][1:29:2], marker, markersize=4, label=name,
+                 color="C1" if name == "ReLU" else "C2")
+axes[0].set(title="400 Hz, bent", xlabel="time (ms)", ylabel="value")
+axes[0].legend(fontsize=8)
+axes[1].set(title="Even overtones", xlabel="frequency (kHz)", ylabel="level (dB)")
+axes[1].legend()
+book.show("overtones")
+book.play(rate, **{name: 0.3 * (y - y.mean()) for name, y in bent.items()})
+assert (overtones["ELU"][1:29:2] < overtones["ReLU"][1:29:2]).all()
+
+# %% [markdown]
+# (Each sine is played without its mean, which would not be heard anyway.) Loudspeakers aside, do such things happen
+# inside the codec? Here is what arrives at its ELUs while somebody speaks: the range in which nine of ten numbers lie,
+# and how many are negative. We walk through encoder and decoder, with a function of our choice for the activation.
+
+# %%
+def walk(layers, x, activation=elu, seen=None):
+    """The layers one by one; `seen` collects what arrives at the ELUs between them."""
+    for layer in layers:
+        if isinstance(layer, ELU):
+            if seen is not None:
+                seen.append(x)
+            x = activation(x)
+        elif isinstance(layer, ResidualBlock):
+            x = layer.shortcut(x) + layer.second(activation(layer.first(activation(x))))
+        else:
+            x = layer(x)
+    return x
+
+
+[coded] = model.encode(speech, bandwidth=6.0)
+z = model.quantizer.decode(coded.codes)  # [F, D]
+seen = []
+latent = walk(model.encoder.layers, np.ascontiguousarray(speech.T), seen=seen)
+in_encoder = len(seen)
+plain = walk(model.decoder.layers, z, seen=seen)
+assert np.allclose(latent, model.encoder(np.ascontiguousarray(speech.T)), atol=1e-4)
+assert np.allclose(plain, model.decoder(z), atol=1e-4)
+
+# %%
+names = [f"{'encoder' if n < in_encoder else 'decoder'} {n if n < in_encoder else n - in_encoder}"
+         for n in range(len(seen))]
+low, high = np.array([np.quantile(values, (0.05, 0.95)) for values in seen]).T
+places = np.arange(len(seen))
+plt.figure(figsize=(8, 3.4))
+plt.barh(places, high - low, left=low, color=["C0"] * in_encoder + ["C1"] * (len(seen) - in_encoder))
+for at, values in zip(places, seen):
+    plt.annotate(f"{100 * np.mean(values < 0):.0f} % negative", (1.02, at), xycoords=("axes fraction", "data"),
+                 va="center", fontsize=8)
+plt.axvline(0, color="0.6", linewidth=0.8)
+plt.axvline(-1, color="0.6", linewidth=0.8, linestyle=":")
+plt.yticks(places, names)
+plt.xscale("symlog", linthresh=1)
+plt.gca().invert_yaxis()
+plt.gca().set(title="What arrives at the ELUs: nine of ten values", xlabel="value (beyond ±1 logarithmic)")
+book.show("arrivals")
+assert all(0.1 < np.mean(values < 0) < 0.95 for values in seen)
+
+# %% [markdown]
+# All of them are bent: large parts of the values are negative, where a ReLU would give zero. What becomes of these?
+# Below is one channel in front of an ELU, behind it, and behind a ReLU.
+
+# %%
+x = seen[in_encoder - 2]  # behind the encoder's last stage but one
+channel = np.argmax(np.minimum((x > 0.3).mean(axis=0), (x < -0.3).mean(axis=0)))  # one that is often on both sides
+per_second = len(x) / (speech.shape[1] / rate)
+part = slice(round(1.2 * per_second), round(1.4 * per_second))
+for name, y in (("before", x), ("behind a ReLU", np.maximum(x, 0)), ("behind the ELU", elu(x))):
+    plt.plot(np.arange(part.start, part.stop) / per_second, y[part, channel], label=name,
+             color={"before": "0.6", "behind a ReLU": "C1", "behind the ELU": "C2"}[name])
+plt.axhline(-1, color="0.6", linewidth=0.8, linestyle=":")
+plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”", xlabel="time (s)",
+              ylabel="value")
+plt.legend(ncols=3)
+book.show("channel")
+mean_relu, mean_elu = np.abs(np.maximum(x, 0).mean(axis=0)).mean(), np.abs(elu(x).mean(axis=0)).mean()
+assert mean_elu < mean_relu
+book.say(f"The channels' means are {mean_relu:.3f} behind a ReLU, in absolute value and on average, and {mean_elu:.3f} "
+         f"behind the ELU: with its negative values it stays closer to zero, which suits the layer after it.")
+
+# %% [markdown]
+# What is pressed together can still be told apart; what is cut off is gone. So let us replace the decoder's ELUs, by
+# ReLUs and by nothing. The model was trained with ELUs, so this does not say which is *better*. It says that the trained
+# weights rely on the curve that they were trained with.
+
+# %%
+def snr(x, y):
+    """Signal-to-noise ratio in dB: how much stronger x is than what y does wrong."""
+    return 10 * np.log10(np.sum(x**2) / np.sum((x - y)**2))
+
+
+relu = walk(model.decoder.layers, z, lambda x: np.maximum(x, 0))[:, 0]
+straight = walk(model.decoder.layers, z, lambda x: x)[:, 0]
+plain = plain[:, 0]
+loudest = np.abs(plain).max()
+book.play(rate, with_ELU=plain, with_ReLU=relu * loudest / np.abs(relu).max(),
+          without_a_bend=straight * loudest / np.abs(straight).max())
+assert snr(plain, relu) < 30 and snr(plain, straight) < 15
+book.say(f"Compared with the decoder as it is: {snr(plain, relu):.1f} dB signal-to-noise ratio with ReLUs, "
+         f"{snr(plain, straight):.1f} dB without any bend. (They are played equally loud.)")
+
+# %%
+_, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
+for axis, (title, y) in zip(axes, {"ELU": plain, "ReLU": relu, "no bend": straight}.items()):
+    level, extent = book.spectrogram(y * loudest / np.abs(y).max(), rate)
+    image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
+    axis.set(title=title, xlabel="time (s)")
+axes[0].set_ylabel("frequency (kHz)")
+plt.colorbar(image, ax=axes, label="level (dB)")
+book.show("bends")
+
+# %% [markdown]
+# ## Weight norm: length and direction
+#
+# A kernel is a list of numbers, and so a vector: it has a length $|v|$ (the root of the sum of its squares) and a
+# direction. [Weight norm](glossary.md#weight-norm) stores them apart, a length $g$, and any vector $v$ of which only the
+# direction counts:
+#
+# $$ w = g \, \frac{v}{|v|} $$
+#
+# Then training can make a kernel stronger without turning it, and turn it without making it stronger. Here it is for two
+# numbers, and for a kernel from the codec.
+
+# %%
+_, tensors = read_model_folder(model.folder)
+v, g = tensors["encoder.layers.0.conv.weight_v"], tensors["encoder.layers.0.conv.weight_g"]
+w = g * v / np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))
+_, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.5))
+for n, length in enumerate((0.6, 1.7, 2.6)):
+    arrow = length * np.array([0.8, 0.6])
+    axes[0].annotate("", arrow, (0, 0), arrowprops={"arrowstyle": "->", "color": "0.6"})
+    axes[0].annotate(f"v{'′' * n}", arrow + (0.05, -0.2))
+axes[0].annotate("", (0.96, 0.72), (0, 0), arrowprops={"arrowstyle": "-|>", "color": "C1", "linewidth": 2})
+axes[0].add_patch(plt.Circle((0, 0), 1.2, fill=False, color="C1", linestyle=":"))
+axes[0].annotate("w, the same for all\nthree, of length g", (0.2, 1.35), color="C1")
+axes[0].set(title="g is the radius", xlim=(-0.2, 2.6), ylim=(-0.2, 2), aspect="equal", xlabel="first number",
+            ylabel="second number")
+axes[1].plot(v[0, 0], "s:", color="0.6", markersize=4, label=f"v, length {np.linalg.norm(v[0]):.2f}")
+axes[1].plot(w[0, 0], "o-", color="C1", markersize=4, label=f"w, length {np.linalg.norm(w[0]):.2f}")
+axes[1].set(title="First kernel of the encoder", xlabel="sample of the kernel", ylabel="weight")
+axes[1].legend()
+book.show("weight_norm")
+assert np.allclose(fold_weight_norm(g, 10 * v), w, atol=1e-5) and np.allclose(fold_weight_norm(g, v), w, atol=1e-5)
+
+# %% [markdown]
+# ## One length for what?
+#
+# A layer has many kernels. Which of its numbers share a length? The rule is: all that have the same index in dimension
+# 0 of the stored array. What dimension 0 *is* differs. A convolution is stored `[C_out, C_in, kernel]`: one length per
+# *output* channel. A transposed convolution is stored `[C_in, C_out, kernel]`, so it has one length per *input* channel.
+#
+# This is easy to get wrong. It does not even raise an error where a layer has as many inputs as outputs. Let us fold
+# all layers of the model by the rule, and compare length with $g$, channel by channel: along dimension 0 and,
+# for contrast, along dimension 1.
+
+# %%
+def fold(g, v):
+    """One length for each index of dimension 0."""
+    return g * v / np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))
+
+
+down = next(i for i, layer in enumerate(model.encoder.layers) if getattr(layer, "stride", 1) > 1)
+up = next(i for i, layer in enumerate(model.decoder.layers) if isinstance(layer, ConvTranspose1d))
+_, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+kinds = {f"encoder.layers.{down}.conv": "a convolution, [out, in, kernel]",
+         f"decoder.layers.{up}.conv": "a transposed one, [in, out, kernel]"}
+for axis, (name, title) in zip(axes, kinds.items()):
+    g, v = tensors[name + ".weight_g"], tensors[name + ".weight_v"]
+    folded = fold(g, v)
+    lengths = [np.sqrt(np.square(folded).sum(axis=axes_)) for axes_ in ((1, 2), (0, 2))]  # by dimension 0, by 1
+    axis.plot(np.abs(g).ravel(), "s", color="0.6", markersize=6, label="|g|")
+    axis.plot(lengths[0], ".", color="C0", label="length by dimension 0")
+    axis.plot(lengths[1], "x", color="C1", markersize=4, label="length by dimension 1")
+    axis.set(title=title, xlabel="index", ylabel="length", ylim=(0, None))
+    assert len(g) == len(v) and np.allclose(lengths[0], np.abs(g).ravel(), rtol=1e-4)
+axes[1].legend(fontsize=8)
+book.show("dimensions")
+
+# %% [markdown]
+# The blue dots sit in their squares. In the picture on the right there are twice as many of them as crosses, since this
+# layer halves the number of channels.
+#
+# Weight norm is of use in training only. When a model is loaded, $w$ is computed once, and $g$ and $v$ are forgotten;
+# the codec runs as if they had never been. Is what we folded what the package uses? We build both layers from our
+# weights, and compare their outputs with those of the model's own layers.
+
+# %%
+for name, layers, kind in ((f"encoder.layers.{down}.conv", model.encoder.layers, Conv1d),
+                           (f"decoder.layers.{up}.conv", model.decoder.layers, ConvTranspose1d)):
+    theirs = layers[down if kind is Conv1d else up]
+    ours = kind(fold(tensors[name + ".weight_g"], tensors[name + ".weight_v"]), tensors[name + ".bias"],
+                stride=theirs.stride)
+    x = rng.standard_normal((400, theirs.in_channels)).astype(np.float32)
+    assert np.allclose(ours(x), theirs(x), atol=1e-4)
+stored = [name for name in tensors if name.endswith("weight_g")]
+extra = sum(tensors[name].size for name in stored)
+total = sum(tensor.size for name, tensor in tensors.items() if not name.startswith("quantizer."))
+book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {extra} numbers of {total}.")
+
+# %% [markdown]
+# ## The residual block
+#
+# The third device is one of wiring. A [residual block](glossary.md#residual-block) does not pass its result on, but
+# *adds* it to what came in:
+#
+# $$ y = S(x) + B(x), \qquad B(x) = \mathrm{conv}_1(\mathrm{ELU}(\mathrm{conv}_3(\mathrm{ELU}(x)))) $$
+#
+# $B$ is the *branch*: two convolutions with kernels of 3 and 1, and half of the channels in between. $S$ is the
+# *shortcut*. In many networks it is $x$ itself; in EnCodec it is a convolution with kernel 1, which mixes the channels
+# of each moment, but cannot see any other moment. It has no bend either: $S$ is linear.
+#
+# What is it for? To train a layer far from the end, the answers mentioned above have to come back to it through all
+# the layers after it, and each of them multiplies. We follow a tiny change through 30 layers with random weights, of
+# the size with which PyTorch starts, with and without a shortcut (here $x$ itself). The way back multiplies the same
+# factors.
+
+# %%
+def sensitivity(shortcut, depth=30, size=64):
+    """How much a tiny change of the input changes the output of each layer, relative to the change."""
+    x, change = rng.normal(size=size), rng.normal(size=size)
+    sizes = [np.linalg.norm(change)]
+    for _ in range(depth):
+        w = rng.uniform(-1, 1, (size, size)) / np.sqrt(size)
+        slope = np.where(x > 0, 1, np.exp(np.minimum(x, 0)))  # of the ELU
+        x_new, change_new = w @ elu(x.astype(np.float32)), w @ (slope * change)
+        x, change = (x + x_new, change + change_new) if shortcut else (x_new, change_new)
+        sizes.append(np.linalg.norm(change))
+    return np.array(sizes) / sizes[0]
+
+
+for shortcut, label in ((True, "with a shortcut"), (False, "without")):
+    runs = np.array([sensitivity(shortcut) for _ in range(20)])
+    plt.plot(np.exp(np.log(runs).mean(axis=0)), label=label)
+    assert (runs[:, -1] > 1).all() if shortcut else (runs[:, -1] < 1e-3).all()
+plt.gca().set(title="A tiny change on its way", xlabel="layers passed", ylabel="size of the change", yscale="log")
+plt.legend()
+book.show("sensitivity")
+book.say(f"Without a shortcut, {np.median(runs[:, -1]):.0e} of the change is left after 30 layers.")
+
+# %% [markdown]
+# Without shortcut the first layer would hardly learn. With it, there is a way on which nothing is multiplied.
+#
+# ## Who contributes what?
+#
+# In the trained codec we can look at the two parts separately. Here they are for the first block of the encoder and
+# for all others, while somebody speaks: the energy (the mean of the squares) of shortcut and branch, compared with that
+# of their sum.
+
+# %%
+def parts(block, x):
+    """Shortcut and branch of a residual block."""
+    return block.shortcut(x), block.second(elu(block.first(elu(x))))
+
+
+rows = []
+for side, x in (("encoder", np.ascontiguousarray(speech.T)), ("decoder", z)):
+    for i, layer in enumerate(getattr(model, side).layers):
+        if isinstance(layer, ResidualBlock):
+            shortcut, branch = parts(layer, x)
+            assert np.allclose(shortcut + branch, layer(x), atol=1e-3)
+            rows.append((f"{side}, layer {i}", *(np.mean(y**2) / np.mean(layer(x)**2) for y in (shortcut, branch))))
+        x = layer(x)
+labels, of_shortcut, of_branch = zip(*rows)
+at = np.arange(len(rows))
+plt.figure(figsize=(8, 3.6))
+plt.barh(at - 0.2, of_shortcut, height=0.4, label="shortcut")
+plt.barh(at + 0.2, of_branch, height=0.4, label="branch")
+plt.yticks(at, labels)
+plt.gca().invert_yaxis()
+plt.gca().set(title="Energy of the two parts", xlabel="relative to their sum")
+plt.legend()
+book.show("energies")
+assert min(of_shortcut) > 0.03 and min(of_branch) > 0.003
+
+# %% [markdown]
+# (The two bars need not add up to 1. Where shortcut and branch go in opposite directions, the sum is smaller than its
+# parts.) They also differ in what they contain. The last block of the decoder works at the full 24 000 samples a second,
+# so its signals have a spectrum that we can compare: averaged over the sentence and over the channels.
+
+# %%
+x = z
+for layer in model.decoder.layers:
+    if isinstance(layer, ResidualBlock):
+        block, block_input = layer, x
+    x = layer(x)
+shortcut, branch = parts(block, block_input)
+
+
+def spectrum(x):
+    """Mean power of the channels of x [T, C] at 513 frequencies, in dB."""
+    windows = x[:len(x) // 1024 * 1024].reshape(-1, 1024, x.shape[1]) * np.hanning(1024)[:, None]
+    return 10 * np.log10(np.square(np.abs(np.fft.rfft(windows, axis=1))).mean(axis=(0, 2)))
+
+
+frequency = np.fft.rfftfreq(1024, 1 / rate) / 1000
+for name, y, style in (("input", block_input, ":"), ("shortcut", shortcut, "-"), ("branch", branch, "-")):
+    plt.plot(frequency, spectrum(y) - spectrum(block_input).max(), style, label=name,
+             color={"input": "0.5", "shortcut": "C0", "branch": "C1"}[name])
+plt.gca().set(title="Last residual block of the decoder", xlabel="frequency (kHz)", ylabel="mean power (dB)")
+plt.legend()
+book.show("spectra")
+
+# %% [markdown]
+# The shortcut, being linear and without memory, can only mix what its input has at each frequency. The branch bends, and
+# sees three moments at a time.
+#
+# ## Cut it, and listen
+#
+# Now remove the branches from all blocks of the decoder, so that only the shortcuts are left; and then the shortcuts, so
+# that only the branches are left. The codes are the same.
+
+# %%
+def decode_with(rule):
+    """The decoder, with rule(number of the layer, shortcut, branch) in place of each residual block's sum."""
+    x = z
+    for i, layer in enumerate(model.decoder.layers):
+        x = rule(i, *parts(layer, x)) if isinstance(layer, ResidualBlock) else layer(x)
+    return x[:, 0]
+
+
+whole = decode_with(lambda i, shortcut, branch: shortcut + branch)
+assert np.allclose(whole, plain, atol=1e-4)
+no_branch = decode_with(lambda i, shortcut, branch: shortcut)
+no_shortcut = decode_with(lambda i, shortcut, branch: branch)
+book.play(rate, whole_blocks=whole, only_shortcuts=no_branch, only_branches=no_shortcut,
+          only_branches_made_as_loud=no_shortcut * whole.std() / no_shortcut.std())
+assert snr(whole, no_branch) < 12 and snr(whole, no_shortcut) < 6
+book.say(f"Compared with whole blocks: {snr(whole, no_branch):.1f} dB with shortcuts only, "
+         f"{snr(whole, no_shortcut):.1f} dB with branches only. (Silence would have 0 dB.)")
+
+# %%
+_, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
+for axis, (title, y) in zip(axes, {"whole blocks": whole, "only shortcuts": no_branch,
+                                   "only branches (made as loud)": no_shortcut}.items()):
+    level, extent = book.spectrogram(y * whole.std() / y.std() if y is no_shortcut else y, rate)
+    image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
+    axis.set(title=title, xlabel="time (s)")
+axes[0].set_ylabel("frequency (kHz)")
+plt.colorbar(image, ax=axes, label="level (dB)")
+book.show("cut")
+
+# %% [markdown]
+# The speech travels along the shortcuts, and the branches make it right. Which block's branch matters most? We remove
+# one at a time.
+
+# %%
+blocks = [i for i, layer in enumerate(model.decoder.layers) if isinstance(layer, ResidualBlock)]
+single = {i: decode_with(lambda n, shortcut, branch: shortcut if n == i else shortcut + branch) for i in blocks}
+levels = [snr(whole, y) for y in single.values()]
+plt.figure(figsize=(6, 3))
+bars = plt.bar(range(len(blocks)), levels)
+plt.bar_label(bars, fmt="%.1f")
+plt.axhline(snr(whole, no_branch), color="0.6", linestyle=":", label="all branches removed")
+plt.axhline(0, color="0.6", linewidth=0.8)
+plt.xticks(range(len(blocks)), [f"layer {i}" for i in blocks])
+plt.gca().set(title="One branch removed", ylabel="signal-to-noise ratio (dB)", xlabel="block of the decoder",
+              ylim=(min(0, snr(whole, no_branch)) - 1, 1.15 * max(levels)))
+plt.legend()
+book.show("one_by_one")
+assert min(levels) > snr(whole, no_branch) - 3
+
+# %% [markdown]
+# One branch less leaves the speech recognisable; the rest of the chain still stands. That is the other virtue of adding
+# instead of replacing: a block can be weak, or wrong, and the signal still gets past it.
+#
+# ## Summary
+#
+# - Convolutions in a row are one convolution, unless something bent stands between them.
+# - The ELU is $x$ above 0 and $e^x - 1$ below: no corner, never flat, never below $-1$.
+# - Weight norm stores $w$ as $g\,v/|v|$, with one length per index of dimension 0: per output channel in a convolution,
+#   per *input* channel in a transposed one. It is folded when a model is loaded.
+# - A residual block adds a branch to a shortcut. The shortcut keeps the way open, for the signal and for learning.
+#
+# ## Exercises
+#
+# 1. *Easy.* What is $\mathrm{ELU}(-20)$ as a float32? And what does `np.exp(x) - 1` give for $x = -10^{-8}$, what does
+#    `elu`? Which is right?
+# 2. *Medium.* Someone folds a transposed convolution by output channel. Take the layers of the decoder, give each
+#    *output* channel of $v$ the length 1 instead of each input channel, keep the overall energy of the weights, and
+#    decode the sentence. What is heard?
+# 3. *Harder.* If $L$ is any result that depends on $w$, its slopes with respect to $v$ form a vector that is at right
+#    angles to $v$. Check this with numbers, for a kernel and an $L$ of your choice, and say what it means for a
+#    training that takes steps against these slopes.
+#
+# [Solutions](solutions/06_elu_weightnorm_residual.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.activation`: the ELU from its own `expm1`, $e^x - 1$ without loss of digits near zero
+# - `tinyencodec.norm`: `fold_weight_norm`; and the group norm, which the 48 kHz model has instead
+# - `tinyencodec.seanet`: `ResidualBlock`, whose two sums are one product
+# - `tinyencodec.stack`: why an ELU is left to the convolution after it

@@ -1,0 +1,351 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # 7 The LSTM
+#
+# A convolution knows its window and nothing else. In the middle of the encoder and of the decoder sits a layer of
+# another kind, which has a memory. It reads the signal frame by frame, and at each frame decides what to keep, what to
+# forget and what to say.
+#
+# **What you will see**
+#
+# - a memory cell with three gates, worked by hand
+# - the two-layer LSTM of this codec, rebuilt in ten lines and equal to the package's
+# - its gates at work on real speech
+# - how long it remembers
+# - what is lost if its state is reset, as a curve and as a sound
+
+# %%
+import time
+
+import book
+import numpy as np
+from matplotlib import pyplot as plt
+
+import tinyencodec
+from tinyencodec.checkpoint import read_model_folder
+from tinyencodec.gemm import gemm, pack
+from tinyencodec.lstm import LSTM
+
+book.open_chapter()
+rate = 24_000  # Hz
+model = tinyencodec.load_model()
+hop = model.hop_length
+frame_ms = 1000 * hop / rate
+speech = book.recording("speech", rate)
+
+# %% [markdown]
+# ## A cell that keeps
+#
+# Picture a number $c$, the [cell](glossary.md#cell). At each step it is multiplied by $f$, a number between 0 and 1,
+# and something new is added:
+#
+# $$ c \leftarrow f\,c + i\,g $$
+#
+# With $f = 1$ the cell keeps its value for ever. With $f = 0$ it forgets at once. With $f = 0.9$ it fades, to half in
+# between six and seven steps. The other two say what comes in: $g$ is the *candidate*, and $i$, again between 0 and 1,
+# is how far the door is open for it. A third number, $o$, says how much of the cell is shown to the outside:
+#
+# $$ h = o \tanh(c) $$
+#
+# $f$, $i$ and $o$ are called the forget, input and output [gates](glossary.md#gate). Here is one cell whose gates we
+# move by hand.
+
+# %%
+def cell(i, f, g, o):
+    """The course of one cell and of its output, for given gates: [T] each -> [T], [T]"""
+    c, cells = 0.0, []
+    for step in range(len(i)):
+        c = f[step] * c + i[step] * g[step]
+        cells.append(c)
+    return np.array(cells), o * np.tanh(cells)
+
+
+steps = np.arange(60)
+g = np.sin(steps / 4)  # what there is to know
+i = np.where((steps == 6) | (steps == 30), 1.0, 0.0)  # note it down at two moments
+f = np.where(steps < 45, 1.0, 0.85)  # keep; later let it fade
+o = np.where(steps < 15, 0.0, 1.0)  # say nothing at first
+c, h = cell(i, f, g, o)
+assert np.allclose(c[6:30], g[6]) and np.allclose(c[30:45], g[6] + g[30])  # kept exactly, then added to
+
+# %%
+fig, axes = plt.subplots(2, 1, figsize=(8, 4.4), sharex=True)
+for name, values in {"candidate g": g, "input gate i": i, "forget gate f": f, "output gate o": o}.items():
+    axes[0].plot(steps, values, drawstyle="steps-mid", label=name)
+axes[1].plot(steps, c, "o-", markersize=3, label="cell c")
+axes[1].plot(steps, h, "s-", markersize=3, label="output h")
+axes[0].set(title="Three gates and a candidate, and what the cell makes of them", ylabel="value", ylim=(-1.1, 2))
+axes[1].set(xlabel="step", ylabel="value")
+for axis in axes:
+    axis.legend(ncols=4, fontsize=8, loc="upper right")
+book.show("one_cell")
+
+# %% [markdown]
+# The cell notes down the candidate at step 6 and keeps it, unharmed by all that follows. At step 30 it adds what it
+# finds then, and from step 45 on it fades. The output hears of it only from step 15 on.
+#
+# ## The gates move themselves
+#
+# In a network nobody moves the gates by hand. They are computed at each step, from the present input $x$ and from the
+# layer's own last output $h$. With $H$ cells in a layer, four matrix products of $H$ rows each are stacked into one:
+#
+# $$ (i, f, g, o) = W_{ih}\, x + b_{ih} + W_{hh}\, h + b_{hh} $$
+#
+# and then $i$, $f$ and $o$ go through the *logistic function* $\sigma$, which maps any number to one between 0 and 1,
+# and $g$ goes through the hyperbolic tangent, which maps to between -1 and 1. This is the [LSTM](glossary.md#lstm),
+# "long short-term memory" (Hochreiter and Schmidhuber, 1997; Gers, Schmidhuber and Cummins added the forget gate in
+# 2000). The order $i, f, g, o$ and the two biases, of which one would do, are PyTorch's.
+
+# %%
+def sigma(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_layer(x, w_ih, w_hh, b_ih, b_hh):
+    """[T, H] -> outputs, cells and gates (i, f, g, o): [T, H], [T, H], [T, 4, H]"""
+    h, c = np.zeros((2, x.shape[1]), np.float32)
+    outputs, cells, gates = [], [], []
+    for now in x @ w_ih.T + b_ih:
+        i, f, g, o = np.split(now + w_hh @ h + b_hh, 4)
+        i, f, g, o = sigma(i), sigma(f), np.tanh(g), sigma(o)
+        c = f * c + i * g
+        h = o * np.tanh(c)
+        outputs, cells, gates = [*outputs, h], [*cells, c], [*gates, (i, f, g, o)]
+    return np.array(outputs), np.array(cells), np.array(gates)
+
+
+plot = np.linspace(-6, 6, 200)
+plt.figure(figsize=(6, 2.6))
+plt.plot(plot, sigma(plot), label="logistic function, for the gates")
+plt.plot(plot, np.tanh(plot), label="tanh, for candidate and output")
+plt.gca().set(title="Two ways to tame a number", xlabel="input", ylabel="output", ylim=(-1.1, 1.9))
+plt.legend(fontsize=8, loc="upper left")
+book.show("squash")
+
+# %% [markdown]
+# EnCodec stacks two such layers, and adds the input to the result, a shortcut as in [chapter
+# 6](06_elu_weightnorm_residual.py). Its input is what the last strided convolution makes of the sound, one vector per
+# frame. Let us take the weights from the model's file and run speech through both.
+
+# %%
+place = next(n for n, layer in enumerate(model.encoder.layers) if type(layer).__name__ == "LSTM")
+_, tensors = read_model_folder(model.folder)
+parts = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+weights = [[tensors[f"encoder.layers.{place}.lstm.{part}_l{layer}"] for part in parts] for layer in (0, 1)]
+
+x = np.ascontiguousarray(speech.T)
+for layer in model.encoder.layers[:place]:
+    x = layer(x)  # up to the LSTM: [F, H]
+first, cells, gates = lstm_layer(x, *weights[0])
+second, second_cells, second_gates = lstm_layer(first, *weights[1])
+package = model.encoder.layers[place]
+assert np.allclose(x + second, package(x), atol=1e-4)
+size = x.shape[1]
+book.say(f"Each layer has {size} cells and {4 * size * (2 * size + 2)} weights. The shortcut carries {x.std():.2f}, "
+         f"the LSTM adds {second.std():.2f} (root mean squares over all frames and channels).")
+
+# %% [markdown]
+# ## Gates at work
+#
+# Now look inside. Below the waveform, the forget gates of the first layer: one row per cell, sorted, bright where the
+# cell keeps what it has. And under it, three cells: one that forgets quickly, one in between, one that keeps long.
+
+# %%
+forget = gates[:, 1]  # [F, H]
+order = np.argsort(forget.mean(axis=0))
+seconds = np.arange(len(x)) * hop / rate
+end = len(x) * hop / rate
+fig, axes = plt.subplots(3, 1, figsize=(9, 7), sharex=True, height_ratios=(1, 2, 1.6))
+axes[0].plot(np.arange(speech.shape[1]) / rate, speech[0], linewidth=0.4)
+axes[0].set(title="The sentence", ylabel="sample value")
+image = axes[1].imshow(forget[:, order].T, extent=(0, end, 0, size), vmin=0, vmax=1, cmap="viridis")
+axes[1].set(title="Forget gates of the first layer", ylabel="cell, sorted by mean")
+fig.colorbar(image, ax=axes[1], label="forget gate")
+for rank in (0.02, 0.5, 0.98):
+    chosen = order[int(rank * (size - 1))]
+    axes[2].plot(seconds, cells[:, chosen], label=f"mean forget gate {forget[:, chosen].mean():.2f}")
+axes[2].set(title="Three cells", xlabel="time (s)", ylabel="value of the cell")
+axes[2].legend(fontsize=8, ncols=3)
+book.show("gates")
+assert 0 < forget.min() and forget.max() < 1
+
+# %% [markdown]
+# The gates move with the sound: syllables and pauses can be seen as columns. And cells differ in character. A cell
+# whose forget gate is $f$ on average halves its memory in about $\ln 0.5 / \ln f$ frames. Over all cells of both
+# layers:
+
+# %%
+half_lives = [np.log(0.5) / np.mean(np.log(layer[:, 1]), axis=0) * frame_ms for layer in (gates, second_gates)]
+bins = np.geomspace(0.9 * np.min(half_lives), 1.1 * np.max(half_lives), 30)
+plt.figure(figsize=(8, 2.8))
+for name, half_life in zip(("first layer", "second layer"), half_lives):
+    plt.hist(half_life, bins=bins, alpha=0.6, label=name)
+plt.gca().set(title="How soon cells forget half", xlabel="half-life (ms), logarithmic", ylabel="number of cells",
+              xscale="log")
+plt.legend()
+book.show("half_life")
+
+# %% [markdown]
+# (We took the mean of the logarithm, since factors that follow each other multiply.)
+#
+# ## How long does it remember?
+#
+# The equation tells only about single cells. What is noted down also goes round through $W_{hh}$. So measure: change a
+# single frame of the LSTM's input, and see how long the output remembers. For comparison, the last convolution of the
+# encoder remembers for seven frames, to the frame.
+
+# %%
+at, later = 100, 150
+changed = x.copy()
+changed[at] *= 1.1
+effect = np.linalg.norm(package(changed) - package(x), axis=1)[at:at + later]
+last = model.encoder.layers[-1]
+conv_effect = np.linalg.norm(last(changed) - last(x), axis=1)[at:at + later]
+for name, curve in {"LSTM": effect, f"convolution of kernel {last.kernel_size}": conv_effect}.items():
+    shown = np.where(curve > 0, curve / curve[0], np.nan)
+    plt.semilogy(np.arange(later) * frame_ms / 1000, shown, "o-", markersize=2.5, label=name)
+plt.gca().set(title="What is left of a change in one frame", xlabel="time since the change (s)",
+              ylabel="relative to the first frame")
+plt.legend()
+book.show("memory")
+assert not conv_effect[last.kernel_size:].any() and effect[later // 2] > 0
+faded = np.argmax(effect < 0.01 * effect[0])
+book.say(f"The change falls below 1 % of its first effect after {faded} frames, {faded * frame_ms / 1000:.2f} s.")
+
+# %% [markdown]
+# ## Carried or reset
+#
+# The state of this layer, $h$ and $c$ of all cells, is what [chapter 5](05_streaming.py) carries from piece to piece.
+# What happens to somebody who forgets it, and only it? We run the codec in pieces of 0.4 s. All convolutions keep their
+# states; the LSTMs of encoder and decoder begin each piece anew, from zero.
+
+# %%
+def run(resets, quantise=True):
+    """The codec in pieces of 30 frames at 6 kbit/s; `resets`: set the LSTMs' states to zero before each."""
+    stacks = model.encoder, model.decoder
+    states = [stack.start() for stack in stacks]
+    made = []
+    for at in range(0, speech.shape[1] // hop * hop, 30 * hop):
+        for stack, state in zip(stacks, states) if resets else ():
+            for n, layer in enumerate(stack.layers):
+                if type(layer).__name__ == "LSTM":
+                    state.layers[n] = layer.start()
+        z = model.encoder.step(np.ascontiguousarray(speech.T[at:at + 30 * hop]), states[0])
+        if quantise:
+            z = model.quantizer.decode(model.quantizer.encode(z, model.codebooks_for(6.0)))
+        made.append(model.decoder.step(z, states[1]))
+    return np.concatenate(made)[:, 0]
+
+
+carried, reset = run(False), run(True)
+batch = model.decode(model.encode(speech, bandwidth=6.0))[0, :len(carried)]
+assert np.array_equal(carried, batch) and not np.array_equal(reset, batch)  # carried: not a bit is different
+book.play(rate, carried=carried, reset=reset, the_difference=reset - carried)
+
+# %%
+def distance(one, other):
+    """Root mean square of the difference by frame, relative to the level: [pieces, 30]"""
+    whole = len(one) // (30 * hop) * 30 * hop
+    squares = np.square(one - other, dtype=np.float64)[:whole].reshape(-1, 30, hop).mean(axis=2)
+    return np.sqrt(squares) / one.std()
+
+
+error = distance(carried, reset)
+smooth_error = distance(run(False, quantise=False), run(True, quantise=False))
+fig, axes = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1), sharey=True)
+axes[0].plot(np.arange(error.size) * frame_ms / 1000, error.ravel())
+for at in range(1, len(error)):
+    axes[0].axvline(at * 0.4, color="0.6", linewidth=0.6, linestyle="--")
+axes[0].set(title="reset against carried (dashed: resets)", xlabel="time (s)", ylabel="relative error", ylim=(0, None))
+for name, values in {"codec": error, "without quantiser": smooth_error}.items():
+    by_place = np.sqrt(np.mean(values[1:] ** 2, axis=0))
+    axes[1].plot(np.arange(30) * frame_ms, by_place, "o-", markersize=3, label=name)
+axes[1].set(title="by time since the reset", xlabel="time since the reset (ms)")
+axes[1].legend(fontsize=8)
+book.show("reset")
+
+# %%
+start, end = error[1:, :7].mean(), error[1:, -7:].mean()
+book.say(f"In the first 100 ms after a reset the error is {start:.2f} of the sound's level, in the last 100 ms before "
+         f"the next {end:.2f}; without quantiser {smooth_error[1:, :7].mean():.2f} and {smooth_error[1:, -7:].mean():.3f}.")
+assert smooth_error[1:, -7:].mean() < smooth_error[1:, :7].mean()
+
+# %% [markdown]
+# Hardly a click this time, as the convolutions stay joined. But after each reset the LSTMs have nothing to go by but
+# the present, and code and decode by guesswork for a while. Why does the error not fade to nothing before the next
+# reset? For one thing, the memory is long. For another, the quantiser between the two turns a small difference into
+# another code, and so into a whole step; without it (right, orange) the error fades further.
+#
+# Both ends must start from the same state, too. A decoder that is switched on in the middle of a stream gives wrong
+# sounds first. So a file in blocks, which can be entered at each block ([chapter 11](11_bits_and_files.py)), begins
+# anew where a block begins, and has to weigh how often.
+#
+# ## One step after the other
+#
+# Each step needs the output of the step before. A convolution can compute all moments at once; an LSTM has to go one by
+# one. Half of the work can be saved from that: $W_{ih} x$ does not wait for anything, so the package computes it for
+# all frames in one product ([chapter 2](02_convolution.py)). What remains, $W_{hh} h$, is as many multiplications, but
+# a matrix times a single vector at a time. Each weight is fetched, used once, and must be fetched again for the next
+# frame. We compare the two halves, for layers of several sizes; 512 is that of the full-size model.
+
+# %%
+def processor_time(function, repeats=5):
+    taken = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        function()
+        taken.append(time.process_time() - begin)
+    return min(taken)
+
+
+frames, at_once, one_by_one, sizes = 300, [], [], (64, 128, 256, 512)
+rng = np.random.default_rng(0)
+for h in sizes:
+    inputs, zero = rng.standard_normal((frames, h), dtype=np.float32), np.zeros(4 * h, np.float32)
+    w_ih, w_hh = (rng.standard_normal((2, 4 * h, h)) / np.sqrt(h)).astype(np.float32)
+    packed, layer = pack(w_ih.T), LSTM([(w_ih, w_hh, zero, zero)])
+    product = processor_time(lambda: gemm(inputs, packed, frames, h, zero))  # noqa: B023
+    both = processor_time(lambda: layer(inputs))  # noqa: B023
+    at_once.append(frames * 4 * h * h / product / 1e9)
+    one_by_one.append(frames * 4 * h * h / (both - product) / 1e9)
+
+# %%
+plt.plot(sizes, at_once, "o-", label="W_ih x, all frames in one product")
+plt.plot(sizes, one_by_one, "s-", label="W_hh h and the gates, frame by frame")
+plt.gca().set(title="Speed of the two halves of an LSTM layer", xlabel="cells in the layer", xticks=sizes,
+              ylabel="multiplications (10^9 per s)", ylim=(0, 1.35 * max(at_once)))
+plt.legend()
+book.show("speed")
+assert at_once[-1] > one_by_one[-1]
+
+# %% [markdown]
+# ## Summary
+#
+# - An LSTM's cell is multiplied by a forget gate and added to through an input gate; an output gate shows it.
+# - The gates are computed from the input and the last output. Order $i, f, g, o$; two layers; the input is added at the
+#   end.
+# - Its cells forget at different speeds. There is no window: a change fades, and never ends at a certain frame.
+# - Its state is $h$ and $c$. Carried, streaming equals batch in every bit. Reset, the codec has to find its feet again.
+#
+# ## Exercises
+#
+# 1. *Easy.* A cell should halve its memory in one second at 75 frames a second. What must its forget gate be? What must
+#    go into the logistic function for that?
+# 2. *Medium.* Choose weights and biases of a single cell ($H = 1$) such that it adds up its input (for inputs that are
+#    small), and check it with `lstm_layer`. Why does it fail for large inputs?
+# 3. *Harder.* Rewrite `lstm_layer` so that it takes and returns a state, and show that pieces give the same as the
+#    whole.
+#
+# [Solutions](solutions/07_lstm.md)
+#
+# ## Where this lives in the package
+#
+# - `tinyencodec.lstm`: the two-layer LSTM; `_recur` is the loop over frames, beside a naive twin like ours
+# - `tinyencodec.activation`: `_sigmoid` and `_tanh`, both from the same function as ELU
+# - `tinyencodec.pipeline`: while one thread runs the LSTM, others work on the layers before and after it

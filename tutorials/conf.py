@@ -1,0 +1,82 @@
+"""How Sphinx makes the site from the chapters: `python -m sphinx -j 2 tutorials tutorials/out/site`.
+
+MyST-NB reads each chapter through jupytext, runs it as a notebook, and keeps the results in a cache. The cache belongs
+to one state of the code: when the package, the models or `book.py` change, all chapters run again. The finished site
+fetches nothing from the network.
+"""
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "site"))
+
+
+def code_version() -> str:
+    """A name for the state of all that chapters call."""
+    state = hashlib.sha256()
+    for folder, pattern in ("tinyencodec", "*.py"), ("weights", "*.json"), ("weights", "*.safetensors"):
+        for path in sorted((HERE.parent / folder).rglob(pattern)):
+            state.update(path.name.encode() + path.read_bytes())
+    return hashlib.sha256(state.digest() + (HERE / "book.py").read_bytes()).hexdigest()[:12]
+
+
+project = "tinyencodec"
+author = "the tinyencodec authors"
+copyright = "the tinyencodec authors, MIT licence"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "sphinx.ext.mathjax",
+              "package_docs"]
+exclude_patterns = ["README.md", "*.ipynb", "conf.py", "book.py", "site", "out"]
+templates_path = ["site/templates"]
+nitpicky = False
+suppress_warnings = ["ref.python"]  # two ways to the same class: `tinyencodec.X` and `tinyencodec.x.X`
+
+# Chapters
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE / "out" / "cache" / code_version())
+nb_execution_timeout = 120  # seconds, for one cell; `package_docs` limits the whole chapter
+nb_execution_excludepatterns = ["solutions/*"]
+nb_merge_streams = True
+nb_render_markdown_format = "myst"  # for `book.say`
+chapter_time_limit = 240  # seconds; far above what a chapter needs on two cores with nothing else to do
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+
+# The reference, from docstrings
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+autosummary_generate = True
+autosummary_ignore_module_all = False
+default_role = "py:obj"
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+# Pages
+html_theme = "furo"
+html_title = "tinyencodec"
+html_static_path = ["site/static"]
+html_css_files = ["book.css"]
+html_favicon = "site/static/wave.svg"
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_theme_options = {
+    "sidebar_hide_name": False,
+    "light_logo": "wave.svg", "dark_logo": "wave.svg",
+    "light_css_variables": {"color-brand-primary": "#1f6fb2", "color-brand-content": "#1f6fb2",
+                            "color-brand-visited": "#1f6fb2"},
+    "dark_css_variables": {"color-brand-primary": "#6cb2ee", "color-brand-content": "#6cb2ee",
+                           "color-brand-visited": "#6cb2ee"},
+}
+pygments_style = "github-light"
+pygments_dark_style = "github-dark"
+
+# Formulas: one local file, which draws without fonts
+_mathjax = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+html_static_path.append(str(_mathjax / "tex-svg.js"))
+mathjax_path = "tex-svg.js"
+mathjax3_config = {"options": {"enableMenu": False}}
