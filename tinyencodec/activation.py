@@ -13,6 +13,8 @@ r = x - n ln 2,
 
 and expm1(r) is its Taylor series to r^7 (the first term left out is below 6e-9).
 ELU: Clevert et al., arXiv 1511.07289, with alpha = 1.
+
+Chapter 6 of the tutorials walks through it.
 """
 
 import numba

@@ -31,6 +31,8 @@ i // 8. Bits and cumulative distributions are those of the official package (enc
 Sources: Witten, Neal, Cleary, "Arithmetic coding for data compression", CACM 30 (1987); paper, section 3.3.
 
 But: nothing here detects damage as such; most damaged data decode to other symbols.
+
+Chapter 12 of the tutorials walks through it.
 """
 
 from bisect import bisect_right

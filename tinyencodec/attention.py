@@ -10,6 +10,8 @@ later one. What every signal starts with is not an empty past but one frame of z
 projections' biases; it is attended to, and passes out of sight like any other (so does the official code).
 
 The order of sums: scores over the channels of a head, from the first on; values from the oldest frame on.
+
+Chapter 13 of the tutorials walks through it.
 """
 
 from dataclasses import dataclass

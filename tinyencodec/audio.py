@@ -4,6 +4,8 @@
     convert_audio             `resample`
 
 But: metadata (tags, loops, cue points) is not kept, and there is no dither.
+
+Chapter 1 of the tutorials walks through it.
 """
 
 import os

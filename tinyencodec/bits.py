@@ -10,6 +10,8 @@ one bit buffer at a time; here NumPy packs a block at once). Both ends work on a
 block by block, never seek, and keep at most seven bits between two calls.
 
 But: no other width than 1 to 16, and one width for the whole stream.
+
+Chapter 11 of the tutorials walks through it.
 """
 
 from typing import BinaryIO

@@ -10,6 +10,8 @@ something that could be true, checksums of up to 65 535 bytes would be taken for
 than 4096 blocks is not believed, which limits how much can be asked to be made up.
 
 The reader never seeks. It takes no byte before it is needed, and after a damage up to 64 at a time.
+
+Chapter 11 of the tutorials uses it.
 """
 
 import heapq

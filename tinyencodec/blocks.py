@@ -35,6 +35,8 @@ and segments which is how long, and a hole between two blocks what is missing. C
 32 bits, and all but one in 2**32 other damages. `block_search` finds the next block after a damaged place.
 
 A block costs 10 bytes, an entropy-coded one 12, with segments 1 more; the end block 18. In 4 s blocks that is 24 bit/s.
+
+Chapter 11 of the tutorials walks through it.
 """
 
 import struct

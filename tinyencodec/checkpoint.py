@@ -13,6 +13,8 @@ and `weight_v`, and `norm.weight` and `norm.bias` beside each `conv`.
 
 A weight's dimensions are [out, in, kernel], a transposed one's [in, out, kernel]. Weight norm scales along the first,
 so that `weight_g` of a transposed convolution has one number per *input* channel.
+
+Chapter 8 of the tutorials uses it.
 """
 
 import dataclasses

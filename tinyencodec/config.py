@@ -7,6 +7,8 @@ The field names and defaults are those of the Hugging Face `EncodecConfig`, so a
 Not supported, and refused: a codebook size that is no power of two, a codebook dimension other
 than the latent's (the official code would insert a projection there), and a group norm in a
 causal model (it would look into the future).
+
+Chapter 1 of the tutorials uses it.
 """
 
 import dataclasses

@@ -13,6 +13,8 @@ signal of T samples always gives ceil(T / s) outputs. (Official code: `SConv1d`.
 together they equal the batch form, bit by bit. A window needs samples of earlier pieces, which the
 state keeps. Two corners need care: reflecting at the start needs *later* samples, so nothing comes
 out until they are there; reflecting at the end needs earlier ones, so a few are always kept.
+
+Chapters 2, 3 and 5 of the tutorials walk through it.
 """
 
 from dataclasses import dataclass

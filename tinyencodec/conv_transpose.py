@@ -8,6 +8,8 @@ s * C_out outputs are the s samples side by side, which in time-major memory are
 
 **Streaming.** Output block t needs no input after t, so `step` holds nothing back; only the inputs that
 reach into the next blocks are kept.
+
+Chapter 4 of the tutorials walks through it.
 """
 
 import math

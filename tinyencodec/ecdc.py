@@ -10,12 +10,11 @@ Here is version 0, the official one. Version 1 is ours: blocks with checksums, e
                                    "nc": codebooks, "lm": entropy-coded with a language model}
     9 + n         the segments, one after the other
 
-A segment is its scale, a big-endian float32, if the model normalises its input; then its codes in
-`bits_per_code` bits each (`bits`), time-major: every codebook of frame 0, every codebook of frame 1,
-and so on; then zero bits up to a byte. How much there is follows from the audio length: segment i
-begins at sample i * stride and has n = min(segment length, samples left) samples and ceil(n / hop)
-frames. (The official reader computes that in floating point and asks for one frame too many at some
-lengths, such as 53 760 samples at 24 kHz; here all is integers.)
+A segment is its scale, a big-endian float32, if the model normalises its input; then its codes in `bits_per_code`
+bits each (`bits`), time-major: every codebook of frame 0, every codebook of frame 1, and so on; then zero bits up
+to a byte. How much there is follows from the audio length: segment i begins at sample i * stride and has n =
+min(segment length, samples left) samples and ceil(n / hop) frames. (The official reader computes that in floating
+point and asks for one frame too many at some lengths, such as 53 760 samples at 24 kHz; here all is integers.)
 
 Bytes equal those of the official package (`encodec` 0.1.1, binary.py and compress.py) for the same codes. Official
 files coded with a language model ("lm": true) are read, as far as that can be (`official_lm`), and not written.
@@ -26,6 +25,7 @@ so that the official reader accepts the file too. If the output is a pipe, only 
 written: the streamed form, with "stream": true in its metadata and packets in place of the segments (`packets`).
 
 Reader and writer take any binary file object; the reader never seeks, nor takes a byte before it is needed.
+Chapter 11 of the tutorials walks through it.
 """
 
 from collections.abc import Iterable, Iterator

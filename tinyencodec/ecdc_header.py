@@ -4,6 +4,8 @@ A header of version 1 ends with its CRC-32. Headers of up to 1 KiB that the chec
 bits, so one flipped bit can be told from anything else, and is put right; the caller is told. Nobody knows where a
 header ends whose length field was hit: each length within one bit of the field is tried, shortest first, and no byte
 is read before the shorter ones have failed.
+
+Chapter 11 of the tutorials uses it.
 """
 
 import json

@@ -2,6 +2,8 @@
 
 However long the signal, memory is that of a few tiles. The result is the same whatever the tiles,
 the pieces fed, and the number of threads.
+
+Chapter 8 of the tutorials uses it.
 """
 
 from collections.abc import Callable, Iterator

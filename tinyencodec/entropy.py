@@ -14,6 +14,8 @@ A coder has
     costs(codes) -> bits of each codebook        float [K], for codes [K, F] of one block; coders may lack it
 
 and takes lists since a language model is quicker with several blocks side by side.
+
+Chapter 12 of the tutorials walks through it.
 """
 
 import io

@@ -18,6 +18,8 @@ Integers follow as soon as the probabilities are known (`arithmetic`).
     sin, cos their Taylor series on [-pi/4, pi/4]
 
 `check_arithmetic` measures that the process it runs in obeys the standard; coders call it before they begin.
+
+Chapter 13 of the tutorials walks through it.
 """
 
 import math

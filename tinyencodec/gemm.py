@@ -10,6 +10,8 @@ a codebook are the same with other numbers. A dilated convolution reads its row 
 runs.
 
 The sum's order is fixed (see `tile`), so a row's result does not depend on the rows around it.
+
+Chapter 2 of the tutorials walks through it.
 """
 
 from dataclasses import dataclass

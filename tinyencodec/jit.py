@@ -7,6 +7,8 @@ NumPy.
 
 Kernels are compiled once per machine and cached on disk (beside the module, or in the user's cache
 folder when the installation is read-only; in memory only when neither can be written).
+
+Chapter 2 of the tutorials walks through it.
 """
 
 from collections.abc import Callable

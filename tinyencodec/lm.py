@@ -15,6 +15,8 @@ The guess for codebook k does not see codebooks 1 ... k-1 of its own frame: that
 
 Every number here is computed in the arithmetic of `exact`, so that two machines agree on every bit of it, and frames
 may be given one by one or many together, for one signal or many side by side: the same bits.
+
+Chapter 13 of the tutorials walks through it.
 """
 
 import decimal

@@ -9,6 +9,8 @@ once for all of them.
 The guarantee. From codes to bits and back nothing is used but integers and the arithmetic of `exact`. So what one
 machine has written, any machine reads, with any number of threads, blocks side by side, vector width, version of NumPy
 or Numba, with or without compiler. `exact.check_arithmetic` refuses to begin where that does not hold.
+
+Chapter 13 of the tutorials walks through it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -9,6 +9,8 @@ gate order and the two biases as in PyTorch):
 
 W_ih x does not wait for the previous step, so it is one large product for the whole signal; only
 W_hh h and the gates run step by step.
+
+Chapter 7 of the tutorials walks through it.
 """
 
 from dataclasses import dataclass

@@ -3,6 +3,8 @@
 A 24 kHz model treats a signal as one segment; the 48 kHz model codes windows of 1 s (`segments`).
 Both run on the streaming machinery (`streaming`), so a long signal needs no more memory than a short one
 beyond its own samples. (Paper, section 3.)
+
+Chapter 10 of the tutorials walks through it.
 """
 
 import os

@@ -12,6 +12,8 @@ Group norm with a single group (Wu & He, arXiv 1803.08494), `time_group_norm` in
 subtracts the mean and divides by the standard deviation of a whole segment, over time and
 channels. An output then depends on the entire segment, which is why the 48 kHz model cannot work
 on less than one.
+
+Chapter 6 of the tutorials walks through it.
 """
 
 import numpy as np

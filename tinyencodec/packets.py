@@ -11,6 +11,8 @@
 A packet is one segment of a model with segments. Else it is any number of frames, whatever was certain when
 it was written, and the scale, if any, is the same in all. Reader and writer never seek, and the reader takes no byte
 that it does not need: each packet can be decoded when its last byte has come.
+
+Chapter 11 of the tutorials uses it.
 """
 
 import io

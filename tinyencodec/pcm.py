@@ -11,6 +11,8 @@ A program that writes to a pipe does not know the sizes when it writes the heade
 0 there, sox and arecord a number around 2**31. Such a length means: until the end.
 
 But: of the encodings, only PCM of 16, 24 and 32 bits and floats; libsndfile reads the others, from disk.
+
+Chapter 1 of the tutorials uses it.
 """
 
 import struct

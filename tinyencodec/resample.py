@@ -9,6 +9,8 @@ and arithmetic are those of `scipy.signal.resample_poly`: the result is the same
 was cut, since y[n] is the same sum in the same order as long as all its x[k] are there.
 
 Channels: the mean as mono mix follows the official package's `utils.py`.
+
+Chapter 1 of the tutorials walks through it.
 """
 
 import math

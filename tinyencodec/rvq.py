@@ -6,6 +6,8 @@ Codebook k holds N vectors e_k[n]. Since |r|^2 is the same for each n, the neare
 that maximises r . e_k[n] - |e_k[n]|^2 / 2, a matrix product with a bias. (Paper, section 3.2;
 the scheme is that of SoundStream, arXiv 2107.03312, algorithm 1.) Learning the codebooks is not
 done here.
+
+Chapter 9 of the tutorials walks through it.
 """
 
 import numpy as np

@@ -8,6 +8,8 @@ order 2, 4, 5, 8, for one latent frame per 320 samples.)
 Both are plain lists of layers, numbered as in the official modules, so that a layer's name is also
 its tensors' prefix. There is no tanh at the end, unlike some drawings: the released code and
 weights have none.
+
+Chapters 6 and 8 of the tutorials walk through it.
 """
 
 from collections.abc import MutableMapping

@@ -4,6 +4,8 @@ The 48 kHz model looks at 1 s at a time, every 0.99 s. Each window is divided by
 which is stored beside the codes as its scale. Decoded windows are weighted by a triangle, added, and
 divided by the sum of the weights: neighbours cross-fade over what they share, and the rest stays as it
 is. (Paper, sections 3.1 and 4.1; official code: `_linear_overlap_add`.)
+
+Chapter 10 of the tutorials walks through it.
 """
 
 from collections.abc import Iterator

@@ -9,6 +9,8 @@ A layer is an object with
     layer.needs(n)            how many inputs `step` must have seen to have given n outputs
     layer.streams             whether it has `step` (a group norm needs the whole signal at once)
     layer.rate, .macs, .cost  outputs, multiply-adds and time (in multiply-adds of a product) per input
+
+Chapter 8 of the tutorials walks through it.
 """
 
 from collections.abc import Callable

@@ -4,6 +4,8 @@ A model is a folder with `config.json` and `model.safetensors`; its name is the 
 may lie beside them: `tables.safetensors`, and a language model in the folder `lm` (`entropy`). Bundled
 models come with the package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is
 not set, in the user's cache folder.
+
+Chapter 10 of the tutorials uses it.
 """
 
 import os
@@ -14,7 +16,7 @@ from pathlib import Path
 from tinyencodec.checkpoint import read_model_folder
 from tinyencodec.model import EncodecModel
 
-DEFAULT_MODEL = "nano_24khz"
+DEFAULT_MODEL = "tiny_24khz"
 HQ_MODEL = "encodec_48khz"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -24,7 +26,7 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
 
     Parameters
     ----------
-    name_or_path : a name such as "nano_24khz", or a model folder (ours or one from the Hugging Face
+    name_or_path : a name such as "tiny_24khz", or a model folder (ours or one from the Hugging Face
         Hub); None for the bundled default.
 
     Raises

@@ -15,6 +15,8 @@ the signal was cut: those two *are* one large push.
 reflection there needs later samples, in each layer. `model.encoder_delay` is the number of samples
 before the first codes, `model.decoder_delay` the number of frames before the first sound. After that,
 frame n comes out with its last sample and is decoded at once. A model with segments works per segment.
+
+Chapter 5 of the tutorials walks through it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

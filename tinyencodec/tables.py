@@ -14,6 +14,8 @@ seen (Krichevsky and Trofimov, IEEE Transactions on Information Theory 27, 1981)
 (The official package has no such coder; its language model in place of the table is what the paper, section 3.3, has.)
 
 But: codes are taken as independent of each other, of the recording and of the time.
+
+Chapter 12 of the tutorials walks through it.
 """
 
 import argparse

@@ -13,6 +13,8 @@ emits LLVM instructions; the loop below reads like the equation above.
 one rounding (IEEE 754 fused multiply-add). Neither the tile's size, nor the vector width, nor how
 rows are dealt out to calls or threads enters the result. Streaming, batch, one thread or many, on
 any machine: the same bits.
+
+Chapter 2 of the tutorials walks through it.
 """
 
 import llvmlite.binding

@@ -42,8 +42,8 @@ speech = book.recording("speech")  # [1, T]
 # ## Why a bend at all?
 #
 # Run a signal through one kernel, and the result through a second. The same can be had with a single kernel: run the
-# first kernel itself through the second. However many convolutions stand in a row, they are one convolution, only longer
-# and with more multiplications than needed.
+# first kernel itself through the second. However many convolutions stand in a row, they are one convolution, only
+# longer and with more multiplications than needed.
 
 # %%
 rng = np.random.default_rng(6)
@@ -77,7 +77,7 @@ for (name, y), style in zip(curves.items(), (":", "--", "-")):
     axes[0].plot(u, y, style, label=name)
     axes[1].plot(u[1:], np.diff(y) / np.diff(u), style, label=name)
 axes[0].set(title="Curve", xlabel="input", ylabel="output", ylim=(-2, 3))
-axes[1].set(title="Slope", xlabel="input", ylabel="change of output per change of input", ylim=(-0.05, 1.1))
+axes[1].set(title="Slope", xlabel="input", ylabel="slope (output per input)", ylim=(-0.05, 1.1))
 axes[0].legend()
 book.show("curves")
 slopes = np.diff(elu(u)) / np.diff(u)
@@ -118,9 +118,13 @@ book.play(rate, **{name: 0.3 * (y - y.mean()) for name, y in bent.items()})
 assert (overtones["ELU"][1:29:2] < overtones["ReLU"][1:29:2]).all()
 
 # %% [markdown]
-# (Each sine is played without its mean, which would not be heard anyway.) Loudspeakers aside, do such things happen
-# inside the codec? Here is what arrives at its ELUs while somebody speaks: the range in which nine of ten numbers lie,
-# and how many are negative. We walk through encoder and decoder, with a function of our choice for the activation.
+# (Each sine is played without its mean, which would not be heard anyway.)
+#
+# ## What arrives at the codec's ELUs
+#
+# The bend matters only if the numbers get there. Here is what arrives at the ELUs while somebody speaks: the range in
+# which nine of ten numbers lie, and how many are negative. We walk through encoder and decoder ourselves, so that we
+# can choose the activation function.
 
 # %%
 def walk(layers, x, activation=elu, seen=None):
@@ -160,6 +164,7 @@ plt.axvline(0, color="0.6", linewidth=0.8)
 plt.axvline(-1, color="0.6", linewidth=0.8, linestyle=":")
 plt.yticks(places, names)
 plt.xscale("symlog", linthresh=1)
+plt.xticks(ticks := [t for t in (-100, -10, -1, -0.5, 0, 0.5, 1, 10, 100) if low.min() < t < high.max()], ticks)
 plt.gca().invert_yaxis()
 plt.gca().set(title="What arrives at the ELUs: nine of ten values", xlabel="value (beyond ±1 logarithmic)")
 book.show("arrivals")
@@ -173,24 +178,23 @@ assert all(0.1 < np.mean(values < 0) < 0.95 for values in seen)
 x = seen[in_encoder - 2]  # behind the encoder's last stage but one
 channel = np.argmax(np.minimum((x > 0.3).mean(axis=0), (x < -0.3).mean(axis=0)))  # one that is often on both sides
 per_second = len(x) / (speech.shape[1] / rate)
-part = slice(round(1.2 * per_second), round(1.4 * per_second))
-for name, y in (("before", x), ("behind a ReLU", np.maximum(x, 0)), ("behind the ELU", elu(x))):
-    plt.plot(np.arange(part.start, part.stop) / per_second, y[part, channel], label=name,
-             color={"before": "0.6", "behind a ReLU": "C1", "behind the ELU": "C2"}[name])
+part = slice(round(1.2 * per_second), round(1.2 * per_second) + 40)
+courses = {"before": (x, "0.6"), "behind a ReLU": (np.maximum(x, 0), "C1"), "behind the ELU": (elu(x), "C2")}
+for name, (y, color) in courses.items():
+    plt.plot(1000 * np.arange(40) / per_second, y[part, channel], "o-", markersize=3, label=name, color=color)
 plt.axhline(-1, color="0.6", linewidth=0.8, linestyle=":")
-plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”", xlabel="time (s)",
-              ylabel="value")
+plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”", xlabel="time (ms)",
+              ylabel="value", ylim=(None, 1.4 * x[part, channel].max()))
 plt.legend(ncols=3)
 book.show("channel")
-mean_relu, mean_elu = np.abs(np.maximum(x, 0).mean(axis=0)).mean(), np.abs(elu(x).mean(axis=0)).mean()
-assert mean_elu < mean_relu
-book.say(f"The channels' means are {mean_relu:.3f} behind a ReLU, in absolute value and on average, and {mean_elu:.3f} "
-         f"behind the ELU: with its negative values it stays closer to zero, which suits the layer after it.")
+flat, kept = np.mean(np.maximum(x, 0) == 0), np.mean(elu(x) == 0)
+assert flat > 0.1 and kept < 0.01 and (elu(x) >= np.maximum(x, 0) - 1).all()
+book.say(f"Behind a ReLU, {100 * flat:.0f} % of all values here would be zero, and the layer after it could not tell "
+         f"them apart. Behind the ELU they still differ.")
 
 # %% [markdown]
-# What is pressed together can still be told apart; what is cut off is gone. So let us replace the decoder's ELUs, by
-# ReLUs and by nothing. The model was trained with ELUs, so this does not say which is *better*. It says that the trained
-# weights rely on the curve that they were trained with.
+# So let us replace the decoder's ELUs, by ReLUs and by nothing. The model was trained with ELUs, so this does not say
+# which is *better*. It says that the trained weights rely on the curve that they were trained with.
 
 # %%
 def snr(x, y):
@@ -222,45 +226,47 @@ book.show("bends")
 # ## Weight norm: length and direction
 #
 # A kernel is a list of numbers, and so a vector: it has a length $|v|$ (the root of the sum of its squares) and a
-# direction. [Weight norm](glossary.md#weight-norm) stores them apart, a length $g$, and any vector $v$ of which only the
-# direction counts:
+# direction. [Weight norm](glossary.md#weight-norm) stores them apart, a length $g$, and any vector $v$ of which only
+# the direction counts:
 #
 # $$ w = g \, \frac{v}{|v|} $$
 #
-# Then training can make a kernel stronger without turning it, and turn it without making it stronger. Here it is for two
-# numbers, and for a kernel from the codec.
+# Then training can make a kernel stronger without turning it, and turn it without making it stronger. Here it is for
+# two numbers, and for a kernel from the codec, the one of its layer in which $g$ differs most from $|v|$.
 
 # %%
 _, tensors = read_model_folder(model.folder)
 v, g = tensors["encoder.layers.0.conv.weight_v"], tensors["encoder.layers.0.conv.weight_g"]
-w = g * v / np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))
+length = np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))  # of each kernel, [C_out, 1, 1]
+w, at = g * v / length, np.abs(np.log(np.abs(g) / length)).argmax()
 _, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.5))
-for n, length in enumerate((0.6, 1.7, 2.6)):
-    arrow = length * np.array([0.8, 0.6])
+for n, reach in enumerate((0.6, 1.7, 2.6)):
+    arrow = reach * np.array([0.8, 0.6])
     axes[0].annotate("", arrow, (0, 0), arrowprops={"arrowstyle": "->", "color": "0.6"})
     axes[0].annotate(f"v{'′' * n}", arrow + (0.05, -0.2))
 axes[0].annotate("", (0.96, 0.72), (0, 0), arrowprops={"arrowstyle": "-|>", "color": "C1", "linewidth": 2})
 axes[0].add_patch(plt.Circle((0, 0), 1.2, fill=False, color="C1", linestyle=":"))
-axes[0].annotate("w, the same for all\nthree, of length g", (0.2, 1.35), color="C1")
+axes[0].annotate("w, the same for all\nthree, of length g", (0.2, 1.4), color="C1")
 axes[0].set(title="g is the radius", xlim=(-0.2, 2.6), ylim=(-0.2, 2), aspect="equal", xlabel="first number",
             ylabel="second number")
-axes[1].plot(v[0, 0], "s:", color="0.6", markersize=4, label=f"v, length {np.linalg.norm(v[0]):.2f}")
-axes[1].plot(w[0, 0], "o-", color="C1", markersize=4, label=f"w, length {np.linalg.norm(w[0]):.2f}")
-axes[1].set(title="First kernel of the encoder", xlabel="sample of the kernel", ylabel="weight")
+axes[1].plot(v[at, 0], "s:", color="0.6", markersize=4, label=f"v, length {np.linalg.norm(v[at]):.2f}")
+axes[1].plot(w[at, 0], "o-", color="C1", markersize=4, label=f"w, length {np.linalg.norm(w[at]):.2f}")
+axes[1].set(title=f"Kernel {at} of the encoder's first layer", xlabel="sample of the kernel", ylabel="weight")
 axes[1].legend()
 book.show("weight_norm")
-assert np.allclose(fold_weight_norm(g, 10 * v), w, atol=1e-5) and np.allclose(fold_weight_norm(g, v), w, atol=1e-5)
+assert np.allclose(fold_weight_norm(g, 10 * v), w, rtol=1e-4) and np.allclose(fold_weight_norm(g, v), w, rtol=1e-4)
 
 # %% [markdown]
 # ## One length for what?
 #
 # A layer has many kernels. Which of its numbers share a length? The rule is: all that have the same index in dimension
 # 0 of the stored array. What dimension 0 *is* differs. A convolution is stored `[C_out, C_in, kernel]`: one length per
-# *output* channel. A transposed convolution is stored `[C_in, C_out, kernel]`, so it has one length per *input* channel.
+# *output* channel. A transposed convolution is stored `[C_in, C_out, kernel]`, so it has one length per *input*
+# channel.
 #
-# This is easy to get wrong. It does not even raise an error where a layer has as many inputs as outputs. Let us fold
-# all layers of the model by the rule, and compare length with $g$, channel by channel: along dimension 0 and,
-# for contrast, along dimension 1.
+# This is easy to get wrong, and NumPy does not complain: the arrays can be multiplied either way. Let us fold one
+# layer of each kind by the rule, and measure the lengths: of all numbers with the same index in dimension 0 and, for
+# contrast, in dimension 1.
 
 # %%
 def fold(g, v):
@@ -347,13 +353,12 @@ book.show("sensitivity")
 book.say(f"Without a shortcut, {np.median(runs[:, -1]):.0e} of the change is left after 30 layers.")
 
 # %% [markdown]
-# Without shortcut the first layer would hardly learn. With it, there is a way on which nothing is multiplied.
+# Without a shortcut the first layer would hardly learn. With it, there is a way on which nothing is multiplied.
 #
 # ## Who contributes what?
 #
-# In the trained codec we can look at the two parts separately. Here they are for the first block of the encoder and
-# for all others, while somebody speaks: the energy (the mean of the squares) of shortcut and branch, compared with that
-# of their sum.
+# In the trained codec we can look at the two parts separately. Here is the energy (the mean of the squares) of shortcut
+# and branch in all blocks while somebody speaks, compared with that of their sum.
 
 # %%
 def parts(block, x):
@@ -383,8 +388,8 @@ assert min(of_shortcut) > 0.03 and min(of_branch) > 0.003
 
 # %% [markdown]
 # (The two bars need not add up to 1. Where shortcut and branch go in opposite directions, the sum is smaller than its
-# parts.) They also differ in what they contain. The last block of the decoder works at the full 24 000 samples a second,
-# so its signals have a spectrum that we can compare: averaged over the sentence and over the channels.
+# parts.) And what do they contain? The last block of the decoder works at the full 24 000 samples a second, so we can
+# compare their spectra, averaged over the sentence and over the channels.
 
 # %%
 x = z
@@ -410,13 +415,14 @@ plt.legend()
 book.show("spectra")
 
 # %% [markdown]
-# The shortcut, being linear and without memory, can only mix what its input has at each frequency. The branch bends, and
-# sees three moments at a time.
+# The shortcut, being linear and without memory, can only mix what its input has at each frequency. The branch bends,
+# and sees three moments at a time. (Needles at regular distances are tones of the transposed convolutions before,
+# [chapter 4](04_transposed_convolution.py). Inside the network nobody minds them, as long as they cancel at the end.)
 #
 # ## Cut it, and listen
 #
-# Now remove the branches from all blocks of the decoder, so that only the shortcuts are left; and then the shortcuts, so
-# that only the branches are left. The codes are the same.
+# Now remove the branches from all blocks of the decoder, so that only the shortcuts are left; and then the shortcuts,
+# so that only the branches are left. The codes are the same.
 
 # %%
 def decode_with(rule):
@@ -454,8 +460,10 @@ book.show("cut")
 
 # %%
 blocks = [i for i, layer in enumerate(model.decoder.layers) if isinstance(layer, ResidualBlock)]
-single = {i: decode_with(lambda n, shortcut, branch: shortcut if n == i else shortcut + branch) for i in blocks}
-levels = [snr(whole, y) for y in single.values()]
+levels = []
+for cut in blocks:
+    y = decode_with(lambda i, shortcut, branch, cut=cut: shortcut if i == cut else shortcut + branch)
+    levels.append(snr(whole, y))
 plt.figure(figsize=(6, 3))
 bars = plt.bar(range(len(blocks)), levels)
 plt.bar_label(bars, fmt="%.1f")
@@ -484,9 +492,9 @@ assert min(levels) > snr(whole, no_branch) - 3
 #
 # 1. *Easy.* What is $\mathrm{ELU}(-20)$ as a float32? And what does `np.exp(x) - 1` give for $x = -10^{-8}$, what does
 #    `elu`? Which is right?
-# 2. *Medium.* Someone folds a transposed convolution by output channel. Take the layers of the decoder, give each
-#    *output* channel of $v$ the length 1 instead of each input channel, keep the overall energy of the weights, and
-#    decode the sentence. What is heard?
+# 2. *Medium.* Someone folds the transposed convolutions of the decoder with $|v|$ taken by output channel, and
+#    multiplies by the stored $g$, one per input channel. Do so, and decode the sentence. How far is it from the right
+#    one, and what is heard?
 # 3. *Harder.* If $L$ is any result that depends on $w$, its slopes with respect to $v$ form a vector that is at right
 #    angles to $v$. Check this with numbers, for a kernel and an $L$ of your choice, and say what it means for a
 #    training that takes steps against these slopes.

@@ -273,7 +273,8 @@ book.show("reset")
 # %%
 start, end = error[1:, :7].mean(), error[1:, -7:].mean()
 book.say(f"In the first 100 ms after a reset the error is {start:.2f} of the sound's level, in the last 100 ms before "
-         f"the next {end:.2f}; without quantiser {smooth_error[1:, :7].mean():.2f} and {smooth_error[1:, -7:].mean():.3f}.")
+         f"the next {end:.2f}; without quantiser {smooth_error[1:, :7].mean():.2f} and "
+         f"{smooth_error[1:, -7:].mean():.3f}.")
 assert smooth_error[1:, -7:].mean() < smooth_error[1:, :7].mean()
 
 # %% [markdown]

@@ -41,8 +41,6 @@ from tinyencodec.lm_coder import LMCoder
 book.open_chapter()
 rng = np.random.default_rng(0)
 model = tinyencodec.load_model()
-if not (model.folder / "lm").is_dir():
-    model = tinyencodec.load_model("nano_24khz")
 
 # %% [markdown]
 # ## Surprise

@@ -7,6 +7,8 @@ parameters receive
 
 in place of the gradient of a weighted sum. So a weight says how much a loss moves the output, not how large its
 numbers happen to be. (Paper, section 3.4, with R = 1 and decay 0.999.)
+
+Chapter 14 of the tutorials walks through it.
 """
 
 from collections.abc import Mapping

@@ -2,12 +2,14 @@
 
     python -m tinyencodec.train.codec --corpus corpus24/ --out run/ --preset tiny_24khz
     python -m tinyencodec.train.codec --corpus corpus24/ --out run/                     # goes on where it stopped
-    python -m tinyencodec.train.codec --corpus corpus24/ --out tuned/ --model nano_24khz --freeze encoder
+    python -m tinyencodec.train.codec --corpus corpus24/ --out tuned/ --model tiny_24khz --freeze encoder
     torchrun --nproc-per-node 4 -m tinyencodec.train.codec --corpus corpus24/ --out run/ --preset encodec_24khz --bf16
     python -m tinyencodec.train.export run/ my_model/ --precision half
 
 SIGTERM, Ctrl-C and the end of `--minutes` save a checkpoint and leave. All numbers of the `recipe` are options; a run
 that goes on keeps its own, except those given anew. `log` tells what lies in the output folder.
+
+Chapter 14 of the tutorials uses it.
 """
 
 import argparse

@@ -5,6 +5,8 @@ of audio) through 2-D convolutions over time and frequency: one of kernel 3 x 9,
 with dilations 1, 2, 4 in time, one of 3 x 3, and one more of 3 x 3 that gives a score per place. Weight norm, and
 leaky ReLU of slope 0.2 in between; what comes out of each is also compared for feature matching. (Paper, section 3.4;
 kernels as in the released code.)
+
+Chapter 14 of the tutorials walks through it.
 """
 
 import torch

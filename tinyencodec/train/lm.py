@@ -1,6 +1,6 @@
 """`python -m tinyencodec.train.lm`: train the language model of a codec.
 
-    python -m tinyencodec.train.lm codes.safetensors out/ --codec nano_24khz --config small.json --minutes 60
+    python -m tinyencodec.train.lm codes.safetensors out/ --codec tiny_24khz --config small.json --minutes 60
     python -m tinyencodec.train.lm codes.safetensors out/ --config small.json     # goes on where that stopped
 
 Codes come from `lm_codes`, the model is `lm_twin`'s, `lm_batches` says what it is shown. The loss is the cross entropy
@@ -12,6 +12,8 @@ norm clipped, dropout, and weight decay on matrices. Judged and exported is a mo
     out/log.csv                               bits per code at every evaluation
 
 SIGTERM and Ctrl-C save, as `--minutes` does. But: one process, on a GPU if there is one, else on the CPU.
+
+Chapter 13 of the tutorials uses it.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """`python -m tinyencodec.train.lm_codes`: what a language model learns from, the codes of many sounds in one file.
 
-    python -m tinyencodec.train.lm_codes nano_24khz codes.safetensors ~/readings ~/songs
+    python -m tinyencodec.train.lm_codes tiny_24khz codes.safetensors ~/readings ~/songs
     python -m tinyencodec.train.lm_codes weights/tiny_24khz codes.safetensors corpus24/ --copies 3 --tables
 
 The sounds come from folders of audio files, or from a packed corpus (`packed`), here at their original level. Each

@@ -2,6 +2,8 @@
 
 (Paper, section 3.4. The relative squared error is ours, for the start: unlike L1 it does not pull a silent output to
 stay silent, since its gradient at y = 0 is the signal itself.)
+
+Chapter 14 of the tutorials walks through it.
 """
 
 import math

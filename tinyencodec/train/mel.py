@@ -3,6 +3,8 @@
 64 triangular bands, evenly spaced on the mel scale m = 2595 log10(1 + f / 700), over the magnitudes of windows of
 2^5 ... 2^11 samples, a quarter of a window apart (paper, section 3.4). The shortest windows have fewer frequencies
 than bands; the bands between two frequencies stay empty and cost nothing but their room.
+
+Chapter 14 of the tutorials walks through it.
 """
 
 import torch

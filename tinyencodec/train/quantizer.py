@@ -10,6 +10,8 @@ through; van den Oord et al. 2017) and is pulled towards the entries by the comm
 
 (Paper, section 3.2 and appendix A.) "Used less than twice per batch" makes an entry dead in the paper, whose batches
 have 4800 vectors; here the threshold falls with the batch, since otherwise a small batch would kill them all.
+
+Chapter 14 of the tutorials walks through it.
 """
 
 import torch

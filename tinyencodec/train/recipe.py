@@ -6,6 +6,8 @@ the second stage on the balancer shares out the gradient.
 
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
 So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
+
+Chapter 14 of the tutorials uses it.
 """
 
 import dataclasses

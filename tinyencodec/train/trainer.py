@@ -3,6 +3,8 @@
 All that is drawn at random in a step comes from the recipe's seed and the step's number. So there is no state of a
 random generator to keep, and a run that goes on from a checkpoint takes the same steps, bit by bit, as one that did
 not stop (on the same machine and number of threads).
+
+Chapter 14 of the tutorials uses it.
 """
 
 import math

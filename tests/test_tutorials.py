@@ -1,0 +1,148 @@
+"""The chapters as text: form, sections, exercises, links, and that chapters and modules name each other.
+
+That they run, and how the site looks in a browser, is tested in `tests/tutorials`.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TUTORIALS = ROOT / "tutorials"
+CHAPTERS = sorted(TUTORIALS.glob("[01][0-9]_*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+           for path in (ROOT / "tinyencodec").rglob("*.py") if path.stem != "__main__"}
+SECTIONS = ["## Summary", "## Exercises", "## Where this lives in the package"]
+
+
+def cells(path: Path) -> list[tuple[str, str]]:
+    """(kind, text) of each cell, "markdown" or "code"; text of Markdown without the comment marks."""
+    found = []
+    for part in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
+        head, _, body = part.partition("\n")
+        assert head in ("", " [markdown]"), f"{path.name}: a cell begins with {head!r}"  # no tags, nothing hidden
+        if head:
+            assert all(line == "#" or line.startswith("# ") for line in body.strip().split("\n")), (path.name, body)
+            found.append(("markdown", re.sub(r"^# ?", "", body.strip(), flags=re.M)))
+        else:
+            found.append(("code", body.strip("\n")))
+    return found
+
+
+def prose(path: Path) -> str:
+    return "\n\n".join(text for kind, text in cells(path) if kind == "markdown") + "\n"
+
+
+def code(path: Path) -> list[str]:
+    return [text for kind, text in cells(path) if kind == "code"]
+
+
+def section(path: Path, heading: str) -> str:
+    return re.split(r"^## ", prose(path).split(heading + "\n")[1], flags=re.M)[0]
+
+
+def module_list(path: Path) -> list[str]:
+    """Modules that a chapter names at its end."""
+    entries = re.findall(r"^- ((?:.|\n  )*)", section(path, SECTIONS[2]), flags=re.M)
+    return [name for entry in entries for name in re.findall(r"`(tinyencodec[\w.]*)`", re.sub(r":.*?(;|$)", "", entry))]
+
+
+def chapters_of(name: str) -> list[int]:
+    """The chapters that a module says walk through it."""
+    text = " ".join((ast.get_docstring(ast.parse(MODULES[name].read_text())) or "").split())
+    found = re.search(r"Chapters? ([\d, and]+) of the tutorials", text)
+    return [int(number) for number in re.findall(r"\d+", found[1])] if found else []
+
+
+def anchors(path: Path) -> set[str]:
+    """Of all headings: lower case, spaces as hyphens, without punctuation."""
+    headings = re.findall(r"^#{1,3} (.*)$", path.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_there_are_fourteen():
+    assert [path.name[:3] for path in CHAPTERS] == [f"{n:02d}_" for n in range(1, 15)]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+class TestChapter:
+    def test_opens(self, path):
+        kind, text = cells(path)[0]
+        assert kind == "markdown" and re.match(rf"# {int(path.name[:2])} \S", text), "first cell: `# N Title`"
+        assert re.search(r"\*\*What you will see:?\*\*\n\n(- .*\n(  .*\n)*){3,6}", text + "\n")
+        assert "book.open_chapter()" in code(path)[0]
+
+    def test_code_cells(self, path):
+        for text in code(path):
+            ast.parse(text)
+            assert len(text.split("\n")) <= 25, f"expected at most 25 lines:\n{text}"
+        everything = "\n".join(code(path))
+        assert "assert " in everything
+        names = re.findall(r"book\.show\(\"(\w+)\"\)", everything)
+        assert len(names) >= 3 and len(set(names)) == len(names)
+        assert "plt.show" not in everything and "savefig" not in everything
+
+    def test_sections(self, path):
+        found = [line for line in prose(path).split("\n") if line in SECTIONS]
+        assert found == SECTIONS
+        headings = re.findall(r"^## .*$", prose(path), flags=re.M)
+        assert headings[-3:] == SECTIONS and len(headings) >= 6, "at least three sections of its own"
+
+    def test_exercises_have_solutions(self, path):
+        assert re.findall(r"^(\d)\. ", section(path, "## Exercises"), flags=re.M) == ["1", "2", "3"]
+        assert f"(solutions/{path.stem}.md)" in section(path, "## Exercises")
+        solutions = (TUTORIALS / "solutions" / f"{path.stem}.md").read_text()
+        assert re.findall(r"^## (\d)", solutions, flags=re.M) == ["1", "2", "3"]
+        assert f"(../{path.name})" in solutions
+        for text in re.findall(r"^```python\n(.*?)^```", solutions, flags=re.M | re.S):
+            ast.parse(text)
+
+    def test_links(self, path):
+        for target in re.findall(r"\]\(([^)]+)\)", prose(path)):
+            if not re.match(r"https?://|#", target):
+                name, _, anchor = target.partition("#")
+                assert (TUTORIALS / name).is_file(), f"link to {target}"
+                assert not anchor or anchor in anchors(TUTORIALS / name), f"link to {target}"
+
+    def test_modules_exist_and_point_back(self, path):
+        assert module_list(path), "expected a list such as - `tinyencodec.rvq`: ..."
+        for name in module_list(path):
+            assert name in MODULES, f"{name} is no module"
+            assert name == "tinyencodec" or chapters_of(name), f"{name}: no line about its chapter"
+        for name in re.findall(r"`(tinyencodec\.[\w.]+)`", prose(path)):
+            parent, _, last = name.rpartition(".")
+            parent = MODULES.get(parent)
+            assert name in MODULES or parent and re.search(rf"\b{last}\b", parent.read_text()), f"{name} is nothing"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_module_names_a_chapter_that_names_it(name):
+    for number in chapters_of(name):
+        chapter = [path for path in CHAPTERS if int(path.name[:2]) == number]
+        assert chapter and name in module_list(chapter[0]), f"chapter {number} does not list {name}"
+
+
+def test_map_has_every_chapter_under_its_title():
+    rows = re.findall(r"^\| \[(\d+ [^\]]+)\]\((\S+)\) \| .+ \| \d+ s \| .+ \|$", (TUTORIALS / "README.md").read_text(),
+                      flags=re.M)
+    assert rows == [(re.match(r"# (.*)", prose(path))[1], path.name) for path in CHAPTERS]
+
+
+def test_reference_has_every_module_and_every_public_name():
+    import tinyencodec
+    listed = re.findall(r"^   (tinyencodec\.[\w.]+)$", (TUTORIALS / "modules.md").read_text(), flags=re.M)
+    assert sorted(listed) == sorted(set(MODULES) - {"tinyencodec"})
+    names = re.findall(r"^\.\. auto\w+:: (\w+)$", (TUTORIALS / "reference.md").read_text(), flags=re.M)
+    assert sorted(names) == sorted(tinyencodec.__all__)
+
+
+def test_glossary_is_in_order_and_its_links_hold():
+    text = (TUTORIALS / "glossary.md").read_text()
+    terms = re.findall(r"^### (.*)$", text, flags=re.M)
+    assert len(terms) > 30 and terms == sorted(terms, key=str.lower)
+    for target in re.findall(r"\]\(([^)#]+\.(?:py|md))", text):
+        assert (TUTORIALS / target).is_file(), target
+    for name in re.findall(r"`(tinyencodec[\w.]*)`", text):
+        assert name in MODULES, f"{name} is no module"

@@ -1,0 +1,141 @@
+"""The built site in headless Chromium, from `file://`: each page loads quietly and alone, each sound plays, each
+figure shows something, and nothing is wider than a phone."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
+
+CHAPTERS = sorted(path.stem for path in (ROOT / "tutorials").glob("[01][0-9]_*.py"))
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
+
+SOUNDS = """async () => {
+    const found = [], context = new OfflineAudioContext(1, 1, 48000);
+    for (const audio of document.querySelectorAll("audio")) {
+        const playable = new Promise((resolve, reject) => {
+            audio.addEventListener("canplay", () => resolve(true), {once: true});
+            audio.addEventListener("error", () => resolve(false), {once: true});
+        });
+        audio.preload = "auto"; audio.load();
+        const bytes = await (await fetch(audio.src)).arrayBuffer();
+        const sound = await context.decodeAudioData(bytes);
+        let peak = 0;
+        for (let c = 0; c < sound.numberOfChannels; c++)
+            for (const x of sound.getChannelData(c)) peak = Math.max(peak, Math.abs(x));
+        found.push({label: audio.ariaLabel, playable: await playable, seconds: sound.duration, peak});
+    }
+    return found;
+}"""
+FIGURES = """async () => {
+    const found = [];
+    for (const image of document.querySelectorAll(".plot img")) {
+        await image.decode();
+        const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+        canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+        pen.drawImage(image, 0, 0);
+        const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+        let inked = 0; const colours = new Set();
+        for (let i = 0; i < pixels.length; i += 4)
+            if (pixels[i + 3] > 30) { inked++; colours.add(`${pixels[i] >> 4} ${pixels[i + 1] >> 4}`); }
+        found.push({label: image.alt, width: canvas.width, inked: 4 * inked / pixels.length, colours: colours.size});
+    }
+    return found;
+}"""
+
+
+def find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with playwright.sync_playwright() as runner:
+        own = Path(runner.chromium.executable_path)
+        path = find_chromium() or (str(own) if own.exists() else None)
+        if path is None:
+            pytest.skip("no Chromium: `apt-get install chromium`, or `playwright install chromium`")
+        chromium = runner.chromium.launch(executable_path=path, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that writes down what it should not do: errors, failed requests, requests to the network."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(60_000)
+    page, page.complaints = context.new_page(), []
+    page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: page.complaints.append(f"failed: {request.url[:200]}"))
+    page.on("request", lambda request: re.match("file:|data:|blob:", request.url)
+            or page.complaints.append(f"from the network: {request.url[:200]}"))
+    yield page
+    context.close()
+
+
+def test_every_page_is_quiet_needs_no_network_and_fits_a_phone(site, page):
+    files = sorted(site.rglob("*.html"))
+    assert len(files) > 80
+    wide = {}
+    for path in files:
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(path.as_uri())
+        page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
+        broken = page.eval_on_selector_all("img", "images => images.filter(x => !x.naturalWidth).map(x => x.src)")
+        assert not broken and not page.complaints, (path.name, broken, page.complaints)
+        assert page.locator("mjx-merror").count() == 0, f"{path.name}: a formula that MathJax cannot read"
+        page.set_viewport_size({"width": 390, "height": 844})
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 390:
+            wide[path.name] = width
+    assert not wide, f"wider than 390 pixels: {wide}"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapter_is_seen_and_heard(site, page, name):
+    page.goto((site / f"{name}.html").as_uri())
+    figures, sounds = page.evaluate(FIGURES), page.evaluate(SOUNDS)
+    assert len(figures) >= 3
+    for figure in figures:
+        assert figure["width"] >= 400 and figure["inked"] > 0.005 and figure["colours"] >= 2, figure
+    for sound in sounds:
+        assert sound["playable"] and sound["seconds"] > 0.1 and sound["peak"] > 1e-3, sound
+    assert not page.complaints
+
+
+def test_a_player_plays(site, page):
+    page.goto((site / "01_sound_as_numbers.html").as_uri())
+    page.evaluate("document.querySelector('audio').play()")
+    page.wait_for_function("document.querySelector('audio').currentTime > 0.2")
+
+
+def test_dark_and_light(site, page):
+    page.goto((site / "01_sound_as_numbers.html").as_uri())
+    background = "getComputedStyle(document.body).backgroundColor"
+    seen = {}
+    for _ in range(3):  # automatic, light, dark, in a circle
+        page.locator("button.theme-toggle").locator("visible=true").first.click()
+        seen[page.evaluate("document.body.dataset.theme")] = page.evaluate(background)
+    assert set(seen) == {"auto", "light", "dark"} and seen["light"] != seen["dark"] and seen["auto"] == seen["light"]
+
+
+def test_navigation_has_every_chapter_in_order(site, page):
+    page.goto((site / "index.html").as_uri())
+    links = page.eval_on_selector_all(".sidebar-tree a", "links => links.map(link => link.getAttribute('href'))")
+    assert [link for link in links if re.match(r"[01]\d_", link)] == [f"{name}.html" for name in CHAPTERS]
+    assert {"glossary.html", "solutions/index.html", "reference.html", "modules.html"} <= set(links)
+
+
+def test_chapters_link_to_modules_and_back(site, page):
+    page.goto((site / "09_rvq.html").as_uri())
+    page.locator("#where-this-lives-in-the-package a", has_text="tinyencodec.rvq").first.click()
+    assert page.url.endswith("modules/tinyencodec.rvq.html#module-tinyencodec.rvq")
+    page.locator("article a", has_text="Chapter 9").first.click()
+    assert page.url.endswith("09_rvq.html")
