@@ -72,6 +72,7 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#6cb2ee", "color-brand-content": "#6cb2ee",
                            "color-brand-visited": "#6cb2ee"},
 }
+highlight_language = "none"  # what stands indented in docstrings is mostly formulas
 pygments_style = "github-light"
 pygments_dark_style = "github-dark"
 

@@ -69,7 +69,7 @@ def browser():
 def page(browser):
     """A page that writes down what it should not do: errors, failed requests, requests to the network."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(30_000)
     page, page.complaints = context.new_page(), []
     page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from tinyencodec.train.network import Codec
+from tinyencodec.train.recipe import LOSSES
 from tinyencodec.train.validation import UNQUANTIZED, Report, Validator
 
 TRAIN = ("step", "minutes", "lr", "squared", "l1", "mel", "adversarial", "features", "commitment", "discriminator",
@@ -64,31 +65,29 @@ class RunLog:
                                   latent=report.latent)
 
     def draw_curves(self) -> None:
-        """Draw `curves.png`: training losses, and SI-SNR and mel distance per kind and bitrate."""
+        """Draw `curves.png`: per kind, SI-SNR and mel distance by bitrate; losses and figures of training."""
         plt = _pyplot()
         train, validation = read_table(self.train.path), read_table(self.validation.path)
         kinds = sorted({row["kind"] for row in validation})
-        figure, axes = plt.subplots(2, max(2, len(kinds)), figsize=(5 * max(2, len(kinds)), 8), squeeze=False)
-        for column, kind in enumerate(kinds):
+        columns = max(2, len(kinds))
+        figure, axes = plt.subplots(3, columns, figsize=(5 * columns, 10), squeeze=False)
+        for axis in axes.flat:
+            axis.set_visible(False)
+        for axis, kind in zip(axes.T, kinds):
             for kbps in sorted({row["kbps"] for row in validation}, key=float):
                 rows = [row for row in validation if (row["kind"], row["kbps"]) == (kind, kbps)]
                 label = "not quantised" if float(kbps) == UNQUANTIZED else f"{kbps} kbit/s"
-                axes[0][column].plot([int(r["step"]) for r in rows], [float(r["si_snr"]) for r in rows], label=label)
-            axes[0][column].set(title=kind, xlabel="step", ylabel="SI-SNR, dB")
-            axes[0][column].legend(fontsize="small")
-        for name in TRAIN[3:]:
-            rows = [row for row in train if row[name]]
-            if rows:
-                axes[1][0].semilogy([int(r["step"]) for r in rows], [abs(float(r[name])) for r in rows], label=name)
-        axes[1][0].set(title="training", xlabel="step")
-        axes[1][0].legend(fontsize="small")
-        for kind in kinds:
-            for kbps in sorted({row["kbps"] for row in validation} - {"inf"}, key=float):
-                rows = [row for row in validation if (row["kind"], row["kbps"]) == (kind, kbps)]
-                axes[1][1].plot([int(r["step"]) for r in rows], [float(r["mel"]) for r in rows], label=f"{kind} {kbps}")
-        axes[1][1].set(title="mel distance", xlabel="step")
-        if axes[1][1].lines:
-            axes[1][1].legend(fontsize="small")
+                for part, name in zip(axis, ("si_snr", "mel")):
+                    _draw(part, rows, name, label)
+            axis[0].set(title=kind, xlabel="step", ylabel="SI-SNR, dB")
+            axis[1].set(title=kind, xlabel="step", ylabel="mel distance")
+        for axis, names in zip(axes[2], (LOSSES, [name for name in TRAIN[3:] if name not in LOSSES])):
+            for name in names:
+                _draw(axis, train, name, name)
+            axis.set(title="training", xlabel="step", yscale="log")
+        for axis in axes.flat:
+            if axis.lines:
+                axis.legend(fontsize="small", framealpha=0.4)
         _write(plt, figure, self.folder / "curves.png")
 
     @torch.no_grad()
@@ -106,6 +105,13 @@ class RunLog:
                 axis.specgram(samples, NFFT=512, noverlap=384, Fs=config.sampling_rate, vmin=-140, vmax=-30)
                 axis.set_title(kind if rate is None else f"{rate:g} kbit/s")
         _write(plt, figure, self.folder / "spectrograms.png")
+
+
+def _draw(axis, rows: list[dict[str, str]], name: str, label: str) -> None:
+    """A line of the column `name`, if it holds any numbers."""
+    if rows := [row for row in rows if row[name]]:
+        axis.set_visible(True)
+        axis.plot([int(row["step"]) for row in rows], [float(row[name]) for row in rows], label=label)
 
 
 def _pyplot():
