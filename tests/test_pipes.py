@@ -239,8 +239,10 @@ def test_rescaled_and_by_more_threads():
 
 
 def start(*argv):
+    """A process that Ctrl-C reaches, even if the tests run in the background of a shell, which has it ignored."""
     process = subprocess.Popen([sys.executable, "-m", "tinyencodec", *argv], env={**os.environ, **ENVIRONMENT},
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     received: list[bytes] = []
     thread = threading.Thread(target=collect, args=(os.dup(process.stdout.fileno()), received), daemon=True)
     thread.start()
