@@ -18,7 +18,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from tinyencodec.audio import convert_audio, read_audio, write_audio
+    from tinyencodec.batch import decode_batch, encode_batch
     from tinyencodec.codec import compress, compress_stream, decompress, decompress_stream
+    from tinyencodec.codes_file import read_codes, write_codes
     from tinyencodec.config import CodecConfig
     from tinyencodec.model import EncodecModel, EncodedFrame
     from tinyencodec.store import list_models, load_model
@@ -27,12 +29,13 @@ _HOME = {
     "load_model": "store", "list_models": "store",
     "EncodecModel": "model", "EncodedFrame": "model", "CodecConfig": "config",
     "compress": "codec", "decompress": "codec", "compress_stream": "codec", "decompress_stream": "codec",
+    "encode_batch": "batch", "decode_batch": "batch", "read_codes": "codes_file", "write_codes": "codes_file",
     "AudioReader": "source", "AudioWriter": "sink",
     "read_audio": "audio", "convert_audio": "audio", "write_audio": "audio",
 }
 __all__ = ["AudioReader", "AudioWriter", "CodecConfig", "EncodecModel", "EncodedFrame", "compress", "compress_stream",
-           "convert_audio", "decompress", "decompress_stream", "list_models", "load_model", "read_audio",
-           "write_audio"]
+           "convert_audio", "decode_batch", "decompress", "decompress_stream", "encode_batch", "list_models",
+           "load_model", "read_audio", "read_codes", "write_audio", "write_codes"]
 
 
 def __getattr__(name: str):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from tinyencodec import bench, cli_code, evaluate
+from tinyencodec import bench, cli_code, cli_codes, compare, evaluate
 from tinyencodec.cli_code import SUFFIX
 
 
@@ -123,6 +123,8 @@ _CODE = Command(f"Neural audio codec: compress an audio file, decompress an {SUF
 COMMANDS = {
     "info": Command(f"Tell what an {SUFFIX} file holds, without making sound of it.", _declare_info, _run_info),
     "convert": Command("Make a model folder from official, Hub or training weights.", _declare_convert, _run_convert),
+    "codes": Command(cli_codes.SUMMARY, cli_codes.declare, cli_codes.run),
     "bench": Command(bench.SUMMARY, bench.declare, bench.run),
     "evaluate": Command(evaluate.SUMMARY, evaluate.declare, evaluate.run),
+    "compare": Command(compare.SUMMARY, compare.declare, compare.run),
 }

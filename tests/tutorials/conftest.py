@@ -1,5 +1,7 @@
-"""The site, built once for all tests; every chapter runs on the way, as a notebook."""
+"""The site, built once for all tests (every chapter runs on the way, as a notebook), and a browser to look at it."""
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
 
 
 def pytest_addoption(parser):
@@ -23,3 +27,35 @@ def site(request) -> Path:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
     return folder
+
+
+def find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
+    with playwright.sync_playwright() as runner:
+        own = Path(runner.chromium.executable_path)
+        path = find_chromium() or (str(own) if own.exists() else None)
+        if path is None:
+            pytest.skip("no Chromium: `apt-get install chromium`, or `playwright install chromium`")
+        chromium = runner.chromium.launch(executable_path=path, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that writes down what it should not do: errors, failed requests, requests to the network."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context.set_default_timeout(30_000)
+    page, page.complaints = context.new_page(), []
+    page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: page.complaints.append(f"failed: {request.url[:200]}"))
+    page.on("request", lambda request: re.match("file:|data:|blob:", request.url)
+            or page.complaints.append(f"from the network: {request.url[:200]}"))
+    yield page
+    context.close()

@@ -2,18 +2,14 @@
 figure shows something, and nothing is wider than a phone."""
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
 from .conftest import ROOT
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
+pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "tutorials").glob("[01][0-9]_*.py"))
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-           "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"]
 
 SOUNDS = """async () => {
     const found = [], context = new OfflineAudioContext(1, 1, 48000);
@@ -47,37 +43,6 @@ FIGURES = """async () => {
     }
     return found;
 }"""
-
-
-def find_chromium() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with playwright.sync_playwright() as runner:
-        own = Path(runner.chromium.executable_path)
-        path = find_chromium() or (str(own) if own.exists() else None)
-        if path is None:
-            pytest.skip("no Chromium: `apt-get install chromium`, or `playwright install chromium`")
-        chromium = runner.chromium.launch(executable_path=path, args=OPTIONS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser):
-    """A page that writes down what it should not do: errors, failed requests, requests to the network."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    context.set_default_timeout(30_000)
-    page, page.complaints = context.new_page(), []
-    page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: page.complaints.append(f"failed: {request.url[:200]}"))
-    page.on("request", lambda request: re.match("file:|data:|blob:", request.url)
-            or page.complaints.append(f"from the network: {request.url[:200]}"))
-    yield page
-    context.close()
 
 
 def test_every_page_is_quiet_needs_no_network_and_fits_a_phone(site, page):

@@ -1,0 +1,114 @@
+"""From sounds and figures to one HTML file. By jinja2, which escapes whatever is shown.
+
+Sounds are FLAC, 16 bits, pictures WebP, both in the page as `data:` addresses. Its content security policy forbids
+it everything else, so that it can reach no network whatever its contents.
+"""
+
+import base64
+import io
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyencodec.compare.pictures import RANGE, SPAN, difference_scale, draw_difference, draw_level, level_scale, levels
+from tinyencodec.compare.sources import Source, find_gain
+from tinyencodec.evaluate.measure import METRICS, RATES
+from tinyencodec.sink import FORMATS, AudioWriter
+
+_TITLES = {"kbps": ("fixed width", "kbit/s"), "kbps_table": ("tables", "kbit/s"),
+           "kbps_lm": ("language model", "kbit/s"), "si_snr": ("SI-SNR", "dB"), "mel": ("mel distance", "0.05 is 1 dB"),
+           "pesq": ("PESQ-WB", "1 to 4.6"), "stoi": ("STOI", "0 to 1")}
+_LONGEST = 4.5  # rem, of a bar
+_DIGITS = {"mel": 3, "stoi": 3}  # 2 for the others
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
+
+
+class About(NamedTuple):
+    """What stands above and below the sounds: file, model, version of the program, what a reader should know."""
+
+    name: str
+    model: str
+    version: str
+    notes: list[str]
+
+
+def render(about: About, sources: list[Source], sample_rate: int) -> bytes:
+    """The page. `sources` have the same length, and the original is the first."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    wav, gain = sources[0].wav, find_gain(sources)
+    seconds = wav.shape[1] / sample_rate
+    notes = [*about.notes, *([] if gain == 1 else [f"All sounds are played {-20 * math.log10(gain):.1f} dB softer, "
+                                                   "alike, so that none is clipped."])]
+    drawn = [levels(source.wav) for source in sources]
+    loudest = float(drawn[0].max())
+    cards = [{"label": source.label, "rates": _rates(source.figures), "sound": _sound(gain * source.wav, sample_rate),
+              "level": _uri("image/webp", draw_level(level, loudest)),
+              "difference": number and _uri("image/webp", draw_difference(level, drawn[0], loudest))}
+             for number, (source, level) in enumerate(zip(sources, drawn))]
+    environment = Environment(loader=PackageLoader("tinyencodec.compare", "."), autoescape=True, trim_blocks=True,
+                              lstrip_blocks=True, undefined=StrictUndefined)
+    columns, rows = _table(sources, seconds)
+    return environment.get_template("page.html").render(
+        about=about, notes=notes, name=about.name.encode(errors="surrogateescape").decode(errors="replace"),
+        form=f"{sample_rate} Hz {'mono' if wav.shape[0] == 1 else 'stereo'}", length=clock(seconds), cards=cards,
+        times=_ticks(seconds, 6), frequencies=_ticks(sample_rate / 2000, 4), columns=columns, rows=rows,
+        range=RANGE, span=SPAN, level_scale=level_scale(), difference_scale=difference_scale(),
+        player={"sampleRate": sample_rate, "seconds": seconds}).encode()
+
+
+def clock(seconds: float) -> str:
+    """Such as 3:07, or 7.5 s below a minute."""
+    return f"{seconds:.3g} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def _rates(figures: dict[str, float]) -> str:
+    """Measured rates in a line, of a decoded sound."""
+    if "si_snr" not in figures:
+        return f"{figures['kbps']:g} kbit/s as 16-bit PCM"
+    return ", ".join(f"{_TITLES[name][0]} {figures[name]:.2f}" for name in RATES.values() if name in figures)
+
+
+def _table(sources: list[Source], seconds: float) -> tuple[list[tuple[str, str]], list[dict]]:
+    """Titles with units of the columns that there are figures for, and rows of cells with a small second line."""
+    names = [name for name in (*RATES.values(), *METRICS) if any(name in source.figures for source in sources[1:])]
+    rows = []
+    for source in sources:
+        cells = []
+        for name in names:
+            value = source.figures.get(name)
+            text = "–" if value is None else f"{value:.{_DIGITS.get(name, 2)}f}"
+            size = "" if value is None or name not in RATES.values() else _size(value * seconds * 125)
+            cells.append({"text": text, "size": size, "bar": _bar(source, sources, name)})
+        rows.append({"label": source.label, "cells": cells})
+    return [_TITLES[name] for name in names], rows
+
+
+def _bar(source: Source, sources: list[Source], name: str) -> float:
+    """Length (rem) of the bar below a rate, the longest one below the highest rate at fixed width; 0 for none."""
+    highest = max(other.figures[RATES["none"]] for other in sources[1:])
+    is_rate = name in RATES.values() and name in source.figures and source is not sources[0]
+    return round(_LONGEST * source.figures[name] / highest, 2) if is_rate else 0
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes:.0f} B" if n_bytes < 1000 else f"{n_bytes / 1000:.1f} kB" if n_bytes < 1e6 else \
+        f"{n_bytes / 1e6:.2f} MB"
+
+
+def _ticks(end: float, most: int) -> list[tuple[float, str]]:
+    """At most `most` + 1 round values from 0 to `end`, each with its place in percent."""
+    step = next((step for step in _TICKS if end / step <= most), end)
+    return [(round(100 * i * step / end, 3), f"{i * step:g}") for i in range(int(end / step + 1e-9) + 1)]
+
+
+def _sound(wav: np.ndarray, sample_rate: int) -> str:
+    fo = io.BytesIO()
+    with AudioWriter(fo, FORMATS[".flac"], sample_rate, *wav.shape) as writer:
+        writer.write(wav)
+    return _uri("audio/flac", fo.getvalue())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,81 @@
+"""What there is to listen to: the original, and what the model makes of it at each rate, with figures.
+
+Figures are measured as `tinyencodec.evaluate` does, from the decoded sound laid over the original. To be heard is the
+decoded sound itself, as `tinyencodec` would write it.
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from tinyencodec.evaluate.coders import OurCoder
+from tinyencodec.evaluate.distance import MelScales, mel_distance, si_snr
+from tinyencodec.evaluate.listening import find_measures
+from tinyencodec.evaluate.match import match
+from tinyencodec.evaluate.measure import RATES
+from tinyencodec.progress import progress
+from tinyencodec.source import AudioReader
+
+SHORTEST = 0.1  # seconds
+PEAK = 0.99  # what the loudest sample of all sources may be: beyond it, files are clipped
+
+
+class Source(NamedTuple):
+    """One of the sounds.
+
+    label : "original", or the rate asked for
+    wav : float32 [C, T]
+    figures : of `evaluate.measure`: RATES (measured, kbit/s) and METRICS, as far as they are known
+    """
+
+    label: str
+    wav: np.ndarray
+    figures: dict[str, float]
+
+
+class Start(NamedTuple):
+    """The start of a sound: float32 [C, T], whether more follows, and how much there is in all (s) if that is known."""
+
+    wav: np.ndarray
+    is_cut: bool
+    seconds: float | None
+
+
+def read_start(path: str | os.PathLike, sample_rate: int, channels: int, seconds: float) -> Start:
+    """At most the first `seconds` of a file. Raises as `audio.read_audio`, and `ValueError` if it is too short."""
+    wanted, got, blocks = round(seconds * sample_rate), 0, []
+    with AudioReader(path, sample_rate, channels) as sound:
+        for block in sound:
+            blocks.append(block)
+            got += block.shape[1]
+            if got > wanted:
+                break
+    if got < SHORTEST * sample_rate:
+        raise ValueError(f"{path}: expected at least {SHORTEST:g} s of sound, got {got / sample_rate:.3g}")
+    whole = sound.length / sample_rate if sound.length else None
+    return Start(np.concatenate(blocks, axis=1)[:, :wanted], got > wanted, whole)
+
+
+def listen(coder: OurCoder, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
+    """The original, [C, T], and what comes back at each of the coder's rates. PESQ and STOI for speech only."""
+    mel, measures = MelScales(sample_rate), find_measures() if is_speech else {}
+    spectra, sources = mel(wav), [Source("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]
+    with progress("comparing") as report:
+        for number, rate in enumerate(coder.rates):
+            if report is not None:
+                report(number, len(coder.rates))
+            coded = coder.code(wav, rate)
+            y = match(wav, coded.wav, sample_rate)
+            figures = {RATES[kind]: bits * sample_rate / wav.shape[1] / 1000 for kind, bits in coded.bits.items()}
+            figures |= {"si_snr": si_snr(wav, y.wav), "mel": mel_distance(spectra, mel(y.wav))}
+            scores = {name: score(wav, y.wav, sample_rate) for name, score in measures.items()}
+            figures |= {name: value for name, value in scores.items() if value is not None}
+            sources.append(Source(f"{rate:g} kbit/s", coded.wav, figures))
+    return sources
+
+
+def find_gain(sources: list[Source]) -> float:
+    """What all sources are to be multiplied by, alike, so that none is clipped; 1 if none would be."""
+    peak = max(float(np.abs(source.wav).max()) for source in sources)
+    return min(1.0, PEAK / peak) if peak else 1.0
