@@ -7,11 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tinyencodec.checkpoint import expected_tensors, read_model_folder
-from tinyencodec.config import CodecConfig
 from tinyencodec.rows import pack_rows, unpack_rows
-
-CAUSAL = {"num_filters": 4, "hidden_size": 8, "codebook_size": 16, "upsampling_ratios": (4, 2),
-          "sampling_rate": 800, "target_bandwidths": (0.4, 0.8, 1.6)}
 
 
 def test_half_a_scale_is_the_most_that_is_lost():
@@ -62,10 +58,9 @@ def test_numbers_that_cannot_be_stored(bad):
         pack_rows(bad)
 
 
-def test_a_model_is_read_from_it(tmp_path):
+def test_a_model_is_read_from_it(models, tmp_path):
     """A folder stored so is the model that its numbers say, and damage is found as in any other."""
-    config = CodecConfig(**CAUSAL)
-    random = np.random.default_rng(2)
+    config, random = models["causal"].config, np.random.default_rng(2)
     packed = pack_rows({name: random.standard_normal(shape) for name, shape in expected_tensors(config).items()})
     for name, tensors in (("packed", packed), ("plain", unpack_rows(packed))):
         (tmp_path / name).mkdir()

@@ -155,16 +155,9 @@ def _load(name: str | None, args: argparse.Namespace):
 
 
 def _configured(name: str, args: argparse.Namespace) -> SimpleNamespace:
-    """Name, folder and configuration of a model, which may be a well-known one that is not installed."""
-    from tinyencodec.config import PRESETS, CodecConfig
-    from tinyencodec.store import find_model
+    """A model's facts, without its weights, and how many threads its coder may use."""
+    from tinyencodec.store import find_config
 
-    try:
-        folder = find_model(name)
-    except ValueError:
-        if name not in PRESETS:
-            raise
-        return SimpleNamespace(name=name, folder=None, config=PRESETS[name])
-    config = CodecConfig.from_file(folder / "config.json")
-    return SimpleNamespace(name=folder.resolve().name, folder=folder, config=config,
-                           threads=args.threads or os.cpu_count() or 1)
+    model = find_config(name)
+    model.threads = args.threads or os.cpu_count() or 1
+    return model

@@ -9,7 +9,6 @@ Chapter 11 of the tutorials uses it.
 """
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
 
@@ -17,13 +16,13 @@ import numpy as np
 
 from tinyencodec.block_codes import BlockReader
 from tinyencodec.blocks import CHECK, HEAD, LENGTH, Layout
-from tinyencodec.config import PRESETS, CodecConfig
+from tinyencodec.config import CodecConfig
 from tinyencodec.ecdc import EcdcHeader, EcdcReader, payload_size, read_header
 from tinyencodec.ecdc_header import header_bytes, require
 from tinyencodec.entropy import FixedCoder, check_coder, load_coder
 from tinyencodec.packets import PacketReader
 from tinyencodec.segments import segment_frames
-from tinyencodec.store import find_model
+from tinyencodec.store import find_config
 
 _NAMED = 8  # damaged places that are told one by one
 
@@ -215,15 +214,14 @@ def _coding(header: EcdcHeader) -> str:
 
 def _installed(header: EcdcHeader, model: str | None) -> SimpleNamespace | None:
     try:
-        folder = find_model(model or header.model)
+        found = find_config(model or header.model)
     except ValueError:
         if model:
             raise
-        config = PRESETS.get(header.model)
-        return config and SimpleNamespace(name=header.model, folder=None, config=config)
-    if folder.resolve().name != header.model:
-        raise ValueError(f"model: expected {folder.resolve().name!r}, got {header.model!r}")
-    return SimpleNamespace(name=header.model, folder=folder, config=CodecConfig.from_file(Path(folder) / "config.json"))
+        return None
+    if found.name != header.model:
+        raise ValueError(f"model: expected {found.name!r}, got {header.model!r}")
+    return found
 
 
 class _Counted:

@@ -12,8 +12,10 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from tinyencodec.checkpoint import read_model_folder
+from tinyencodec.config import PRESETS, CodecConfig
 from tinyencodec.model import EncodecModel
 
 DEFAULT_MODEL = "tiny_24khz"
@@ -56,6 +58,21 @@ def find_model(name_or_path: str | os.PathLike) -> Path:
         raise ValueError(f"model folder {text}: expected config.json and model.safetensors, found no config.json")
     known = ", ".join(list_models()) or "(none found)"
     raise ValueError(f"unknown model {text!r}: expected a folder or one of {known}")
+
+
+def find_config(name_or_path: str | os.PathLike) -> SimpleNamespace:
+    """Name, folder and config of a model, without its weights; folder None for a preset that is not installed.
+
+    Raises `ValueError` if there is no such model, or its config is none.
+    """
+    try:
+        folder = find_model(name_or_path)
+    except ValueError:
+        if name_or_path not in PRESETS:
+            raise
+        return SimpleNamespace(name=name_or_path, folder=None, config=PRESETS[name_or_path])
+    config = CodecConfig.from_file(folder / "config.json")
+    return SimpleNamespace(name=folder.resolve().name, folder=folder, config=config)
 
 
 def list_models() -> list[str]:
