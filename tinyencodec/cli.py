@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import NamedTuple, NoReturn
 
 from tinyencodec import bench, cli_code, cli_codes, compare, evaluate
@@ -20,11 +21,12 @@ from tinyencodec.cli_code import SUFFIX
 
 
 class Command(NamedTuple):
-    """One command: a line of help, a function that declares its arguments, a function that runs it."""
+    """One command: a line of help, a function that declares its arguments, one that runs it, examples for its help."""
 
     summary: str
     declare: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]  # the exit code; None: 0
+    examples: str = ""  # lines of a shell
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,8 +37,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     """Run the program with these arguments (None: those of the process); return the exit code.
 
-    0: done; 2: bad input, told in one line on stderr; 130: interrupted; 141: nobody reads the output any
-    more. Raises `SystemExit` where argparse does (`--help`, `--version`, and with 2 for a wrong use).
+    0: done; 1: done but for some of many files; 2: bad input, told in one line on stderr; 130: interrupted;
+    141: nobody reads the output any more. Raises `SystemExit` where argparse does (`--help`, `--version`, and
+    with 2 for a wrong use).
     """
     if argv is None:
         argv = sys.argv[1:]
@@ -46,9 +49,12 @@ def main(argv: list[str] | None = None) -> int:
     command = COMMANDS[argv[0]] if named else _CODE
     parser = _Parser(prog=prog, description=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.declare(parser)
+    if command.examples:
+        examples = "examples:\n" + indent(command.examples.strip(), "  ")
+        parser.epilog = "\n\n".join(filter(None, [parser.epilog, examples]))
     args = parser.parse_intermixed_args(argv[1:] if named else argv)  # options may stand between INPUT and OUTPUT
     try:
-        command.run(args)
+        code = command.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail(prog, "interrupted", 130)
@@ -57,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         return 141
     except (ValueError, EOFError, OSError, MemoryError) as error:
         return _fail(prog, _message(error), 2)
-    return 0
+    return code or 0
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
