@@ -51,6 +51,14 @@ def test_time_losses():
     assert losses.relative_squared_error(soft, soft + 0.1 * x).item() < 0.1
 
 
+def test_emphasis_flattens_a_falling_spectrum():
+    """A random walk, whose spectrum falls by 6 dB an octave, becomes white; nothing is done at 0."""
+    walk = noise(2, 1, 24_000).cumsum(dim=2)
+    assert losses.emphasise(walk, 0.0) is walk
+    assert torch.allclose(losses.emphasise(walk, 1.0), noise(2, 1, 24_000), atol=1e-3)
+    assert losses.emphasise(torch.ones(1, 1, 5), 0.9)[0, 0].tolist() == pytest.approx([1, 0.1, 0.1, 0.1, 0.1])
+
+
 def test_si_snr():
     x, n = noise(1, 24_000), noise(1, 24_000, seed=1)
     assert losses.si_snr(x, x + 0.1 * n).item() == pytest.approx(20, abs=0.2)

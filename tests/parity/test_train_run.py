@@ -19,6 +19,7 @@ from tinyencodec.train.network import load, save
 from tinyencodec.train.packed import PackedCorpus
 from tinyencodec.train.recipe import CODECS, Recipe
 from tinyencodec.train.trainer import Trainer
+from tinyencodec.train.validation import dimensions
 
 from .test_train_corpus import RATE, make_corpus
 
@@ -164,6 +165,37 @@ def test_frozen_parts_stay(corpus, model, part):
     changed = {name.split(".")[0] for name, value in trainer.codec.state_dict().items()
                if not torch.equal(value, before[name])}
     assert changed == ({"decoder"} if part == "encoder" else {"encoder", "quantizer"})
+
+
+@pytest.mark.parametrize("bypass, changes", [(0.0, True), (1.0, False)])
+def test_bypass_leads_round_the_quantiser(corpus, bypass, changes):
+    """With bypass 1 the decoder's input is the latent itself, whatever the codebooks hold."""
+    seen = []
+    for entries in (0.0, 1.0):
+        trainer = make_trainer(corpus, unquantized=0, bypass=bypass, freeze="encoder")
+        trainer.codec.quantizer.start(torch.full((16, 8), entries), torch.Generator())
+        trainer.codec.decoder.register_forward_hook(lambda part, given, y: seen.append(given[0].detach()))
+        advance(trainer)
+    assert torch.equal(seen[0], seen[1]) != changes
+
+
+def test_fresh_codebooks(corpus, model, tmp_path):
+    """The codebooks start anew, and the rest goes on."""
+    out, common = tmp_path / "run", ["--corpus", str(corpus), "--device", "cpu", "--threads", "1"]
+    assert codec.main([*common, "--out", str(out), "--model", str(model), "--batch", "2", "--seconds", "0.1",
+                       "--unquantized", "0", "--steps", "2"]) == 0
+    args = codec.parser().parse_args([*common, "--out", str(out)])
+    again = codec.parser().parse_args([*common, "--out", str(out), "--fresh-codebooks"])
+    trainer, fresh = (codec.make_trainer(a, torch.device("cpu")) for a in (args, again))
+    assert trainer.codec.quantizer.started and not fresh.codec.quantizer.started
+    assert fresh.step == 2 and advance(fresh)["mel"] > 0 and fresh.codec.quantizer.started
+
+
+def test_dimensions_of_a_latent():
+    rows = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0))
+    assert dimensions(rows) == pytest.approx(8, abs=0.01)
+    assert dimensions(rows[:, :1] * torch.ones(8) + 3) == pytest.approx(1, abs=1e-6)
+    assert dimensions(rows * torch.tensor([1.0, 1, 1, 1e-3, 0, 0, 0, 0])) == pytest.approx(3, abs=0.01)
 
 
 def test_group_norm_stereo_trains(tmp_path):

@@ -18,8 +18,10 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from tqdm import tqdm
@@ -61,6 +63,8 @@ def make_trainer(args: argparse.Namespace, device: torch.device) -> Trainer:
     trainer = Trainer(recipe, mixer, config, codec, device)
     if state is not None:
         restore(trainer, state)
+    if args.fresh_codebooks:
+        trainer.codec.quantizer.forget()
     return trainer
 
 
@@ -124,7 +128,7 @@ class Run:
         minutes = self.args.minutes
         return self.asked_to_stop or minutes is not None and time.monotonic() > self.began + 60 * minutes
 
-    def validate(self, write=print) -> None:
+    def validate(self, write: Callable[[str], object] = print) -> None:
         """Measure on held-out clips, write the figures down and draw them."""
         trainer = self.trainer
         trainer.codec.eval()
@@ -136,7 +140,8 @@ class Run:
             write(f"step {trainer.step} {kind:8} {line}")
         left = " ".join(f"{energy:.3f}" for _, energy, _ in report.codebooks)
         bits = " ".join(f"{entropy:.1f}" for _, _, entropy in report.codebooks)
-        write(f"step {trainer.step} latent {report.latent:.3f}  left {left}  bits {bits}")
+        write(f"step {trainer.step} latent {report.latent:.3f} in {report.dimensions:.1f} dimensions  left {left}  "
+              f"bits {bits}")
         try:
             self.log.draw_curves()
             self.log.draw_spectrograms(trainer.codec, self.validator)
@@ -155,6 +160,7 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="folder of the run; goes on if it holds a checkpoint")
     add("--preset", choices=sorted(CODECS), help="train a new codec of this shape")
     add("--model", metavar="NAME", help="go on from this model: a name or a folder")
+    add("--fresh-codebooks", action="store_true", help="start the codebooks of a run or model anew, by k-means")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     add("--minutes", type=float, help="stop after so many")
     add("--threads", type=int, help="of the CPU; default: PyTorch's choice")
@@ -170,8 +176,8 @@ def parser() -> argparse.ArgumentParser:
         if field.type is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
         else:
-            group.add_argument(flag, type=field.type, metavar=field.type.__name__.upper(),
-                               help=f"default: {field.default!r}")
+            kind = cast(type, field.type)
+            group.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=f"default: {field.default!r}")
     return result
 
 

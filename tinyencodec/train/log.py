@@ -7,6 +7,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from tinyencodec.train.validation import UNQUANTIZED, Report, Validator
 TRAIN = ("step", "minutes", "lr", "squared", "l1", "mel", "adversarial", "features", "commitment", "discriminator",
          "gradient", "latent")
 VALIDATION = ("step", "minutes", "kind", "kbps", "si_snr", "mel")
-CODEBOOKS = ("step", "codebook", "energy_left", "entropy", "latent")
+CODEBOOKS = ("step", "codebook", "energy_left", "entropy", "latent", "dimensions")
 
 
 class Table:
@@ -62,7 +63,7 @@ class RunLog:
             self.validation.append(step=step, minutes=minutes, kind=kind, kbps=kbps, si_snr=snr, mel=mel)
         for number, energy, entropy in report.codebooks:
             self.codebooks.append(step=step, codebook=number, energy_left=energy, entropy=entropy,
-                                  latent=report.latent)
+                                  latent=report.latent, dimensions=report.dimensions)
 
     def draw_curves(self) -> None:
         """Draw `curves.png`: per kind, SI-SNR and mel distance by bitrate; losses and figures of training."""
@@ -107,14 +108,14 @@ class RunLog:
         _write(plt, figure, self.folder / "spectrograms.png")
 
 
-def _draw(axis, rows: list[dict[str, str]], name: str, label: str) -> None:
+def _draw(axis: Any, rows: list[dict[str, str]], name: str, label: str) -> None:
     """A line of the column `name`, if it holds any numbers."""
     if rows := [row for row in rows if row[name]]:
         axis.set_visible(True)
         axis.plot([int(row["step"]) for row in rows], [float(row[name]) for row in rows], label=label)
 
 
-def _pyplot():
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -123,7 +124,7 @@ def _pyplot():
     return pyplot
 
 
-def _write(plt, figure, path: Path) -> None:
+def _write(plt: Any, figure: Any, path: Path) -> None:
     figure.tight_layout()
     part = path.with_suffix(".part.png")
     figure.savefig(part, dpi=70)

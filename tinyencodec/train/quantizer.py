@@ -14,6 +14,8 @@ have 4800 vectors; here the threshold falls with the batch, since otherwise a sm
 Chapter 14 of the tutorials walks through it.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,11 @@ _BLOCK = 4096  # vectors compared with all entries at a time in k-means
 
 class Codebook(nn.Module):
     """N entries of D numbers. Buffers as in the official checkpoints: embed, cluster_size, embed_avg, inited."""
+
+    embed: Tensor
+    embed_avg: Tensor
+    cluster_size: Tensor
+    inited: Tensor
 
     def __init__(self, n_entries: int, size: int):
         super().__init__()
@@ -96,7 +103,7 @@ class ResidualQuantizer(nn.Module):
 
     @property
     def codebooks(self) -> list[Codebook]:
-        return [layer.codebook for layer in self.layers]
+        return [cast(_Layer, layer).codebook for layer in self.layers]
 
     @property
     def started(self) -> bool:
@@ -107,6 +114,11 @@ class ResidualQuantizer(nn.Module):
         """Take all codebooks as they are, from a model folder."""
         for codebook in self.codebooks:
             codebook.adopt()
+
+    def forget(self) -> None:
+        """Be as before the start."""
+        for codebook in self.codebooks:
+            codebook.inited.zero_()
 
     @torch.no_grad()
     def start(self, latents: Tensor, rng: torch.Generator) -> None:

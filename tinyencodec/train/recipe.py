@@ -4,6 +4,11 @@ Training goes in three stages. At first there is no quantiser, and the relative 
 to pass; then the codebooks start by k-means, and the mel spectrum counts as well; at last the adversary joins. From
 the second stage on the balancer shares out the gradient.
 
+What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
+reason to send: a latent can stay in a few dimensions for good. `bypass` keeps the way open, as in the codec of Moshi
+(Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
+energy, count in the waveform's error. Watch the dimensions of the latent in the validation's report.
+
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
 So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
 
@@ -41,6 +46,8 @@ class Recipe:
     disc_filters: int = 32  # of the discriminator
     disc_rate: float = 2 / 3  # probability that it learns in a step
     commitment: float = 1.0  # weight, outside the balancer
+    bypass: float = 0.5  # probability that a clip goes round the quantiser
+    emphasis: float = 0.0  # of high frequencies in the squared error: the share of the last sample taken off each
     l1: float = 0.1  # shares of the gradient, relative to each other
     squared: float = 1.0
     mel: float = 1.0
@@ -52,8 +59,10 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip"):
             self._require(getattr(self, name) > 0, name, "a number above 0")
-        for name in ("seed", "cooldown", "unquantized", "adversary_from", "disc_rate", "commitment", *LOSSES):
+        for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES):
             self._require(getattr(self, name) >= 0, name, "a number of at least 0")
+        for name in ("disc_rate", "bypass", "emphasis"):
+            self._require(0 <= getattr(self, name) <= 1, name, "a number from 0 to 1")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
         self._require(self.freeze in ("", "encoder", "decoder"), "freeze", "'encoder' or 'decoder'")
 

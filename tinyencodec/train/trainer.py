@@ -8,6 +8,7 @@ Chapter 14 of the tutorials uses it.
 """
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -47,7 +48,9 @@ class Trainer:
                  device: str | torch.device = "cpu"):
         self.recipe, self.mixer, self.device = recipe, mixer, torch.device(device)
         torch.manual_seed(int(np.random.default_rng([recipe.seed, _WEIGHTS]).integers(2**31)))
-        self.codec = (codec or Codec(config)).to(self.device)
+        if codec is None and config is None:
+            raise ValueError("trainer: expected a config or a codec, got neither")
+        self.codec = (codec or Codec(cast(CodecConfig, config))).to(self.device)
         self.config = self.codec.config
         if codec is None:
             initialise(self.codec, self.to_device(mixer.batch(0, recipe.batch)))
@@ -118,7 +121,8 @@ class Trainer:
     def _begin_stage(self) -> None:
         quantizer = self.codec.quantizer
         if self.step >= self.recipe.unquantized and not quantizer.started:
-            rows, wanted = [], _FRAMES_PER_ENTRY * self.config.codebook_size / distributed.size()
+            rows: list[Tensor] = []
+            wanted = _FRAMES_PER_ENTRY * self.config.codebook_size / distributed.size()
             while sum(len(part) for part in rows) < wanted:
                 step = self.step + len(rows)  # the clips of coming steps are as good as any
                 clips = self.mixer.batch(step, self.recipe.batch, distributed.rank())
@@ -138,10 +142,13 @@ class Trainer:
         n = config.codebooks_for(config.target_bandwidths[int(rng.integers(len(config.target_bandwidths)))])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         with torch.autocast(self.device.type, enabled=False):
-            return quantizer(z, n, None if self.recipe.freeze == "encoder" else generator)
+            quantized, commitment = quantizer(z, n, None if self.recipe.freeze == "encoder" else generator)
+        around = torch.from_numpy(rng.random(len(z)) < self.recipe.bypass).to(z.device)
+        return torch.where(around[:, None, None], z, quantized), commitment
 
     def _losses(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        found = {"l1": losses.l1_time(x, y), "squared": losses.relative_squared_error(x, y)}
+        emphasised = (losses.emphasise(wav, self.recipe.emphasis) for wav in (x, y))
+        found = {"l1": losses.l1_time(x, y), "squared": losses.relative_squared_error(*emphasised)}
         if not self.codec.quantizer.started:
             return found
         found["mel"] = losses.mel_loss(self.mel(x), self.mel(y))
@@ -157,9 +164,11 @@ class Trainer:
         return found
 
     def _teach_discriminator(self, x: Tensor, y: Tensor) -> Tensor:
+        assert self.discriminator is not None and self.disc_optimizer is not None
         with self.autocast():
             scores, _ = self.discriminator(torch.cat([x, y]))
-        loss = losses.hinge_real_fake(*zip(*(score.chunk(2) for score in scores)))
+        real, fake = zip(*(score.chunk(2) for score in scores))
+        loss = losses.hinge_real_fake(real, fake)
         self.disc_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = list(self.discriminator.parameters())

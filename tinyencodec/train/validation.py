@@ -22,11 +22,13 @@ UNQUANTIZED = float("inf")  # the bitrate of a latent that is not quantised
 @dataclass
 class Report:
     """rates : rows (kind, kbit/s, SI-SNR in dB, mel distance); codebooks : rows (number from 1, energy left after it
-    as a share of the latent's, entropy of its codes in bits); latent : root mean square of the latent."""
+    as a share of the latent's, entropy of its codes in bits); latent : root mean square of the latent; dimensions : how
+    many it spreads over, `dimensions`."""
 
     rates: list[tuple[str, float, float, float]]
     codebooks: list[tuple[int, float, float]]
     latent: float
+    dimensions: float
 
 
 class Validator:
@@ -65,7 +67,17 @@ class Validator:
                 snr = float(losses.si_snr(wav.flatten(1), y.flatten(1)).mean())
                 rates.append((kind, bandwidth, snr, float(losses.mel_distance(self.mel(wav), self.mel(y)))))
         z = torch.cat(latents)
-        return Report(rates, _codebook_rows(codec, z), float(z.square().mean().sqrt()))
+        return Report(rates, _codebook_rows(codec, z), float(z.square().mean().sqrt()), dimensions(z))
+
+
+def dimensions(z: Tensor) -> float:
+    """Over how many dimensions vectors [M, D] spread: D if evenly over all, 1 if they lie on a line.
+
+    The exponential of the entropy of the covariance's eigenvalues as shares of their sum (Roy & Vetterli 2007).
+    """
+    spread = torch.linalg.eigvalsh(torch.cov(z.double().t())).clamp(min=0)
+    share = spread / spread.sum()
+    return float(torch.exp(-torch.xlogy(share, share).sum()))
 
 
 def _codebook_rows(codec: Codec, z: Tensor) -> list[tuple[int, float, float]]:
