@@ -1,0 +1,36 @@
+"""Ctrl-C, SIGTERM and SIGHUP at a moment when nothing can be raised.
+
+Python's answer to a signal is an exception, which rises from wherever the program is. A library in C that calls back
+into Python cannot pass it on: it is printed, dropped, and the library goes on with a write that never happened.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let these signals wait until the end of the block. (Only the main thread ever gets them.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[tuple[int, FrameType | None]] = []
+    before = {number: signal.signal(number, lambda *arrived: waiting.append(arrived)) for number in _SIGNALS
+              if signal.getsignal(number) is not None}  # None: a program around this one sees to it
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for arrived, frame in waiting:
+            answer = before[signal.Signals(arrived)]
+            if callable(answer):
+                answer(arrived, frame)
+            elif answer != signal.SIG_IGN:
+                os.kill(os.getpid(), arrived)
