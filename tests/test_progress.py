@@ -83,3 +83,22 @@ def test_count(terminal, monkeypatch):
             time.sleep(0.15)
             report(done, None)
     assert "work: 100 samples" in terminal.getvalue() and "%" not in terminal.getvalue()
+
+
+def test_bytes_in_plain_text(terminal, no_tqdm, monkeypatch):
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    with progress.progress("x.th", "bytes") as report:
+        report(1_234_567, None)
+        report(500, 1000)
+    assert terminal.getvalue().startswith("\rx.th 1.2 MB\rx.th  50 %\r")
+
+
+@pytest.mark.parametrize("total, text", [(100_000_000, "50.0MB of 100MB"), (None, "x.th: 50.0MB, 00:00")])
+def test_bytes_in_a_bar(terminal, monkeypatch, total, text):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    with progress.progress("x.th", "bytes") as report:
+        for done in (40_000_000, 50_000_000):  # goes on at 40 MB
+            time.sleep(0.15)
+            report(done, total)
+    assert text in terminal.getvalue()

@@ -10,10 +10,12 @@ the numbers are the source's.
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from tinyencodec.checkpoint import (
@@ -60,7 +62,7 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
     if not file.is_file():
         raise ValueError(f"{src}: expected a model file, or a folder with model.safetensors, got neither")
 
-    dropped = []
+    dropped: list[str] = []
     if file.suffix == ".safetensors":
         state = read_safetensors(file)
     else:
@@ -115,7 +117,7 @@ def _is_language_model(tensors: dict[str, np.ndarray]) -> bool:
 def _infer_config(tensors: dict[str, np.ndarray], path: Path) -> tuple[CodecConfig | LMConfig, str]:
     """The published model whose tensors these are, and its name."""
     if _is_language_model(tensors):
-        candidates = list(LM_PRESETS.items())
+        candidates: list[tuple[str, CodecConfig | LMConfig]] = [*LM_PRESETS.items()]
     else:
         candidates = [(name, fit_shortcut(config, tensors)) for name, config in PRESETS.items()]
     found = [(len(misfits(config, tensors)), name, config) for name, config in candidates]
@@ -155,7 +157,7 @@ def _model_card(name: str, kind: str, file: Path, origin: str, dropped: list[str
 """
 
 
-def _write_folder(dest: Path, config: CodecConfig, tensors: dict[str, np.ndarray], card: str) -> None:
+def _write_folder(dest: Path, config: CodecConfig | LMConfig, tensors: dict[str, np.ndarray], card: str) -> None:
     """Write the three files under a temporary name beside `dest`, then rename."""
     dest.parent.mkdir(parents=True, exist_ok=True)
     scratch = dest.with_name(f".{dest.name}.{os.getpid()}.part")
@@ -165,7 +167,7 @@ def _write_folder(dest: Path, config: CodecConfig, tensors: dict[str, np.ndarray
         (scratch / "config.json").write_text(text, encoding="utf-8", newline="\n")
         # transformers loads a file only if it says which framework it is for.
         ordered = {name: tensors[name] for name in sorted(tensors)}
-        save_file(ordered, scratch / "model.safetensors", metadata={"format": "pt"})
+        _save(ordered, scratch / "model.safetensors")
         # Some versions of safetensors make it readable by its owner alone.
         (scratch / "model.safetensors").chmod((scratch / "config.json").stat().st_mode)
         (scratch / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace", newline="\n")
@@ -175,3 +177,12 @@ def _write_folder(dest: Path, config: CodecConfig, tensors: dict[str, np.ndarray
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # of the disk, told in its own way
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) if number else \
+            OSError(f"{path}: {error}") from None

@@ -3,7 +3,7 @@
 A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. What makes its files smaller
 may lie beside them: `tables.safetensors`, and a language model in the folder `lm` (`entropy`). Bundled
 models come with the package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is
-not set, in the user's cache folder.
+not set, in the user's cache folder; `fetch` puts official ones there.
 
 Chapter 10 of the tutorials uses it.
 """
@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from tinyencodec.checkpoint import read_model_folder
 from tinyencodec.config import PRESETS, CodecConfig
 from tinyencodec.model import EncodecModel
+from tinyencodec.official import OFFICIAL
 
 DEFAULT_MODEL = "tiny_24khz"
 HQ_MODEL = "encodec_48khz"
@@ -57,7 +58,8 @@ def find_model(name_or_path: str | os.PathLike) -> Path:
     if text and os.path.isdir(text):
         raise ValueError(f"model folder {text}: expected config.json and model.safetensors, found no config.json")
     known = ", ".join(list_models()) or "(none found)"
-    raise ValueError(f"unknown model {text!r}: expected a folder or one of {known}")
+    hint = f"; `tinyencodec fetch {text}` gets it" if text in OFFICIAL else ""
+    raise ValueError(f"unknown model {text!r}: expected a folder or one of {known}{hint}")
 
 
 def find_config(name_or_path: str | os.PathLike) -> SimpleNamespace:
