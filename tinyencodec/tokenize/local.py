@@ -1,0 +1,52 @@
+"""The parts of the work on this machine, in processes of one thread each."""
+
+from collections.abc import Callable
+from contextlib import closing
+
+from tinyencodec.standard import quiet_libraries
+from tinyencodec.tokenize.part import encode_part
+from tinyencodec.tokenize.plan import Job
+from tinyencodec.tokenize.work import Done
+from tinyencodec.workers import WorkerDied, run_jobs
+
+_ROUNDS = 3  # in each of them two workers may die of a part: enough for `deaths` to find the file that did it
+
+
+class Processes:
+    """Does jobs in up to so many processes at once; with one, in this process."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+
+    def __call__(self, jobs: list[Job], done: Done) -> None:
+        """Do the jobs, in order as far as they begin. An error ends it; the death of a process does not."""
+        if self.processes == 1:
+            for job in jobs:
+                encode_quietly(job)
+                done(job)
+            return
+        for _ in range(_ROUNDS):
+            died = []
+            with closing(run_jobs(_prepare, (), jobs, self.processes)) as results:
+                for job, result in results:
+                    if isinstance(result, WorkerDied):
+                        died.append(job)
+                    elif isinstance(result, Exception):
+                        raise result
+                    else:
+                        done(job)
+            if not died:
+                return
+            jobs = died
+        raise ValueError(f"{len(jobs)} parts of the work ended with the death of {2 * _ROUNDS} processes each; "
+                         "all the rest is done: run it again")
+
+
+def encode_quietly(job: Job) -> int:
+    """`encode_part`, without what libmpg123 prints about flaws of MP3 files."""
+    with quiet_libraries():
+        return encode_part(job)
+
+
+def _prepare() -> Callable[[Job], int]:
+    return encode_quietly

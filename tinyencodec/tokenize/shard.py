@@ -1,0 +1,178 @@
+"""Parts to shards: the files that a dataset consists of when all the work is done.
+
+    shard-00000.safetensors   the codes of many recordings, one after the other
+        codes          int16 [F, K] (int32 for codebooks of more than 32 768 entries), one row per frame
+        offsets        int64 [R + 1], where each of its R recordings begins in `codes`, and where the last one ends
+        lengths        int64 [R], samples of each recording, at the model's rate
+        scales         float32 [S], one per segment, and
+        scale_offsets  int64 [R + 1], where each recording's begin: both only of models that normalise their input
+    manifest.jsonl            one line per recording, in the order of their names, which is that of the shards
+    errors.jsonl              one line per file that could not be coded; only if there are any
+    dataset.json              the model, the rates, the sums, and the hash of each of the files above
+
+Frames come first in `codes`, unlike in [K, F] everywhere else, so that a window of a recording is one piece of the
+file: a training loop that maps it into memory touches a page or two, and a writer can append without knowing how
+many frames are to come. Names are in the manifest rather than in the shard, as the library reads all of a shard's
+header when it opens it, and refuses one of more than 100 MB; with one tensor per recording that would be a million.
+
+A shard takes recordings as long as their codes fit into `shard_bytes`, and at least one.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from tinyencodec.files import atomic_write
+from tinyencodec.tokenize.part import Outcome, codes_path, outcomes
+
+MANIFEST, ERRORS, DATASET = "manifest.jsonl", "errors.jsonl", "dataset.json"
+_AT_ONCE = 1 << 22  # bytes
+
+
+class _Piece(NamedTuple):
+    """A recording, and where its codes are among the parts."""
+
+    outcome: Outcome
+    codes: Path
+    at: int  # bytes
+
+
+class _Output:
+    """A file and the hash of what is written to it."""
+
+    def __init__(self, fo: BinaryIO) -> None:
+        self._fo, self._digest, self.size = fo, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        self._fo.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+
+    def line(self, fields: dict[str, Any]) -> None:
+        self.write(json.dumps(fields).encode() + b"\n")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"bytes": self.size, "sha256": self._digest.hexdigest()}
+
+
+def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dtype) -> dict[str, Any]:
+    """Make shards, manifest and list of errors of the parts, all of which are done; return what `dataset.json` tells.
+
+    about : what it tells from the start (`plan.describe`)
+    dtype : of the codes
+    """
+    shards: list[dict[str, Any]] = []
+    sums = {"recordings": 0, "frames": 0, "samples": 0, "failed": 0, "short": 0}
+    frame_bytes = about["codebooks"] * dtype.itemsize
+    with atomic_write(folder / MANIFEST, force=True) as manifest_file, \
+            atomic_write(folder / ERRORS, force=True) as errors_file:
+        manifest, errors = _Output(manifest_file), _Output(errors_file)
+        for pieces in _grouped(_pieces(folder, n_parts, frame_bytes, errors, sums), about["shard_bytes"], frame_bytes):
+            name, frames = f"shard-{len(shards):05d}.safetensors", 0
+            for index, (outcome, _, _) in enumerate(pieces):
+                manifest.line(_manifest_line(outcome, name, index, frames, about["sample_rate"]))
+                frames += outcome.frames
+                sums["samples"] += outcome.length
+                sums["short"] += outcome.missing > 0
+            shards.append({"file": name, "recordings": len(pieces), "frames": frames,
+                           **_write_shard(folder / name, pieces, about, dtype)})
+            sums["recordings"] += len(pieces)
+            sums["frames"] += frames
+    if not sums["failed"]:
+        (folder / ERRORS).unlink()
+    others = {MANIFEST: manifest.about} | ({ERRORS: errors.about} if sums["failed"] else {})
+    return {**about, "complete": True, **sums, "seconds": sums["samples"] / about["sample_rate"],
+            "files": others, "shards": shards}
+
+
+def _manifest_line(outcome: Outcome, shard: str, index: int, offset: int, rate: int) -> dict[str, Any]:
+    return {"name": outcome.name, "shard": shard, "index": index, "offset": offset, "frames": outcome.frames,
+            "length": outcome.length, "seconds": outcome.length / rate, "sample_rate": outcome.sample_rate,
+            "channels": outcome.channels, "missing": outcome.missing, "bytes": outcome.bytes, "sha256": outcome.sha256}
+
+
+def _pieces(folder: Path, n_parts: int, frame_bytes: int, errors: _Output, sums: dict[str, int]) -> Iterator[_Piece]:
+    """All recordings in order; what could not be coded goes to `errors`."""
+    for number in range(n_parts):
+        codes, at = codes_path(folder, number), 0
+        for outcome in outcomes(folder, number):
+            if outcome.error:
+                errors.line({"name": outcome.name, "error": outcome.error})
+                sums["failed"] += 1
+                continue
+            yield _Piece(outcome, codes, at)
+            at += outcome.frames * frame_bytes
+        if at != codes.stat().st_size:
+            raise ValueError(f"{codes}: expected {at} bytes, got {codes.stat().st_size}")
+
+
+def _grouped(pieces: Iterator[_Piece], limit: int, frame_bytes: int) -> Iterator[list[_Piece]]:
+    """Lists of as many pieces as have at most `limit` bytes of codes, or of one."""
+    group: list[_Piece] = []
+    size = 0
+    for piece in pieces:
+        more = piece.outcome.frames * frame_bytes
+        if group and size + more > limit:
+            yield group
+            group, size = [], 0
+        group.append(piece)
+        size += more
+    if group:
+        yield group
+
+
+def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
+    """One shard; returns its size and hash."""
+    recordings = [piece.outcome for piece in pieces]
+    arrays = {"offsets": _offsets([recording.frames for recording in recordings]),
+              "lengths": np.array([recording.length for recording in recordings], "<i8")}
+    if about["normalize"]:
+        arrays["scale_offsets"] = _offsets([len(recording.scales) for recording in recordings])
+        arrays["scales"] = np.array([scale for recording in recordings for scale in recording.scales], "<f4")
+    shape = [int(arrays["offsets"][-1]), about["codebooks"]]
+    facts = {key: str(about[key]) for key in ("format", "model", "model_sha256", "bandwidth", "sample_rate")}
+    with atomic_write(path, force=True) as fo:
+        out = _Output(fo)
+        out.write(_header(arrays, shape, dtype, facts))
+        for array in arrays.values():
+            out.write(array.tobytes())
+        for piece in pieces:
+            for block in _read(piece, piece.outcome.frames * shape[1] * dtype.itemsize):
+                out.write(block)
+    return out.about
+
+
+def _offsets(counts: list[int]) -> np.ndarray:
+    return np.concatenate([np.zeros(1, "<i8"), np.cumsum(np.array(counts, "<i8"))]).astype("<i8")
+
+
+def _header(arrays: dict[str, np.ndarray], shape: list[int], dtype: np.dtype, facts: dict[str, str]) -> bytes:
+    """How a safetensors file with these arrays, and then the codes, begins. The longest numbers come first: aligned."""
+    header: dict[str, Any] = {"__metadata__": facts}
+    end = 0
+    sized = [(name, array.dtype, list(array.shape)) for name, array in arrays.items()] + [("codes", dtype, shape)]
+    for name, kind, dimensions in sized:
+        size = int(np.prod(dimensions)) * kind.itemsize
+        header[name] = {"dtype": f"{kind.kind.upper()}{8 * kind.itemsize}", "shape": dimensions,
+                        "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _read(piece: _Piece, size: int) -> Iterator[bytes]:
+    with open(piece.codes, "rb") as fo:
+        fo.seek(piece.at)
+        while size:
+            block = fo.read(min(size, _AT_ONCE))
+            if not block:
+                raise EOFError(f"{piece.codes}: file ends early")
+            size -= len(block)
+            yield block
