@@ -232,7 +232,7 @@ def test_help_and_version(capsys):
             run(*argv)
         assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert all(f"tinyencodec {name}" in out for name in cli.COMMANDS)
+    assert all(f"\n  {name} " in out for name in cli.COMMANDS)
     with pytest.raises(SystemExit):
         run("--version")
     assert capsys.readouterr().out == f"tinyencodec {tinyencodec.__version__}\n"
@@ -279,7 +279,7 @@ def existing(name):
 BAD = {
     "no arguments": (lambda: [], "required: INPUT"),
     "unknown option": (lambda: ["--nonsense", "in.wav"], "unrecognized|nonsense"),
-    "too many arguments": (lambda: ["in.wav", "a.ecdc", "b.ecdc"], "unrecognized arguments: b.ecdc"),
+    "too many arguments": (lambda: ["in.wav", "a.ecdc", "b.ecdc"], "expected INPUT and OUTPUT, got 1 more, b.ecdc"),
     "hq and model": (lambda: ["-q", "-m", "mono", "in.wav"], "not allowed with"),
     "bandwidth is no number": (lambda: ["-b", "much", "in.wav"], "invalid float value: 'much'"),
     "bandwidth of another model": (lambda: ["-m", "mono", "-b", "6", "in.wav"], "offers 4, 8, 16 kbit/s, got 6"),

@@ -29,3 +29,16 @@ def test_the_twin_stays_reachable():
 def test_without_jit_the_twin_takes_its_place():
     code = "from tinyencodec import gemm; assert gemm._gemm is gemm._gemm_naive"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
+
+
+@pytest.mark.skipif(not jit.JIT, reason="there is nothing to cache")
+def test_a_full_disk_costs_time_only(tmp_path):
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may hold anything, as on a full disk
+import numpy as np
+from tinyencodec.activation import elu
+assert (elu(np.ones(3, np.float32)) == 1).all()
+"""
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, check=True)
+    assert not any(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())

@@ -101,7 +101,7 @@ def test_more_frames_than_a_packet_holds():
     _, got, length, _ = read("encodec_24khz", written("encodec_24khz", [(codes, None)], 70_000 * 320))
     assert [part.shape[1] for part, _ in got] == [65_535, 4465] and length == 70_000 * 320
     assert np.array_equal(np.concatenate([part for part, _ in got], axis=1), codes)
-    long = CodecConfig(chunk_length_s=1000.0, overlap=0.1, target_bandwidths=(0.75,))  # no packet can hold a segment
+    long = CodecConfig(upsampling_ratios=(4, 2), chunk_length_s=25.0, overlap=0.1, target_bandwidths=(30.0,))
     with pytest.raises(ValueError, match="segments of at most 65535 frames, got 75000"):
         EcdcWriter(Pipe(), "x", long, 1)
 

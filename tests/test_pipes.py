@@ -403,7 +403,7 @@ def test_what_came_before_the_break_is_written(capfd):
 def test_full_disk(capfd):
     with open("/dev/full", "wb") as full:
         assert piped("-m", "mono", "in.wav", "-", stdout=full) == (2, b"")
-    assert capfd.readouterr().err == "tinyencodec: No space left on device\n"
+    assert capfd.readouterr().err == "tinyencodec: standard output: No space left on device\n"
 
 
 def test_closed():

@@ -33,13 +33,13 @@ _LOWEST, _HIGHEST = _f32(-87), _f32(87)  # beyond, float32 saturates: exp(-87) i
 
 
 @intrinsic
-def _fma(typing, a, b, c):
+def _fma(typing: object, a: object, b: object, c: object) -> tuple:
     """a * b + c with one rounding; neither Python nor Numba has a function for it."""
     return types.float32(a, b, c), lambda context, builder, signature, args: builder.fma(*args)
 
 
 @numba.njit(error_model="numpy")
-def _expm1(x):
+def _expm1(x: np.float32) -> np.float32:
     x = min(max(x, _LOWEST), _HIGHEST)
     n = np.floor(_fma(x, _LOG2E, _HALF))
     r = _fma(n, -_LN2_LOW, _fma(n, -_LN2_HIGH, x))
@@ -51,12 +51,12 @@ def _expm1(x):
 
 
 @numba.njit(error_model="numpy")
-def _sigmoid(x):
+def _sigmoid(x: np.float32) -> np.float32:
     return _ONE / (_TWO + _expm1(-x))
 
 
 @numba.njit(error_model="numpy")
-def _tanh(x):
+def _tanh(x: np.float32) -> np.float32:
     e = _expm1(_TWO * min(max(x, _f32(-20)), _f32(20)))  # tanh(20) is 1 in float32
     return e / (e + _TWO)
 
@@ -91,17 +91,17 @@ def elu_in_place(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _elu_naive(x, out):
+def _elu_naive(x: np.ndarray, out: np.ndarray) -> None:
     out[:] = np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
 
 @kernel("void(f4[::1], f4[::1])", twin=_elu_naive)
-def _elu(x, out):
+def _elu(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))
 
 
 @kernel("void(f4[::1])", twin=lambda x: _elu_naive(x, x))
-def _elu_in_place(x):  # apart from _elu, which compilers make fast only for arrays that do not overlap
+def _elu_in_place(x: np.ndarray) -> None:  # apart from _elu, which is fast only for arrays that do not overlap
     for i in range(x.size):
         x[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))

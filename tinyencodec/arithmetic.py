@@ -90,7 +90,7 @@ def quantised_cdf(p: np.ndarray) -> np.ndarray:
     return cdf
 
 
-def _quantise_naive(p, cdf):
+def _quantise_naive(p: np.ndarray, cdf: np.ndarray) -> int:
     scale = np.float32(TOTAL - MIN_UNITS * p.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
         units = np.floor(np.floor(p / _ROUNDOFF) * _ROUNDOFF * scale)
@@ -106,7 +106,7 @@ def _quantise_naive(p, cdf):
 
 
 @kernel("i8(f4[:,::1], i4[:,::1])", twin=_quantise_naive)
-def _quantise(p, cdf):
+def _quantise(p: np.ndarray, cdf: np.ndarray) -> int:
     """Fill the rows of `cdf`, and return -1, or else the first row that is no distribution."""
     n = p.shape[1]
     scale, most = np.float32(TOTAL - MIN_UNITS * n), np.float32(TOTAL)

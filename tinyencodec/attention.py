@@ -85,7 +85,8 @@ def attend(queries: np.ndarray, cache: KVCache) -> np.ndarray:
     return out
 
 
-def _attend_naive(queries, keys, values, end, context, out):
+def _attend_naive(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int, context: int,
+                  out: np.ndarray) -> None:
     n_signals, n_frames, n_heads, head_dim = queries.shape
     keys = keys.transpose(0, 1, 3, 2, 4).reshape(n_signals, n_heads, head_dim, -1)  # [B, H, d, places]
     values = values.transpose(0, 1, 3, 2, 4).reshape(n_signals, n_heads, keys.shape[-1], -1)[..., :head_dim]
@@ -104,7 +105,7 @@ def _attend_naive(queries, keys, values, end, context, out):
 
 
 @kernel("void(f4[:,:,:,::1], f4[:,:,:,:,::1], f4[:,:,:,:,::1], i8, i8, f4[:,:,:,::1])", twin=_attend_naive)
-def _attend(queries, keys, values, end, context, out):
+def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int, context: int, out: np.ndarray) -> None:
     n_signals, n_frames, n_heads, head_dim = queries.shape
     n_panels, n_places = values.shape[2], values.shape[3]
     asked, answered = queries.reshape(queries.size), out.reshape(out.size)

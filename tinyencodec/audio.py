@@ -71,7 +71,7 @@ def write_audio(path: str | os.PathLike, wav: np.ndarray, sample_rate: int, resc
     wav = checked_audio(wav, checked_rate(sample_rate))
     with atomic_write(path, force) as fo:
         try:
-            with AudioWriter(fo, kind, sample_rate, *wav.shape, rescale) as writer:
+            with AudioWriter(fo, kind, sample_rate, len(wav), wav.shape[1], rescale) as writer:
                 writer.write(wav)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

@@ -14,9 +14,10 @@ But: nothing is resampled, and mono is not made stereo or the reverse; `audio.co
 import copy
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from tinyencodec.config import CodecConfig
 from tinyencodec.model import EncodecModel
@@ -40,7 +41,8 @@ class EncodedBatch(NamedTuple):
     lengths: np.ndarray
 
 
-def encode_batch(model: EncodecModel, wavs, bandwidth: float = 6.0, lengths=None) -> EncodedBatch:
+def encode_batch(model: EncodecModel, wavs: ArrayLike | list | tuple, bandwidth: float = 6.0,
+                 lengths: ArrayLike | None = None) -> EncodedBatch:
     """Code several signals, each as if it were alone.
 
     Parameters
@@ -69,7 +71,8 @@ def encode_batch(model: EncodecModel, wavs, bandwidth: float = 6.0, lengths=None
                         np.array([wav.shape[1] for wav in items]))
 
 
-def decode_batch(model: EncodecModel, codes, scales=None, frames=None, lengths=None) -> np.ndarray:
+def decode_batch(model: EncodecModel, codes: ArrayLike, scales: ArrayLike | None = None,
+                 frames: ArrayLike | None = None, lengths: ArrayLike | None = None) -> np.ndarray:
     """Turn the codes of several signals back into sound, each as `EncodecModel.decode` does it alone.
 
     Parameters
@@ -88,19 +91,19 @@ def decode_batch(model: EncodecModel, codes, scales=None, frames=None, lengths=N
     ------
     ValueError : shapes that do not fit each other, or an item that `EncodecModel.decode` refuses, by its number.
     """
-    codes = _array(codes, "codes")
+    codes, factors = _array(codes, "codes"), None
     if codes.ndim != 3 or len(codes) == 0:
         raise ValueError(f"codes: expected shape [B, K, F] with B >= 1, got {list(codes.shape)}")
-    frames = _counts(frames, "frames", [codes.shape[2]] * len(codes))
+    sizes = _counts(frames, "frames", [codes.shape[2]] * len(codes))
     samples = [None] * len(codes) if lengths is None else _counts(lengths, "lengths", [None] * len(codes))
     if model.config.normalize:
-        scales = np.zeros((0, 0)) if scales is None else _array(scales, "scales")
-        if scales.ndim != 2 or len(scales) != len(codes):
-            raise ValueError(f"scales: expected shape [{len(codes)}, S], got {list(scales.shape)}")
+        factors = np.zeros((0, 0)) if scales is None else _array(scales, "scales")
+        if factors.ndim != 2 or len(factors) != len(codes):
+            raise ValueError(f"scales: expected shape [{len(codes)}, S], got {list(factors.shape)}")
     elif scales is not None:
         raise ValueError("scales: expected None, since the model does not normalise, got some")
-    items = [_item(i, segments, model.config, codes[i, :, :n], None if scales is None else scales[i])
-             for i, n in enumerate(frames)]
+    items = [_item(i, segments, model.config, codes[i, :, :n], None if factors is None else factors[i])
+             for i, n in enumerate(sizes)]
     jobs = list(zip(range(len(items)), items, samples))
     wavs = each(lambda alone, job: _item(job[0], alone.decode, job[1], job[2]), model, jobs)
     return _padded(wavs, (model.channels,), np.float32)
@@ -118,12 +121,14 @@ def segments(config: CodecConfig, codes: np.ndarray, scales: np.ndarray | None) 
     return [EncodedFrame(part, None if scales is None else float(scales[i])) for i, part in enumerate(parts)]
 
 
-def check_items(model: EncodecModel, wavs, lengths=None) -> list[np.ndarray]:
+def check_items(model: EncodecModel, wavs: ArrayLike | list | tuple,
+                lengths: ArrayLike | None = None) -> list[np.ndarray]:
     """The signals in `wavs`, see `encode_batch`, as float32 [C, T] each, without what comes after their lengths."""
-    if not isinstance(wavs, list | tuple):
-        wavs = _array(wavs, "audio")
-        wavs = wavs if wavs.ndim == 3 else [wavs]
-    items = [_item(i, _array, wav, "audio") for i, wav in enumerate(wavs)]
+    if isinstance(wavs, list | tuple):
+        items = [_item(i, _array, wav, "audio") for i, wav in enumerate(wavs)]
+    else:
+        whole = _array(wavs, "audio")
+        items = list(whole) if whole.ndim == 3 else [whole]
     if not items:
         raise ValueError("audio: expected at least one item, got none")
     items = [wav[None] if wav.ndim == 1 and model.channels == 1 else wav for wav in items]
@@ -147,7 +152,7 @@ def each(function: Callable, model: EncodecModel, items: list) -> list:
         return list(pool.map(lambda item: function(alone, item), items))
 
 
-def _item(number: int, function: Callable, *arguments):
+def _item(number: int, function: Callable, *arguments: object) -> Any:
     """function(*arguments), with the item's number before the message of a `ValueError`."""
     try:
         return function(*arguments)
@@ -155,14 +160,14 @@ def _item(number: int, function: Callable, *arguments):
         raise ValueError(f"item {number}: {error}") from None
 
 
-def _array(values, what: str) -> np.ndarray:
+def _array(values: ArrayLike, what: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except (TypeError, RuntimeError, ValueError) as error:  # such as a tensor of a GPU, or one with a gradient
         raise ValueError(f"{what}: expected an array, got what NumPy cannot make one of: {error}") from None
 
 
-def _counts(values, what: str, most: Iterable[int | None]) -> list[int]:
+def _counts(values: ArrayLike | None, what: str, most: Iterable[int | None]) -> list[int]:
     """`values` as integers from 1 to `most` each (None: no limit), one for each of them."""
     most = list(most)
     counts = np.array(most) if values is None else _array(values, what)
@@ -175,7 +180,7 @@ def _counts(values, what: str, most: Iterable[int | None]) -> list[int]:
     return counts.tolist()
 
 
-def _padded(arrays: list[np.ndarray], shape: tuple[int, ...], dtype) -> np.ndarray:
+def _padded(arrays: list[np.ndarray], shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Arrays [*shape, n] of any n in one of `dtype` [B, *shape, N], with zeros after their ends."""
     whole = np.zeros((len(arrays), *shape, max(array.shape[-1] for array in arrays)), dtype)
     for row, array in zip(whole, arrays):

@@ -17,6 +17,7 @@ Chapter 11 of the tutorials walks through it.
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MAX_WIDTH = 16
 _BLOCK = 1 << 16  # numbers packed or unpacked at once: bounds the memory for their bits
@@ -34,7 +35,7 @@ class BitWriter:
         self._width = _checked_width(width)
         self._pending = np.zeros(0, np.uint8)  # the bits of an unfinished byte, at most 7
 
-    def write(self, values) -> None:
+    def write(self, values: ArrayLike) -> None:
         """Append integers (array of any shape, in C order), each from 0 to 2**width - 1.
 
         Whole bytes go to the file at once. Raises `ValueError`, before writing anything, for a value

@@ -15,6 +15,7 @@ from tinyencodec.block_search import MOST_MISSING, Block, BlockSearch
 from tinyencodec.blocks import CHECK, Layout, block_bytes, codes_check, end_bytes
 from tinyencodec.config import CodecConfig
 from tinyencodec.ecdc_header import EcdcHeader, require
+from tinyencodec.entropy import Coder
 from tinyencodec.packets import checked_scale, pack_scale
 
 AT_ONCE = 16  # blocks that are coded together, of a file
@@ -24,7 +25,7 @@ KEEP_GOING = ("repeat", "silence")
 class BlockWriter:
     """Write codes in blocks, each as soon as it is complete, or with up to `at_once` - 1 later ones."""
 
-    def __init__(self, fo: BinaryIO, layout: Layout, config: CodecConfig, coder, at_once: int) -> None:
+    def __init__(self, fo: BinaryIO, layout: Layout, config: CodecConfig, coder: Coder, at_once: int) -> None:
         self._fo, self._layout, self._config, self._coder, self._at_once = fo, layout, config, coder, at_once
         self._codes: list[np.ndarray] = []  # [K, F] each, of the block at hand: segments, or pieces of one
         self._scales: list[float] = []  # of the same
@@ -101,9 +102,9 @@ class BlockReader:
     With `keep_going` it raises `ValueError` only if no block is undamaged, or more than MOST_MISSING in a row are lost.
     """
 
-    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder, keep_going: str | None = None,
-                 at_once: int = AT_ONCE) -> None:
-        self.layout = Layout(config, header.n_codebooks, header.block, header.entropy != "none")
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: Coder,
+                 keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
+        self.layout = Layout(config, header.n_codebooks, header.block or 0, header.entropy != "none")
         self.audio_length = None if header.stream else header.audio_length
         self.lost: list[tuple[int, int]] = []
         self.cut = False
@@ -127,7 +128,7 @@ class BlockReader:
         if length is None and self.audio_length is None:
             self.cut, length = True, self._least_length()
         self.audio_length = self.audio_length or length
-        yield from self._fill(self.layout.count(self.audio_length))
+        yield from self._fill(self.layout.count(self.audio_length or 0))
 
     def undamaged(self) -> Iterator[tuple[Block, list[int], list, np.ndarray]]:
         """Only the blocks that decode: (block, frames of its segments, their scales, codes [K, F])."""
@@ -146,10 +147,9 @@ class BlockReader:
                 if len(group) == self._at_once:
                     yield group
                     group = []
+            failure = None
         except (ValueError, EOFError) as error:  # what came before it goes first
             failure = error
-        else:
-            failure = None
         if group:
             yield group
         if failure is not None:
@@ -190,7 +190,8 @@ class BlockReader:
         """Make up the blocks before number `upto`."""
         if upto <= self._next:
             return
-        require(self._frame is not None, "blocks", "at least one that is undamaged", "none")
+        if self._frame is None:
+            raise ValueError("blocks: expected at least one that is undamaged, got 'none'")
         require(upto - self._next <= MOST_MISSING, "missing", f"at most {MOST_MISSING} blocks in a row",
                 upto - self._next)
         self.lost.append((self.layout.start(self._next), self.layout.end(upto - 1, self.audio_length)))
@@ -203,6 +204,6 @@ class BlockReader:
         """Samples that a signal has, at least, which has the segments up to the last good block."""
         require(self._next, "blocks", "at least one that is undamaged", "none")
         start, hop = self.layout.start(self._next - 1), self._config.hop_length
-        if self.layout.n_segments is None:
+        if self._config.segment_stride is None:
             return start + sum(self._sizes) * hop
         return start + (len(self._sizes) - 1) * self._config.segment_stride + (self._sizes[-1] - 1) * hop + 1

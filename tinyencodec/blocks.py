@@ -100,7 +100,7 @@ class Layout:
         self.block, self.coded = block, coded
         self.n_segments = None if full is None else block // full
         self.most_frames = _most_frames(config, block)
-        self._config, self._full = config, full
+        self._config, self._full, self._stride = config, full, config.segment_stride or 0
         self._extra = [(full is not None) + 4 * n * config.normalize for n in (1, (self.n_segments or -1) + 2)]  # bytes
         self._frame_bits, self._coded_bits = n_codebooks * config.bits_per_code, n_codebooks * _CODE_BITS
         require(_fits(config, n_codebooks, block), "frames per block (block)",
@@ -110,12 +110,13 @@ class Layout:
         """The sample at which a block begins."""
         if self.n_segments is None:
             return number * self.block * self._config.hop_length
-        return number * self.n_segments * self._config.segment_stride
+        return number * self.n_segments * self._stride
 
     def end(self, number: int, audio_length: int | None) -> int:
         """The sample before which a block ends: where the next one begins, or the signal ends."""
-        known = audio_length is not None and number + 1 >= self.count(audio_length)
-        return audio_length if known else self.start(number + 1)
+        if audio_length is not None and number + 1 >= self.count(audio_length):
+            return audio_length
+        return self.start(number + 1)
 
     def count(self, audio_length: int) -> int:
         """How many blocks there are."""
@@ -123,23 +124,23 @@ class Layout:
         return full + (self.start(full) < audio_length)
 
     def _full_blocks(self, audio_length: int) -> int:
-        if self._full is None:
+        if self._full is None or self.n_segments is None:
             return audio_length // self.start(1)
         shortest = (self._full - 1) * self._config.hop_length + 1  # samples that fill a segment
-        full_segments = max(0, -(-(audio_length - shortest + 1) // self._config.segment_stride))
+        full_segments = max(0, -(-(audio_length - shortest + 1) // self._stride))
         return full_segments // self.n_segments
 
     def sizes(self, number: int, audio_length: int | None) -> list[int]:
         """Frames of each segment in a block; [] after the last. With the length unknown, those of a block before it."""
         if audio_length is None or number < self._full_blocks(audio_length):
-            return [self.block] if self._full is None else [self._full] * self.n_segments
+            return [self.block] if self._full is None else [self._full] * (self.n_segments or 0)
         if number > self._full_blocks(audio_length):
             return []
         return list(segment_frames(self._config, max(0, audio_length - self.start(number))))
 
     def split(self, frames: int, n_segments: int) -> list[int]:
         """Frames of each segment in a block of so many frames and segments; `ValueError` if there is no such block."""
-        if self._full is None or (frames, n_segments) == (self.block, self.n_segments):
+        if self._full is None or self.n_segments is None or (frames, n_segments) == (self.block, self.n_segments):
             return [frames] if self._full is None else self.sizes(0, None)
         sizes = split_frames(self._config, frames)
         require(len(sizes) == n_segments and sizes.count(self._full) < self.n_segments, "segments",

@@ -28,6 +28,7 @@ import numpy as np
 import safetensors
 
 from tinyencodec.config import CodecConfig
+from tinyencodec.limits import check_header, printable
 from tinyencodec.lm_config import LMConfig
 from tinyencodec.rows import unpack_rows
 from tinyencodec.torchfile import bfloat16_to_float32
@@ -139,7 +140,8 @@ def check_tensors(config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarr
     `where` is the file to blame.
     """
     phrases = misfits(config, tensors)
-    phrases += [f"{name} holds NaN or infinity" for name, array in tensors.items() if not np.isfinite(array).all()]
+    phrases += [f"{name} holds NaN or infinity" for name in expected_tensors(config)
+                if name in tensors and not np.isfinite(tensors[name]).all()]
     if phrases:
         raise ValueError(f"{where}: expected the tensors of the model in config.json, got others: {listing(phrases)}")
 
@@ -176,7 +178,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """All tensors of a safetensors file under their own names; `rows` and bfloat16, which NumPy lacks, as float32."""
     tensors = {}
     try:
-        with path.open("rb"), safetensors.safe_open(path, "numpy") as file:  # the first for the plain OSError
+        check_header(path)
+        with safetensors.safe_open(path, "numpy") as file:
             dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
             if set(dtypes.values()) <= {"F16", "F32", "F64", "I8"}:  # one by one: the file is not in memory besides
                 return unpack_rows({name: file.get_tensor(name) for name in dtypes})
@@ -188,7 +191,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
             tensors[name] = array.reshape(entry["shape"])
         return unpack_rows(tensors)
     except (safetensors.SafetensorError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: expected a whole safetensors file, got a damaged or another one: {error}") from None
+        raise ValueError(f"{path}: expected a whole safetensors file, got a damaged or another one: "
+                         f"{printable(error)}") from None
 
 
 def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -218,5 +222,5 @@ def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray]
     if total > room:
         raise ValueError(f"{path}: expected at most {room} numbers in a file of this size, got {total} in tensors "
                          f"that share them")
-    with np.errstate(over="ignore"):  # becomes infinite and is found by check_tensors
+    with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite and is found by check_tensors
         return {new: np.ascontiguousarray(named[old], np.float32) for new, old in sources.items()}, dropped

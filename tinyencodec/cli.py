@@ -8,30 +8,28 @@ ends with one line on stderr and exit code 2, and no file is written; into a pip
 """
 
 import argparse
+import difflib
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from textwrap import indent
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
-from tinyencodec import bench, cli_code, cli_codes, compare, evaluate
-from tinyencodec.cli_code import SUFFIX
-
-
-class Command(NamedTuple):
-    """One command: a line of help, a function that declares its arguments, one that runs it, examples for its help."""
-
-    summary: str
-    declare: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int | None]  # the exit code; None: 0
-    examples: str = ""  # lines of a shell
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:  # one line, without the usage
-        self.exit(2, _one_line(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
+from tinyencodec import (
+    bench,
+    cli_arguments,
+    cli_code,
+    cli_codes,
+    cli_many,
+    cli_models,
+    compare,
+    completion,
+    evaluate,
+    tokenize,
+)
+from tinyencodec.cli_arguments import SUFFIX
+from tinyencodec.cli_help import ENDS, ENVIRONMENT, Command, Parser, one_line
+from tinyencodec.files import named
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,29 +39,63 @@ def main(argv: list[str] | None = None) -> int:
     141: nobody reads the output any more. Raises `SystemExit` where argparse does (`--help`, `--version`, and
     with 2 for a wrong use).
     """
-    if argv is None:
-        argv = sys.argv[1:]
-        signal.signal(signal.SIGTERM, _terminate)
-    named = bool(argv) and argv[0] in COMMANDS
-    prog = f"tinyencodec {argv[0]}" if named else "tinyencodec"
-    command = COMMANDS[argv[0]] if named else _CODE
-    parser = _Parser(prog=prog, description=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.declare(parser)
-    if command.examples:
-        examples = "examples:\n" + indent(command.examples.strip(), "  ")
-        parser.epilog = "\n\n".join(filter(None, [parser.epilog, examples]))
-    args = parser.parse_intermixed_args(argv[1:] if named else argv)  # options may stand between INPUT and OUTPUT
     try:
-        code = command.run(args)
-        sys.stdout.flush()
+        if argv is None:
+            argv = sys.argv[1:]
+            _be_told_to_stop()
+        return _main(argv)
     except KeyboardInterrupt:
-        return _fail(prog, "interrupted", 130)
+        return _fail("tinyencodec", "interrupted", 130)
+
+
+def _main(argv: list[str]) -> int:
+    if argv[:1] == ["help"] and not os.path.exists("help"):
+        argv = [*argv[1:2], "--help"]
+    name = argv[0] if argv and argv[0] in COMMANDS else ""
+    parser = parser_of(name)
+    if not name:
+        _look_for_a_mistyped_command(argv, parser)
+    # Options may stand between INPUT and OUTPUT.
+    args, others = parser.parse_known_intermixed_args(argv[1:] if name else argv)
+    if others:
+        _tell_what_is_too_much(others, parser, name)
+    try:
+        code = (COMMANDS[name] if name else _CODE).run(args)
+        with named("standard output"):
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _fail(parser.prog, "interrupted", 130)
     except BrokenPipeError:  # such as `| head`: quietly, as programs do that the signal ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # lest the interpreter fail to write the rest at its exit
         return 141
     except (ValueError, EOFError, OSError, MemoryError) as error:
-        return _fail(prog, _message(error), 2)
+        return _fail(parser.prog, _message(error), 2)
     return code or 0
+
+
+def parser_of(name: str = "") -> Parser:
+    """The parser of a command; without a name, that of the program without one."""
+    return Parser(f"tinyencodec {name}".strip(), COMMANDS[name] if name else _CODE)
+
+
+def _look_for_a_mistyped_command(argv: list[str], parser: Parser) -> None:
+    if argv and argv[0].isalpha() and not os.path.exists(argv[0]):
+        if meant := difflib.get_close_matches(argv[0], COMMANDS, 1):
+            parser.error(f"{argv[0]}: neither a file nor a command; did you mean `tinyencodec {meant[0]}`?")
+
+
+def _tell_what_is_too_much(others: list[str], parser: Parser, name: str) -> NoReturn:
+    if not name and not any(other.startswith("-") for other in others):
+        many = "; for many files there is `tinyencodec batch`" if "batch" in COMMANDS else ""
+        parser.error(f"expected INPUT and OUTPUT, got {len(others)} more, {others[0]}{many}")
+    parser.error(f"unrecognized arguments: {' '.join(others)}")
+
+
+def _be_told_to_stop() -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+    hangup = getattr(signal, "SIGHUP", None)  # the terminal is closed; `nohup` has it ignored
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+        signal.signal(hangup, _terminate)
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
@@ -71,7 +103,7 @@ def _terminate(number: int, _frame: object) -> NoReturn:
 
 
 def _fail(prog: str, message: str, code: int) -> int:
-    print(_one_line(f"{prog}: {message}"), file=sys.stderr)
+    print(one_line(f"{prog}: {message}"), file=sys.stderr)
     return code
 
 
@@ -81,10 +113,6 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return "out of memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())
 
 
 # ---- other commands ----------------------------------------------------------------------------------
@@ -119,18 +147,38 @@ def _run_convert(args: argparse.Namespace) -> None:
 
 
 def _declare_code(parser: argparse.ArgumentParser) -> None:
-    cli_code.declare(parser)
-    parser.epilog = "\n  ".join(["commands:", *(f"tinyencodec {name:9} {command.summary}"
-                                                for name, command in COMMANDS.items())])
+    cli_arguments.declare(parser)
+    commands = [f"  {name:10}  {command.summary}" for name, command in COMMANDS.items()]
+    commands.insert(0, "commands (tinyencodec COMMAND --help tells more):")
+    parser.epilog = "\n".join([*commands, ENDS, ENVIRONMENT.strip()])
 
 
-_CODE = Command(f"Neural audio codec: compress an audio file, decompress an {SUFFIX} file, or both.",
-                _declare_code, cli_code.run)
+_INFO_EXAMPLES = f"""
+tinyencodec info song{SUFFIX}
+tinyencodec info -m ./mine song{SUFFIX}    # of a model that lies somewhere else
+curl -s https://example.org/song{SUFFIX} | tinyencodec info -
+"""
+_CONVERT_EXAMPLES = """
+tinyencodec convert encodec_24khz-d7cc33bc.th encodec_24khz
+tinyencodec convert --half hub/encodec_48khz/ encodec_48khz    # half the size
+# and its language model, for --lm
+tinyencodec convert encodec_lm_24khz-1608e3c0.th encodec_24khz/lm
+tinyencodec -m ./encodec_24khz song.mp3
+"""
+_CODE = Command(cli_arguments.SUMMARY, _declare_code, cli_code.run, cli_arguments.EXAMPLES)
 COMMANDS = {
-    "info": Command(f"Tell what an {SUFFIX} file holds, without making sound of it.", _declare_info, _run_info),
-    "convert": Command("Make a model folder from official, Hub or training weights.", _declare_convert, _run_convert),
-    "codes": Command(cli_codes.SUMMARY, cli_codes.declare, cli_codes.run),
-    "bench": Command(bench.SUMMARY, bench.declare, bench.run),
-    "evaluate": Command(evaluate.SUMMARY, evaluate.declare, evaluate.run),
-    "compare": Command(compare.SUMMARY, compare.declare, compare.run),
+    "info": Command(f"Tell what an {SUFFIX} file holds, without making sound of it.", _declare_info, _run_info,
+                    _INFO_EXAMPLES),
+    "batch": Command(cli_many.SUMMARY, cli_many.declare, cli_many.run, cli_many.EXAMPLES),
+    "models": Command(cli_models.SUMMARY, cli_models.declare, cli_models.run, cli_models.EXAMPLES),
+    "fetch": Command(cli_models.FETCH_SUMMARY, cli_models.declare_fetch, cli_models.run_fetch,
+                     cli_models.FETCH_EXAMPLES),
+    "convert": Command("Make a model folder from official, Hub or training weights.", _declare_convert, _run_convert,
+                       _CONVERT_EXAMPLES),
+    "codes": Command(cli_codes.SUMMARY, cli_codes.declare, cli_codes.run, cli_codes.EXAMPLES),
+    "bench": Command(bench.SUMMARY, bench.declare, bench.run, bench.EXAMPLES),
+    "evaluate": Command(evaluate.SUMMARY, evaluate.declare, evaluate.run, evaluate.EXAMPLES),
+    "compare": Command(compare.SUMMARY, compare.declare, compare.run, compare.EXAMPLES),
+    "tokenize": Command(tokenize.SUMMARY, tokenize.declare, tokenize.run, tokenize.EXAMPLES),
+    "completion": Command(completion.SUMMARY, completion.declare, completion.run, completion.EXAMPLES),
 }

@@ -8,38 +8,52 @@ entropy-coded.
 """
 
 import argparse
+import io
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tinyencodec.codes_file import SavedCodes
+    from tinyencodec.ecdc import EcdcReader
+    from tinyencodec.model import EncodecModel
 
 SUMMARY = "Codes as arrays (.npz, .safetensors), for language models and the like; and back."
+EXAMPLES = """
+tinyencodec codes speech.wav codes.npz               # int [K, F]
+tinyencodec codes speech.ecdc codes.safetensors      # without making sound of it
+tinyencodec codes codes.npz speech.ecdc              # and back
+tinyencodec codes codes.npz speech.wav               # or to sound
+python -c "import numpy; print(numpy.load('codes.npz')['codes'].shape)"
+"""
 _SUFFIX = ".ecdc"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    add = parser.add_argument
+    add = parser.add_argument_group("files").add_argument
     add("input", metavar="INPUT", type=Path, help=f"audio or {_SUFFIX} file; or .npz or .safetensors file with codes")
     add("output", metavar="OUTPUT", type=Path, nargs="?",
         help=f"for sound or {_SUFFIX}: .npz or .safetensors; for codes: {_SUFFIX} or audio (.wav, .flac, .ogg). "
              f"Default: INPUT with the suffix .npz or {_SUFFIX}")
+    add("-f", "--force", action="store_true", help="overwrite OUTPUT if it exists")
+    group = parser.add_argument_group("coding")
+    add = group.add_argument
     add("-b", "--bandwidth", metavar="KBPS", type=float,
         help="for sound: kbit/s, one of the model's; default: 6 or the nearest it has")
-    which = parser.add_mutually_exclusive_group()
+    which = group.add_mutually_exclusive_group()
     which.add_argument("-q", "--hq", action="store_true", help="for sound: encode with the 48 kHz stereo model")
     which.add_argument("-m", "--model", metavar="MODEL",
                        help="name or folder of the model; default: the bundled one, or the one that INPUT names")
-    add("--entropy", choices=("none", "table", "lm"), default=None,
-        help=f"for codes to {_SUFFIX}: smaller files for tinyencodec only, with checksums")
-    add("-f", "--force", action="store_true", help="overwrite OUTPUT if it exists")
+    add("--entropy", choices=("none", "table", "lm"),
+        help=f"for codes to {_SUFFIX}: smaller files for tinyencodec only, with checksums; default: none")
     add("-r", "--rescale", action="store_true", help="for codes to audio: scale the sound down rather than clip it")
+    add = parser.add_argument_group("machine").add_argument
     add("--threads", metavar="N", type=int, help="at most so many work at once; default: one per processor")
-    parser.epilog = ("codes int [K, F], model, sample_rate, bandwidth, length in samples, and of models that normalise "
-                     "scales [S]: arrays in .npz, metadata in .safetensors.")
+    parser.epilog = ("In these files: codes int [K, F], model, sample_rate, bandwidth, length in samples, and, of "
+                     "models that normalise, scales [S].\nThey are arrays in .npz, metadata in .safetensors.")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -73,80 +87,92 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_sound(args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.audio import read_audio
-    from tinyencodec.codes_file import write_codes
+    from tinyencodec.codec import compress_stream
+    from tinyencodec.ecdc import EcdcHeader, EcdcReader, read_header
     from tinyencodec.progress import progress
-    from tinyencodec.standard import quiet_libraries
+    from tinyencodec.source import AudioReader
+    from tinyencodec.standard import quiet_libraries, quietly
     from tinyencodec.store import HQ_MODEL
+    from tinyencodec.transcode import usual_bandwidth
 
     model = _load(HQ_MODEL if args.hq else args.model, args)
-    bandwidth = args.bandwidth
-    if bandwidth is None:
-        bandwidth = min(model.bandwidths, key=lambda rate: abs(rate - 6.0))
-    model.codebooks_for(bandwidth)  # told before the work
+    bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
+    EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # what no file can hold is told before the work
+    coded = io.BytesIO()  # an .ecdc file: small, however long the sound
     with quiet_libraries():
-        wav = read_audio(args.input, model.sample_rate, model.channels)
-    with progress("encoding") as report:
-        frames = model.encode(wav, bandwidth, progress=report)
-    write_codes(dest, model, frames, wav.shape[1], force=args.force)
+        sound = AudioReader(args.input, model.sample_rate, model.channels)
+    with sound, progress("encoding") as report:
+        compress_stream(model, quietly(sound), coded, bandwidth, sound.length, progress=report)
+    coded.seek(0)
+    _write(dest, model, EcdcReader(coded, read_header(coded), model.config), args)
 
 
 def _from_ecdc(args: argparse.Namespace, dest: Path) -> None:
-    import numpy as np
-
-    from tinyencodec.codes_file import write_codes
     from tinyencodec.ecdc import EcdcReader, read_header
     from tinyencodec.ecdc_header import require
     from tinyencodec.entropy import load_coder
+    from tinyencodec.transcode import blame
 
-    try:
-        with open(args.input, "rb") as fo:
-            header = read_header(fo)
-            model = _configured(args.model or header.model, args)
-            require(header.model == model.name, "model", repr(model.name), header.model)
-            kind = "lm" if header.lm else header.entropy
-            reader = EcdcReader(fo, header, model.config, coder=None if kind == "none" else load_coder(kind, model))
-            frames = list(reader)
-    except (ValueError, EOFError) as error:
-        raise (EOFError if isinstance(error, EOFError) else ValueError)(f"{args.input}: {error}") from None
+    with blame(str(args.input)), open(args.input, "rb") as fo:
+        header = read_header(fo)
+        model = _configured(args.model or header.model, args)
+        require(header.model == model.name, "model", repr(model.name), header.model)
+        kind = "lm" if header.lm else header.entropy
+        reader = EcdcReader(fo, header, model.config, coder=None if kind == "none" else load_coder(kind, model))
+        _write(dest, model, reader, args)
+
+
+def _write(dest: Path, model: "EncodecModel | SimpleNamespace", reader: "EcdcReader", args: argparse.Namespace) -> None:
+    """All codes of an `.ecdc` file as arrays."""
+    import numpy as np
+
+    from tinyencodec.codes_file import write_codes
+
+    frames = list(reader)
     if model.config.segment_length is None:  # the reader's pieces are of one segment
         frames = [(np.concatenate([codes for codes, _ in frames], axis=1), frames[0][1])]
-    write_codes(dest, model, frames, reader.audio_length, force=args.force)
+    write_codes(dest, model, frames, reader.audio_length or 0, force=args.force)
 
 
 def _from_codes(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.codes_file import read_codes
-
-    saved = read_codes(args.input)
-    try:
-        (_to_ecdc if dest.suffix.lower() == _SUFFIX else _to_sound)(saved, args, dest)
-    except ValueError as error:
-        raise ValueError(f"{args.input}: {error}") from None
-
-
-def _to_ecdc(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.ecdc import write_ecdc
     from tinyencodec.entropy import load_coder
     from tinyencodec.files import atomic_write
+    from tinyencodec.transcode import blame
 
-    model = _configured(args.model or saved.model, args)
-    frames = saved.frames(model)
-    coder = load_coder(args.entropy, model) if args.entropy in ("table", "lm") else None
-    with atomic_write(dest, args.force) as fo:
-        write_ecdc(fo, model, frames, saved.length, coder)
+    saved = read_codes(args.input)
+    if dest.suffix.lower() != _SUFFIX:
+        _to_sound(saved, args, dest)
+        return
+    with blame(str(args.input)):
+        model = _configured(args.model or saved.model, args)
+        frames = saved.frames(model)
+        coder = load_coder(args.entropy, model) if args.entropy in ("table", "lm") else None
+        with atomic_write(dest, args.force) as fo:
+            write_ecdc(fo, model, frames, saved.length, coder)
 
 
 def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.audio import write_audio
+    from tinyencodec.audio import kind_of
+    from tinyencodec.cli_help import one_line
+    from tinyencodec.ecdc import write_ecdc
     from tinyencodec.progress import progress
+    from tinyencodec.transcode import blame, decompress_file
 
-    model = _load(args.model or saved.model, args)
+    coded = io.BytesIO()
+    with blame(str(args.input)):
+        model = _load(args.model or saved.model, args)
+        write_ecdc(coded, model, saved.frames(model), saved.length)
+    coded.seek(0)
     with progress("decoding") as report:
-        wav = model.decode(saved.frames(model), saved.length, progress=report)
-    write_audio(dest, wav, model.sample_rate, args.rescale, force=args.force)
+        done = decompress_file(coded, dest, kind_of(dest), lambda _: (model, None), str(args.input), force=args.force,
+                               rescale=args.rescale, progress=report)
+    for remark in done.remarks:
+        print(one_line(f"tinyencodec codes: warning: {remark}"), file=sys.stderr)
 
 
-def _load(name: str | None, args: argparse.Namespace):
+def _load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
     from tinyencodec.store import load_model
 
     model = load_model(name)

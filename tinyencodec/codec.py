@@ -17,7 +17,7 @@ from tinyencodec.block_codes import AT_ONCE, KEEP_GOING
 from tinyencodec.blocks import frames_per_block
 from tinyencodec.ecdc import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
 from tinyencodec.ecdc_header import require
-from tinyencodec.entropy import load_coder
+from tinyencodec.entropy import Coder, load_coder
 from tinyencodec.model import EncodecModel
 from tinyencodec.store import load_model
 
@@ -26,8 +26,8 @@ Progress = Callable[[int, int | None], None]  # called with (samples done, sampl
 _SECONDS = 10  # decoded at once, from a file: enough that threads have work
 
 
-def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entropy="none", block: float | None = None,
-             protect: bool = False) -> bytes:
+def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entropy: str | Coder = "none",
+             block: float | None = None, protect: bool = False) -> bytes:
     """Encode a signal into the bytes of an `.ecdc` file.
 
     Parameters
@@ -49,7 +49,7 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
 
 
 def decompress(data: bytes, model: EncodecModel | None = None, keep_going: str | None = None, *,
-               coder=None) -> tuple[np.ndarray, int]:
+               coder: Coder | None = None) -> tuple[np.ndarray, int]:
     """Decode the bytes of an `.ecdc` file.
 
     Parameters
@@ -76,8 +76,8 @@ def decompress(data: bytes, model: EncodecModel | None = None, keep_going: str |
 
 
 def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: BinaryIO, bandwidth: float = 6.0,
-                    length: int | None = None, *, entropy="none", block: float | None = None, protect: bool = False,
-                    progress: Progress | None = None) -> int:
+                    length: int | None = None, *, entropy: str | Coder = "none", block: float | None = None,
+                    protect: bool = False, progress: Progress | None = None) -> int:
     """Encode a sound that comes in blocks into an `.ecdc` file, each piece as soon as it is certain.
 
     Parameters
@@ -98,14 +98,14 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
     ------
     ValueError : as `EncodecModel.encode`; more samples than `length`, or fewer if `fo` cannot seek.
     """
-    encoder, writer, total = model.streaming_encoder(bandwidth), None, 0
-    coder, frames = None, None
+    encoder, total = model.streaming_encoder(bandwidth), 0
+    writer, coder, frames = None, None, None
     if protect or entropy != "none":
         coder = load_coder(entropy, model) if isinstance(entropy, str) else entropy
         frames = frames_per_block(model.config, encoder.n_codebooks, block)
     require(block is None or coder is not None, "block", "None unless with entropy coding or protect", block)
 
-    def write(wav: np.ndarray, last: bool = False) -> None:
+    def write(writer: EcdcWriter, wav: np.ndarray, last: bool = False) -> None:
         done = total
         for codes, scale in encoder.frames(wav, last):
             writer.write(codes, scale)
@@ -117,19 +117,20 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
         wav = model.check_audio(wav, empty=True)
         if length is not None:
             require(total + wav.shape[1] <= length, "audio", f"{length} samples as announced", "more")
-        if writer is None and wav.shape[1]:
-            writer = EcdcWriter(fo, model.name, model.config, encoder.n_codebooks, length, coder, frames)
         if wav.shape[1]:
-            write(wav)
+            if writer is None:
+                writer = EcdcWriter(fo, model.name, model.config, encoder.n_codebooks, length, coder, frames)
+            write(writer, wav)
             total += wav.shape[1]
-    require(writer is not None, "audio", "at least one sample", "none")
-    write(np.zeros((model.channels, 0), np.float32), last=True)
+    if writer is None:
+        raise ValueError("audio: expected at least one sample, got 'none'")
+    write(writer, np.zeros((model.channels, 0), np.float32), last=True)
     writer.finish(total)
     return total
 
 
 def decompress_stream(fo: BinaryIO, model: EncodecModel | None = None, keep_going: str | None = None, *,
-                      header: EcdcHeader | None = None, coder=None,
+                      header: EcdcHeader | None = None, coder: Coder | None = None,
                       progress: Progress | None = None) -> "DecodedSound":
     """Read the header of an `.ecdc` file; the result then decodes the rest, block by block, as it is iterated.
 

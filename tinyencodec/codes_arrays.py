@@ -10,13 +10,14 @@ import math
 import os
 import re
 import struct
+import sys
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from tinyencodec.ecdc_header import require
+from tinyencodec.limits import ZipSource, check_header, printable
 
 FORMATS = (".npz", ".safetensors")
 FACTS = {"model": str, "sample_rate": int, "bandwidth": float, "length": int, "version": int}
@@ -40,19 +41,20 @@ def codes_kind(path: str | os.PathLike) -> str:
     return kind
 
 
-def read_npz(fo: BinaryIO) -> tuple[dict, dict]:
+def read_npz(fo: ZipSource) -> tuple[dict, dict]:
     """The arrays "codes" and, if there is one, "scales" of an `.npz` file, and its `FACTS`.
 
-    fo : a file of the file system, at its start
+    fo : a file at its start
 
     Raises `ValueError` for another or a damaged file, and for other types, dimensions or sizes than told.
     """
     try:
         with zipfile.ZipFile(fo) as archive:
+            fo.limit = os.fstat(fo.fileno()).st_size
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             _check_names(set(members))
             arrays = {name: _read_member(archive, members[name], name) for name in _ARRAYS if name in members}
-            facts = {name: kind(_read_member(archive, members[name], name).item()) for name, kind in FACTS.items()}
+            facts = {name: kind(_one(_read_member(archive, members[name], name), name)) for name, kind in FACTS.items()}
             return arrays, facts
     except (zipfile.BadZipFile, RuntimeError, OverflowError, EOFError, OSError, struct.error, IndexError) as error:
         raise ValueError(f"expected a whole .npz file, got a damaged or another one: {error!r:.80}") from None
@@ -63,6 +65,7 @@ def read_safetensors(path: str | os.PathLike) -> tuple[dict, dict]:
     import safetensors
 
     try:
+        check_header(Path(path))
         with safetensors.safe_open(path, "numpy") as file:
             facts = file.metadata() or {}
             _check_names(set(_ARRAYS) & set(file.keys()) | set(FACTS) & set(facts))
@@ -75,7 +78,8 @@ def read_safetensors(path: str | os.PathLike) -> tuple[dict, dict]:
                     _check_array(name, tuple(part.get_shape()), np.dtype(dtype).kind)
                     arrays[name] = file.get_tensor(name)
     except (safetensors.SafetensorError, OverflowError) as error:
-        raise ValueError(f"expected a whole safetensors file, got a damaged or another one: {error}") from None
+        raise ValueError(f"expected a whole safetensors file, got a damaged or another one: "
+                         f"{printable(error)}") from None
     return arrays, {name: _fact(name, kind, facts[name]) for name, kind in FACTS.items()}
 
 
@@ -101,6 +105,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> 
     """One array, whose type, shape and size are checked before it is read."""
     stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
     require(stored, name, "an array as numpy.savez stores it", "a compressed one (numpy.savez_compressed)")
+    assert archive.fp is not None
     room = os.fstat(archive.fp.fileno()).st_size
     with archive.open(info) as member:
         start = member.read(_START.size)
@@ -108,6 +113,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> 
         header = member.read(n)
         found = _HEADER.fullmatch(header)
         require(magic == _MAGIC and found, name, "the header of a plain .npy array of version 1.0", header or magic)
+        assert found is not None
         dtype, shape = np.dtype(found[1].decode()), tuple(int(size) for size in re.findall(rb"\d+", found[3]))
         if name in _ARRAYS:
             _check_array(name, shape, dtype.kind)
@@ -122,6 +128,15 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> 
         require(len(data) == size and not member.read(1), name, claimed, len(data))  # at the end zipfile checks the CRC
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if found[2] == b"True" else "C")
     return np.ascontiguousarray(array, dtype.newbyteorder("=")).reshape(shape)
+
+
+def _one(array: np.ndarray, name: str) -> str | int | float:
+    """The one value of an array without dimensions."""
+    if array.dtype.kind == "U":  # NumPy stumbles over what is no letter of Unicode
+        letters = np.frombuffer(array.tobytes(), np.uint32)
+        require(not letters.size or letters.max() <= sys.maxunicode, name, "text", "something else")
+    value: str | int | float = array.item()
+    return value
 
 
 def _check_names(names: set) -> None:

@@ -16,9 +16,10 @@ and how little a file is trusted. Nothing is lost: with the model's configuratio
 be made again, byte by byte. (But for a sound of unknown length, recorded from a pipe: the spaces in its header go.)
 """
 
+import io
 import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from tinyencodec.codes_arrays import FACTS, codes_kind, read_npz, read_safetenso
 from tinyencodec.config import CodecConfig
 from tinyencodec.ecdc_header import EcdcHeader, require
 from tinyencodec.files import atomic_write
+from tinyencodec.interrupts import deferred
+from tinyencodec.limits import ZipSource
 from tinyencodec.segments import segment_frames
 from tinyencodec.streaming import EncodedFrame
 
@@ -43,7 +46,7 @@ class SavedCodes(NamedTuple):
     bandwidth: float
     length: int
 
-    def frames(self, model) -> list[EncodedFrame]:
+    def frames(self, model: Any) -> list[EncodedFrame]:
         """The segments, for `model.decode` and `ecdc.write_ecdc`. Only `name` and `config` of the model are used.
 
         Raises `ValueError` unless this model can have made these codes, of a signal of this length.
@@ -67,7 +70,7 @@ class SavedCodes(NamedTuple):
         return frames
 
 
-def write_codes(path: str | os.PathLike, model, frames: list[tuple], length: int, *, force: bool = True) -> None:
+def write_codes(path: str | os.PathLike, model: Any, frames: list, length: int, *, force: bool = True) -> None:
     """Write the codes of one signal to `path`, which ends in `.npz` or `.safetensors`.
 
     The file appears complete or not at all (`files.atomic_write`), and is the same each time, byte by byte.
@@ -103,11 +106,16 @@ def write_codes(path: str | os.PathLike, model, frames: list[tuple], length: int
     require(expected == got, "codes", f"segments of {expected} frames", got)
     arrays = {name: array for name, array in (("codes", saved.codes), ("scales", saved.scales)) if array is not None}
     facts = {name: getattr(saved, name) if name != "version" else VERSION for name in FACTS}
+    if kind == ".npz":
+        buffer = io.BytesIO()
+        members: dict[str, Any] = {**arrays, **{name: np.array(value) for name, value in facts.items()}}
+        with deferred():  # `zipfile` answers an exception in the midst of a member with one of its own
+            np.savez(buffer, **members)
+        data = buffer.getvalue()
+    else:
+        data = safetensors_bytes(arrays, {name: str(value) for name, value in facts.items()})
     with atomic_write(path, force) as fo:
-        if kind == ".npz":
-            np.savez(fo, **arrays, **{name: np.array(value) for name, value in facts.items()})
-        else:
-            fo.write(safetensors_bytes(arrays, {name: str(value) for name, value in facts.items()}))
+        fo.write(data)
 
 
 def read_codes(path: str | os.PathLike) -> SavedCodes:
@@ -120,7 +128,7 @@ def read_codes(path: str | os.PathLike) -> SavedCodes:
     """
     kind = codes_kind(path)
     try:
-        with open(path, "rb") as fo:
+        with ZipSource(path, "rb") as fo:
             arrays, facts = read_npz(fo) if kind == ".npz" else read_safetensors(path)
         require(facts["version"] == VERSION, "version", str(VERSION), facts["version"])
         codes = arrays["codes"]

@@ -22,6 +22,7 @@ New programs have less to learn with `tinyencodec.load_model`, and items of seve
 import os
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinyencodec import store
 from tinyencodec.batch import check_items, each
@@ -74,7 +75,7 @@ class EncodecModel:
         self.model.codebooks_for(bandwidth)
         self.bandwidth = bandwidth
 
-    def encode(self, x) -> list[Frame]:
+    def encode(self, x: ArrayLike) -> list[Frame]:
         """Code signals of one length, each as if it were alone.
 
         x : float [B, C, T] at `sample_rate`, T >= 1
@@ -113,7 +114,7 @@ class EncodecModel:
                  for i in range(batch)]  # [S][B] -> [B][S]
         return np.stack(each(Model.decode, self.model, items))
 
-    def __call__(self, x) -> np.ndarray:
+    def __call__(self, x: ArrayLike) -> np.ndarray:
         """Encode and decode: float [B, C, T] -> float32 [B, C, T] of the same length."""
         return self.decode(self.encode(x))[:, :, :np.shape(x)[-1]]
 

@@ -12,13 +12,16 @@ Chapter 1 of the tutorials uses it.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_LIMIT = 1 << 20  # no size in a real config comes near; a hostile one must not drive allocations
+from tinyencodec.limits import read_json
+
+# No size in a real config comes near; a hostile one must not drive allocations that no weights pay for.
+_LIMIT = 1 << 20
+_MAX_HOP, _MAX_SPAN, _MAX_SEGMENT = 1 << 16, 1 << 12, 1 << 22  # samples, inputs of a convolution, samples
 _PAD_MODES = {"reflect": "reflect", "constant": "constant", "zero": "constant", "zeros": "constant"}
 
 
@@ -67,9 +70,13 @@ class CodecConfig:
         self._require(1 <= len(self.upsampling_ratios) <= 16
                       and all(_is_int(r) and 1 <= r <= _LIMIT for r in self.upsampling_ratios),
                       "upsampling_ratios", "1 to 16 positive integers")
-        self._require(math.prod(self.upsampling_ratios) <= _LIMIT, "upsampling_ratios", f"a product up to {_LIMIT}")
+        self._require(math.prod(self.upsampling_ratios) <= _MAX_HOP, "upsampling_ratios", f"a product up to {_MAX_HOP}")
         self._require(self.num_filters << len(self.upsampling_ratios) <= _LIMIT, "num_filters",
                       f"at most {_LIMIT} channels in the deepest stage")
+        self._require(self.num_residual_layers <= 64, "num_residual_layers", "an integer from 1 to 64")
+        dilation = self.dilation_growth_rate ** (self.num_residual_layers - 1)
+        self._require((self.residual_kernel_size - 1) * dilation < _MAX_SPAN, "dilation_growth_rate",
+                      f"one by which no residual block looks at more than {_MAX_SPAN} of its inputs")
         self._require(self.compress <= self.num_filters, "compress", f"at most num_filters {self.num_filters}")
         rates = self.target_bandwidths
         self._require(len(rates) > 0 and all(_is_number(b) and 0 < b < 1e6 for b in rates)
@@ -79,7 +86,8 @@ class CodecConfig:
                       "norm_type", "'weight_norm' or 'time_group_norm'")
         self._require(not (self.use_causal_conv and self.norm_type == "time_group_norm"),
                       "norm_type", "'weight_norm', since use_causal_conv is true")
-        self._require(self.pad_mode in _PAD_MODES, "pad_mode", "'reflect' or 'constant'")
+        self._require(isinstance(self.pad_mode, str) and self.pad_mode in _PAD_MODES, "pad_mode",
+                      "'reflect' or 'constant'")
         self._require(2 <= self.codebook_size <= 1 << 16 and self.codebook_size & (self.codebook_size - 1) == 0,
                       "codebook_size", "a power of two from 2 to 65536")
         self._require(self.codebook_dim in (None, self.hidden_size), "codebook_dim",
@@ -92,8 +100,11 @@ class CodecConfig:
             self._require(_is_number(self.chunk_length_s) and 0 < self.chunk_length_s <= 3600
                           and self.chunk_length_s * self.sampling_rate >= 1,
                           "chunk_length_s", "seconds, at least one sample and at most 3600")
+            self._require(self.chunk_length_s * self.sampling_rate <= _MAX_SEGMENT, "chunk_length_s",
+                          f"at most {_MAX_SEGMENT} samples")
             # Two segments may share at most half, so a sample belongs to two at most.
-            self._require(_is_number(self.overlap) and 0 <= self.overlap <= 0.5, "overlap", "a number from 0 to 0.5")
+            self._require(_is_number(self.overlap) and 0 <= (self.overlap or 0) <= 0.5, "overlap",
+                          "a number from 0 to 0.5")
         self._require(self.n_codebooks >= 1, "target_bandwidths",
                       f"a top rate of at least one codebook, {self.bits_per_code * self.frame_rate / 1000} kbit/s")
 
@@ -102,7 +113,7 @@ class CodecConfig:
             raise ValueError(f"config field {name}: expected {expected}, got {getattr(self, name)!r:.80}")
 
     @classmethod
-    def from_dict(cls, fields: Mapping) -> "CodecConfig":
+    def from_dict(cls, fields: object) -> "CodecConfig":
         """Make a config from parsed JSON; unknown keys are ignored, lists become tuples.
 
         Raises `ValueError` for a wrong type or value, and for another model type than EnCodec.
@@ -124,9 +135,8 @@ class CodecConfig:
     def from_file(cls, path: str | Path) -> "CodecConfig":
         """Read a `config.json`. Raises `OSError` or `ValueError` (naming the file)."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            return cls.from_dict(json.loads(text))
-        except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8 or bad fields
+            return cls.from_dict(read_json(Path(path)))
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
     def to_dict(self) -> dict:
@@ -165,7 +175,7 @@ class CodecConfig:
         """Samples from the start of one segment to the start of the next."""
         if self.segment_length is None:
             return None
-        return max(1, int((1 - self.overlap) * self.segment_length))
+        return max(1, int((1 - (self.overlap or 0)) * self.segment_length))
 
     def codebooks_for(self, bandwidth: float) -> int:
         """How many codebooks fit into `bandwidth` kbit/s (rounded down)."""
@@ -177,7 +187,7 @@ def _is_int(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300  # NaN is not
 
 
 ENCODEC_24KHZ = CodecConfig()

@@ -10,7 +10,7 @@ Chapter 11 of the tutorials uses it.
 
 import os
 from types import SimpleNamespace
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -19,11 +19,12 @@ from tinyencodec.blocks import CHECK, HEAD, LENGTH, Layout
 from tinyencodec.config import CodecConfig
 from tinyencodec.ecdc import EcdcHeader, EcdcReader, payload_size, read_header
 from tinyencodec.ecdc_header import header_bytes, require
-from tinyencodec.entropy import FixedCoder, check_coder, load_coder
+from tinyencodec.entropy import Coder, FixedCoder, check_coder, load_coder
 from tinyencodec.packets import PacketReader
 from tinyencodec.segments import segment_frames
 from tinyencodec.store import find_config
 
+_COUNTED = 1 << 22  # codes of all codebooks that are counted apart, at most; the official models have 32 768
 _NAMED = 8  # damaged places that are told one by one
 
 
@@ -47,12 +48,12 @@ def describe(path: str | os.PathLike, model: str | None = None) -> str:
 
 
 class _Description:
-    def __init__(self, fo: "_Counted", model: str | None) -> None:
+    def __init__(self, fo: Any, model: str | None) -> None:  # fo: a `_Counted`
         self.fo, self.header = fo, read_header(fo)
         self.n_header = fo.count
         self.model = _installed(self.header, model)
         self.census: _Census | None = None
-        self.length = self.header.audio_length or None  # samples, once known
+        self.length = self.header.audio_length  # samples; 0 until known
         self.payload = self.framing = 0  # bytes
         self.notes: list[tuple[str, str]] = []
 
@@ -131,19 +132,20 @@ class _Description:
             self.payload += len(packet.data) + 4 * (packet.scale is not None)
             self.census.add(packet.codes(self.header.n_codebooks, config.bits_per_code),
                             FixedCoder(config.bits_per_code))
-        self.length, self.framing = reader.audio_length, 2 * n + 10
+        self.length, self.framing = reader.audio_length or 0, 2 * n + 10
         self.notes.append(("packets", f"{n}, of {frames / n:.1f} frames on average"))
 
     def _blocks(self, config: CodecConfig) -> None:
         header = self.header
-        layout = Layout(config, header.n_codebooks, header.block, header.entropy != "none")
-        unread, coder = "", None
+        layout = Layout(config, header.n_codebooks, header.block or 0, header.entropy != "none")
+        unread, coder = "", cast(Coder, None)
         try:
+            assert self.model is not None
             coder = load_coder(header.entropy, self.model)
             if header.entropy != "none":
                 check_coder(coder, header)
         except ValueError as error:
-            unread, coder = str(error), None
+            unread = str(error)
         reader = BlockReader(self.fo, header, config, coder, keep_going="repeat")
         census, missing, number = _Census(header, config), [], 0
         extra = CHECK.size * layout.coded + (layout.n_segments is not None)  # bytes in a block that tell no codes
@@ -185,10 +187,12 @@ class _Census:
     """How often each code occurs, and what it costs, by codebook."""
 
     def __init__(self, header: EcdcHeader, config: CodecConfig) -> None:
+        size = header.n_codebooks * config.codebook_size
+        require(size <= _COUNTED, "codebooks", f"at most {_COUNTED} entries in all", size)
         self.counts = np.zeros((header.n_codebooks, config.codebook_size), np.int64)  # [K, N]
         self.bits: np.ndarray | None = np.zeros(header.n_codebooks)
 
-    def add(self, codes: np.ndarray, coder) -> None:
+    def add(self, codes: np.ndarray, coder: Coder) -> None:
         for k, row in enumerate(codes):
             self.counts[k] += np.bincount(row, minlength=self.counts.shape[1])
         costs = getattr(coder, "costs", None)

@@ -30,9 +30,10 @@ Chapter 11 of the tutorials walks through it.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinyencodec.bits import BitReader, BitWriter
 from tinyencodec.block_codes import AT_ONCE, BlockReader, BlockWriter
@@ -48,7 +49,7 @@ from tinyencodec.ecdc_header import (
     require,
     write_header,
 )
-from tinyencodec.entropy import ARITHMETIC, FixedCoder, check_coder
+from tinyencodec.entropy import ARITHMETIC, Coder, FixedCoder, check_coder
 from tinyencodec.files import is_rewritable
 from tinyencodec.official_lm import read_official
 from tinyencodec.packets import (
@@ -86,7 +87,7 @@ class EcdcWriter:
     """
 
     def __init__(self, fo: BinaryIO, model: str, config: CodecConfig, n_codebooks: int,
-                 audio_length: int | None = None, coder=None, block: int | None = None) -> None:
+                 audio_length: int | None = None, coder: Coder | None = None, block: int | None = None) -> None:
         self._fo, self._config = fo, config
         self._start = fo.tell() if is_rewritable(fo) else None
         self._most = _UNKNOWN if audio_length is None else audio_length  # samples
@@ -109,7 +110,7 @@ class EcdcWriter:
         self._left = 0  # frames that the latest segment may still get
         fo.write(header_bytes(self._header))
 
-    def write(self, codes, scale: float | None = None) -> None:
+    def write(self, codes: ArrayLike, scale: float | None = None) -> None:
         """Append codes, integers [K, F] below 2**bits_per_code: a whole segment, or, of a model without segments,
         the next frames. `scale`: finite and not negative if the model normalises, else None.
         """
@@ -121,9 +122,8 @@ class EcdcWriter:
         segmented = self._config.segment_length is not None
         begins = segmented or not self._sizes
         if begins:
-            frames = next(self._allowed, None)
-            require(frames is not None, "segments", f"those of {self._most} samples", "more")
-            self._left = frames
+            self._left = next(self._allowed, 0)
+            require(self._left, "segments", f"those of {self._most} samples", "more")
             self._sizes.append(0)
         require(codes.shape[1] <= self._left, "codes", f"at most {self._left} more frames", codes.shape[1])
         require(self._config.normalize or scale is None, "scale", "None, since the model does not normalise", scale)
@@ -159,7 +159,7 @@ class EcdcWriter:
         if length != self._most and not self.streamed:
             require(self._start is not None, "audio length", f"{self._most} samples as announced", length)
             end = self._fo.tell()
-            self._fo.seek(self._start)
+            self._fo.seek(self._start or 0)
             self._fo.write(header_bytes(replace(self._header, audio_length=length), room=len(str(self._most))))
             self._fo.seek(end)
         self._fo.flush()
@@ -182,10 +182,10 @@ class EcdcReader:
     """
 
     def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, block_frames: int = BLOCK_FRAMES,
-                 coder=None, keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
+                 coder: Coder | None = None, keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
         _check_codebooks(header, config)
         if header.entropy != "none" or header.lm:
-            check_coder(coder, header)
+            coder = check_coder(coder, header)
         else:
             coder = FixedCoder(config.bits_per_code)
         self.audio_length = None if header.stream else header.audio_length
@@ -209,7 +209,7 @@ class EcdcReader:
             yield from self._plain(n_codebooks, width)
 
     def _plain(self, n_codebooks: int, width: int) -> Iterator[tuple[np.ndarray, float | None]]:
-        for n_frames in segment_frames(self._config, self.audio_length):
+        for n_frames in segment_frames(self._config, self._header.audio_length):
             scale = read_scale(self._fo) if self._config.normalize else None
             bits = BitReader(self._fo, width)  # a new one: segments begin at a byte
             block = n_frames if self._config.segment_length is not None else self._block_frames
@@ -218,7 +218,7 @@ class EcdcReader:
                 yield np.ascontiguousarray(codes.reshape(-1, n_codebooks).T), scale  # [F, K] -> [K, F]
 
 
-def write_ecdc(fo: BinaryIO, model, frames: Iterable[tuple], audio_length: int, coder=None,
+def write_ecdc(fo: BinaryIO, model: Any, frames: Iterable[tuple], audio_length: int, coder: Coder | None = None,
                block: int | None = None) -> None:
     """Write `frames`, pairs (codes [K, F], scale or None) as `model.encode` returns them, with their header.
 
@@ -232,7 +232,7 @@ def write_ecdc(fo: BinaryIO, model, frames: Iterable[tuple], audio_length: int, 
     writer.finish()
 
 
-def read_ecdc(fo: BinaryIO, model, header: EcdcHeader, coder=None,
+def read_ecdc(fo: BinaryIO, model: Any, header: EcdcHeader, coder: Coder | None = None,
               keep_going: str | None = None) -> list[tuple[np.ndarray, float | None]]:
     """Read all segments after `header`: pairs (codes int64 [K, F], scale or None) for `model.decode`.
 

@@ -152,8 +152,8 @@ def _fields(text: bytes) -> dict:
 def _read_checked(fo: BinaryIO, start: bytes) -> tuple[bytes, str | None]:
     """The rest of a header of version 1, at most one bit of it wrong: all of it as it should be, and that bit."""
     claimed, body, ended = _FIXED.unpack(start)[2], b"", None
-    lengths = {claimed, *(claimed ^ 1 << i for i in range(32))}
-    lengths = sorted(n for n in lengths if 2 <= n <= MAX_BLOCK_METADATA)
+    near = {claimed, *(claimed ^ 1 << i for i in range(32))}
+    lengths = sorted(n for n in near if 2 <= n <= MAX_BLOCK_METADATA)
     require(lengths, "metadata length", f"at most {MAX_BLOCK_METADATA} bytes", claimed)
     for n in lengths:
         try:
@@ -172,7 +172,7 @@ def _read_checked(fo: BinaryIO, start: bytes) -> tuple[bytes, str | None]:
     raise ValueError(f"header: expected at most one wrong bit, got more (checksum {zlib.crc32(start + body):08x})")
 
 
-def _holds(data: bytes) -> bool:
+def _holds(data: bytes | bytearray) -> bool:
     return zlib.crc32(data[:-_CRC.size]) == _CRC.unpack(data[-_CRC.size:])[0]
 
 
@@ -210,4 +210,5 @@ def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
 def require(ok: object, what: str, expected: str, got: object) -> None:
     """Raise a `ValueError` in this format's words unless `ok`."""
     if not ok:
-        raise ValueError(f"{what}: expected {expected}, got {got!r:.80}")
+        shown = " ".join(f"{got!r:.80}".split("\n"))  # an array has lines
+        raise ValueError(f"{what}: expected {expected}, got {shown}")

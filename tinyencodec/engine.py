@@ -7,7 +7,7 @@ Chapter 8 of the tutorials uses it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,8 @@ class Engine:
                  finish: Callable[[np.ndarray], np.ndarray] = lambda x: x, cost: float = 0) -> None:
         self.tile = max(1, _TILE // frame_bytes // _ROWS) * _ROWS * inputs_per_frame
         stages = [_stage(part) for part in stack.split(threads, after=cost)]
-        self.stages = [*stages[:-1], lambda piece, last_stage=stages[-1]: finish(last_stage(piece).x)]
+        last_stage = stages[-1]
+        self.stages: list[Callable] = [*stages[:-1], lambda piece: finish(last_stage(piece).x)]
 
     def run(self, x: np.ndarray, last: bool = False) -> Iterator[np.ndarray]:
         """Feed x [T, C] (T may be 0), the signal's end if `last`; yield the results of its tiles."""
@@ -51,9 +52,10 @@ class Engine:
             yield from run_stages(pieces, self.stages)
         else:  # not worth a thread
             for piece in pieces:
+                result: Any = piece
                 for stage in self.stages:
-                    piece = stage(piece)
-                yield piece
+                    result = stage(result)
+                yield result
 
 
 def _stage(stack: Stack) -> Callable[[Piece], Piece]:

@@ -13,7 +13,7 @@ A coder has
                                                  for bytes that no codes lead to
     costs(codes) -> bits of each codebook        float [K], for codes [K, F] of one block; coders may lack it
 
-and takes lists since a language model is quicker with several blocks side by side.
+and takes lists since a language model is quicker with several blocks side by side: a `Coder`.
 
 Chapter 12 of the tutorials walks through it.
 """
@@ -21,7 +21,9 @@ Chapter 12 of the tutorials walks through it.
 import io
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -34,6 +36,17 @@ if TYPE_CHECKING:
 ARITHMETIC = 1  # version of the arithmetic of `exact`, which a file coded with a language model names
 _WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}
 _FILES = {"table": "tables.safetensors", "lm": "lm/config.json"}
+
+
+class Coder(Protocol):
+    """What all three have; see above."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def id(self) -> str | None: ...
+    def encode(self, blocks: list[np.ndarray]) -> list[bytes]: ...
+    def decode(self, payloads: list[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]: ...
 
 
 class FixedCoder:
@@ -70,7 +83,7 @@ class FixedCoder:
         return np.full(len(codes), float(self._width * codes.shape[1]))
 
 
-def load_coder(kind: str, model: "EncodecModel"):
+def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> Coder:
     """The coder of a `kind` that belongs to a model, whose `name`, `folder` and `config` are used.
 
     Raises `ValueError` when the model has none, or when it does not fit the model.
@@ -81,39 +94,40 @@ def load_coder(kind: str, model: "EncodecModel"):
     expected = _FILES[kind] if model.folder is None else model.folder / _FILES[kind]
     if model.folder is None or not os.path.isfile(expected):
         raise ValueError(f"model {model.name} has no {_WORDS[kind]}: expected {expected}")
-    coder, size = _LOAD[kind](model)
+    coder, size = _LOAD[kind](model.folder, getattr(model, "threads", 1))
     require(size == model.config.codebook_size, f"{_WORDS[kind]} of model {model.name}",
             f"{model.config.codebook_size} entries per codebook", size)
     return coder
 
 
-def _load_tables(model: "EncodecModel") -> tuple:
+def _load_tables(folder: Path, threads: int) -> tuple[Coder, int]:
     from tinyencodec.tables import TableCoder, load_tables
 
-    coder = TableCoder(load_tables(model.folder / _FILES["table"]))
+    coder = TableCoder(load_tables(folder / _FILES["table"]))
     return coder, coder.n_entries
 
 
-def _load_language_model(model: "EncodecModel") -> tuple:
+def _load_language_model(folder: Path, threads: int) -> tuple[Coder, int]:
     from tinyencodec.lm_coder import LMCoder
     from tinyencodec.lm_store import load_language_model
 
-    coder = LMCoder(load_language_model(model.folder / "lm"), getattr(model, "threads", 1))
+    coder = LMCoder(load_language_model(folder / "lm"), threads)
     return coder, coder.model.config.codebook_size
 
 
 _LOAD = {"table": _load_tables, "lm": _load_language_model}
 
 
-def check_coder(coder, header: EcdcHeader) -> None:
-    """Raise `ValueError` unless a file with this header was coded with this very coder, found by its content."""
+def check_coder(coder: Coder | None, header: EcdcHeader) -> Coder:
+    """The coder; `ValueError` unless a file with this header was coded with this very one, found by its content."""
     kind = "lm" if header.lm else header.entropy
-    require(coder is not None and coder.kind == kind, f"coder of a file coded with {_WORDS[kind]}", kind,
-            coder and coder.kind)
+    if coder is None or coder.kind != kind:
+        raise ValueError(f"coder of a file coded with {_WORDS[kind]}: expected {kind}, got {coder and coder.kind!r}")
     if header.block is None:
-        return
+        return coder
     if header.lm and header.arithmetic != ARITHMETIC:
         raise ValueError(f"arithmetic of the language model: expected version {ARITHMETIC}, got {header.arithmetic}")
     if header.coder != coder.id:
         raise ValueError(f"coded with the {_WORDS[kind]} {header.coder}, installed is {coder.id}: "
                          f"expected the same, since no others give the codes back")
+    return coder

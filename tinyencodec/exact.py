@@ -47,7 +47,7 @@ _EPS = 1e-5  # of layer norm
 
 
 @numba.njit(error_model="numpy")
-def _exp(x):
+def _exp(x: np.float32) -> np.float32:
     x = max(x, _LOWEST)
     n = np.floor(x * _LOG2E + _HALF)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
@@ -76,7 +76,7 @@ def erf(x: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(error_model="numpy")
-def _erf(x):
+def _erf(x: float) -> float:
     x = min(max(x, -_ERF_END), _ERF_END)
     square = x * x
     p, q = _ERF_P[0] * square + _ERF_P[1], _ERF_Q[0] * square + _ERF_Q[1]
@@ -111,7 +111,7 @@ def cos_sin(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @numba.njit(error_model="numpy")
-def _sum(x):
+def _sum(x: np.ndarray) -> float:
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     whole = x.size & ~7
     for i in range(0, whole, 8):
@@ -145,7 +145,7 @@ def total(x: np.ndarray) -> np.ndarray:
 # ---- the parts of a transformer that are not products ------------------------------------------------
 
 
-def _add_norm_naive(x, y, weight, bias, out):
+def _add_norm_naive(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
     z = x + y  # [M, D]
     mean = total(z)[:, None] / z.shape[1]
     away = z.astype(np.float64) - mean
@@ -154,7 +154,7 @@ def _add_norm_naive(x, y, weight, bias, out):
 
 
 @kernel("void(f4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1])", twin=_add_norm_naive)
-def add_norm(x, y, weight, bias, out):
+def add_norm(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
     """out = layer norm of x + y: rows of mean 0 and variance 1, times `weight`, plus `bias`. All float32 [M, D]."""
     n_rows, dim = x.shape
     away, square = np.empty(dim), np.empty(dim)
@@ -171,25 +171,25 @@ def add_norm(x, y, weight, bias, out):
             row_out[i] = np.float32(away[i] / spread) * weight[i] + bias[i]
 
 
-def _gelu_naive(x):
+def _gelu_naive(x: np.ndarray) -> None:
     x[:] = (0.5 * x.astype(np.float64) * (1.0 + erf(x.astype(np.float64) * _ROOT_HALF))).astype(np.float32)
 
 
 @kernel("void(f4[::1])", twin=_gelu_naive)
-def gelu_in_place(x):
+def gelu_in_place(x: np.ndarray) -> None:
     """x * Phi(x), Phi being the normal distribution: GELU in its exact form (Hendrycks, Gimpel, arXiv 1606.08415)."""
     for i in range(x.size):
         value = np.float64(x[i])
         x[i] = np.float32(0.5 * value * (1.0 + _erf(value * _ROOT_HALF)))
 
 
-def _softmax_naive(x):
+def _softmax_naive(x: np.ndarray) -> None:
     e = exp(x - x.max(axis=1, keepdims=True))
     x[:] = e / total(e)[:, None].astype(np.float32)
 
 
 @kernel("void(f4[:,::1])", twin=_softmax_naive)
-def softmax_in_place(x):
+def softmax_in_place(x: np.ndarray) -> None:
     """Each row of float32 [M, N] becomes exp(row), divided by its sum."""
     for m in range(x.shape[0]):
         row = x[m]
@@ -215,12 +215,12 @@ _PROBES = (  # x, y, z, and x y + z as IEEE 754 has it
 )
 
 
-def _probe_naive(x, y, z, out):
+def _probe_naive(x: np.ndarray, y: np.ndarray, z: np.ndarray, out: np.ndarray) -> None:
     out[:] = x * y + z
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4[::1])", twin=_probe_naive)
-def _probe(x, y, z, out):
+def _probe(x: np.ndarray, y: np.ndarray, z: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.size):
         out[i] = x[i] * y[i] + z[i]
 

@@ -44,7 +44,7 @@ class Affine:
         return out
 
 
-def _affine_naive(x, weight, bias, out):
+def _affine_naive(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
     n_in, n_out = x.shape[1], out.shape[1]
     matrix = weight.reshape(-1, n_in, PANEL).transpose(1, 0, 2).reshape(n_in, -1)[:, :n_out]
     out[:] = bias[:n_out]
@@ -53,7 +53,7 @@ def _affine_naive(x, weight, bias, out):
 
 
 @kernel("void(f4[:,::1], f4[::1], f4[::1], f4[:,::1])", twin=_affine_naive)
-def _affine(x, weight, bias, out):
+def _affine(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
     (n_rows, n_in), n_out = x.shape, out.shape[1]
     x_flat, out_flat = x.reshape(n_rows * n_in), out.reshape(n_rows * n_out)
     edge = np.empty(ROWS * PANEL, np.float32)  # a tile whose last columns are padding

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[BinaryIO]:
@@ -25,13 +27,13 @@ def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[Binar
     path = Path(path)
     check_output(path, force)
     if is_special(path):
-        with open(path, "wb") as fo:
+        with named(str(path)), open(path, "wb") as fo:
             yield fo
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb") as fo:
+        with named(str(path)), open(temporary, "xb") as fo:
             yield fo
             fo.flush()
             os.fsync(fo.fileno())
@@ -62,6 +64,17 @@ def check_output(path: str | os.PathLike, force: bool = False) -> None:
         raise FileNotFoundError(errno.ENOENT, "output folder does not exist", str(folder))
     if not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, "output folder is not writable", str(folder))
+
+
+@contextmanager
+def named(output: str) -> Iterator[None]:
+    """Put the name of the output into errors that tell of a full disk, but not whose."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, output) from None
+        raise
 
 
 def is_special(path: str | os.PathLike) -> bool:

@@ -105,7 +105,8 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     return out
 
 
-def _gemm_naive(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step, out):
+def _gemm_naive(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
+                n_out: int, init: np.ndarray, init_step: int, out: np.ndarray) -> None:
     matrix = unpack(PackedMatrix(taps * tap_length, n_out, w))
     rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4))
     start = as_strided(init, (n_rows, n_out), (4 * init_step, 4))
@@ -113,7 +114,8 @@ def _gemm_naive(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init,
 
 
 @kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1])", twin=_gemm_naive)
-def _gemm(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step, out):
+def _gemm(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
+          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray) -> None:
     edge = np.empty(ROWS * 2 * WIDTH, np.float32)  # a tile whose last columns are zero padding
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
     for first_row in range(0, n_rows, block):

@@ -50,7 +50,7 @@ def encode_symbols(start: np.ndarray, stop: np.ndarray, shortest: bool = False) 
     return out[:_encode(start, stop, shortest, out)].tobytes()
 
 
-def _encode_naive(start, stop, shortest, out):
+def _encode_naive(start: np.ndarray, stop: np.ndarray, shortest: bool, out: np.ndarray) -> int:
     encoder = ArithmeticEncoder()
     for first, end in zip(start.tolist(), stop.tolist()):
         encoder.push(first, end)
@@ -60,7 +60,7 @@ def _encode_naive(start, stop, shortest, out):
 
 
 @numba.njit(error_model="numpy")
-def _carried(low, n_low, out, size):
+def _carried(low: int, n_low: int, out: np.ndarray, size: int) -> int:
     """`low` without what is beyond its `n_low` digits, a 1 at most, which is added to the number in out[:size]."""
     if low >> n_low:
         low -= 1 << n_low
@@ -73,7 +73,7 @@ def _carried(low, n_low, out, size):
 
 
 @kernel("i8(i8[::1], i8[::1], b1, u1[::1])", twin=_encode_naive)
-def _encode(start, stop, shortest, out):
+def _encode(start: np.ndarray, stop: np.ndarray, shortest: bool, out: np.ndarray) -> int:
     """Write the message to `out` and return its size. From the first symbol on, the last 24 to 32 digits are in `low`:
     as many as `width` has, or all, so that a sum of the two carries at most 1."""
     low, width, n_low, size = 0, 1, 0, 0
@@ -145,15 +145,16 @@ class LaneDecoder:
 
         Returns int64 [A, count].
         """
-        lanes = np.arange(len(self._states)) if lanes is None else np.array(lanes, np.int64)
-        assert cdfs.ndim == 3 and len(cdfs) == len(lanes) and cdfs.shape[1] > 0
-        assert len(lanes) == 0 or 0 <= lanes.min() <= lanes.max() < len(self._states)
-        symbols = np.zeros((len(lanes), cdfs.shape[1] if count is None else count), np.int64)
-        _pull(lanes, self._states, self._data, self._zeros_follow, np.ascontiguousarray(cdfs, np.int32), symbols)
+        which = np.arange(len(self._states)) if lanes is None else np.array(lanes, np.int64)
+        assert cdfs.ndim == 3 and len(cdfs) == len(which) and cdfs.shape[1] > 0
+        assert len(which) == 0 or 0 <= which.min() <= which.max() < len(self._states)
+        symbols = np.zeros((len(which), cdfs.shape[1] if count is None else count), np.int64)
+        _pull(which, self._states, self._data, self._zeros_follow, np.ascontiguousarray(cdfs, np.int32), symbols)
         return symbols
 
 
-def _pull_naive(lanes, states, data, zeros_follow, cdfs, symbols):
+def _pull_naive(lanes: np.ndarray, states: np.ndarray, data: np.ndarray, zeros_follow: bool, cdfs: np.ndarray,
+                symbols: np.ndarray) -> None:
     for lane, cdf, row in zip(lanes, cdfs.tolist(), symbols):
         first, end, width, offset, position, status = states[lane].tolist()
         decoder = ArithmeticDecoder(data[first:end].tobytes(), 0, zeros_follow)
@@ -167,7 +168,7 @@ def _pull_naive(lanes, states, data, zeros_follow, cdfs, symbols):
 
 
 @numba.njit(error_model="numpy")
-def _refill(state, data, zeros_follow):
+def _refill(state: np.ndarray, data: np.ndarray, zeros_follow: bool) -> bool:
     """Let digits in until the interval can be divided; return whether there were enough of them."""
     while state[_WIDTH] < TOTAL:
         byte, bit = state[_FIRST] + (state[_POSITION] >> 3), 0
@@ -182,7 +183,7 @@ def _refill(state, data, zeros_follow):
 
 
 @numba.njit(error_model="numpy")
-def _take(state, cdf):
+def _take(state: np.ndarray, cdf: np.ndarray) -> int:
     """Return the symbol in whose part the offset lies, and make that part the interval."""
     width, offset = state[_WIDTH], state[_OFFSET]
     unit, symbol, above = (offset << TOTAL_BITS) // width, 0, len(cdf)
@@ -203,7 +204,8 @@ def _take(state, cdf):
 
 
 @kernel("void(i8[::1], i8[:,::1], u1[::1], b1, i4[:,:,::1], i8[:,::1])", twin=_pull_naive)
-def _pull(lanes, states, data, zeros_follow, cdfs, symbols):
+def _pull(lanes: np.ndarray, states: np.ndarray, data: np.ndarray, zeros_follow: bool, cdfs: np.ndarray,
+          symbols: np.ndarray) -> None:
     for i in range(len(lanes)):
         state = states[lanes[i]]
         for j in range(symbols.shape[1]):

@@ -152,14 +152,14 @@ class _Layer:
         return out.reshape(shape)
 
 
-def _embed_naive(rows, tables, out):
+def _embed_naive(rows: np.ndarray, tables: np.ndarray, out: np.ndarray) -> None:
     out[:] = 0
     for k in range(rows.shape[1]):
         out += tables[k, 1 + rows[:, k]]
 
 
 @kernel("void(i8[:,::1], f4[:,:,::1], f4[:,::1])", twin=_embed_naive)
-def _embed(rows, tables, out):
+def _embed(rows: np.ndarray, tables: np.ndarray, out: np.ndarray) -> None:
     for m in range(rows.shape[0]):
         row = out[m]
         row[:] = 0

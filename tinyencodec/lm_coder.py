@@ -13,7 +13,7 @@ or Numba, with or without compiler. `exact.check_arithmetic` refuses to begin wh
 Chapter 13 of the tutorials walks through it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -79,7 +79,7 @@ class LMCoder:
                              "it was written with other probabilities than those computed here")
         return codes, end
 
-    def _shared_out(self, work, tasks: Sequence, sizes: Sequence) -> list:
+    def _shared_out(self, work: Callable[[list], list], tasks: Sequence, sizes: Sequence) -> list:
         """work(tasks of one size) -> results, for all tasks, side by side and by several threads."""
         for codes in tasks if work == self._encode else ():
             if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer):

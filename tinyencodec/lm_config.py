@@ -5,10 +5,11 @@ The defaults are those of the official 24 kHz language model (paper, section 3.3
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tinyencodec.limits import read_json
 
 MODEL_TYPE = "encodec_lm"
 _LIMITS = {"n_codebooks": 1024, "codebook_size": 4096, "dim": 4096, "n_layers": 64, "n_heads": 64, "ff_dim": 1 << 14,
@@ -43,7 +44,7 @@ class LMConfig:
             raise ValueError(f"config field {name}: expected {expected}, got {getattr(self, name)!r:.80}")
 
     @classmethod
-    def from_dict(cls, fields: Mapping) -> "LMConfig":
+    def from_dict(cls, fields: object) -> "LMConfig":
         """Make a config from parsed JSON; unknown keys are ignored. Raises `ValueError` for a wrong type or value."""
         if not isinstance(fields, Mapping):
             raise ValueError(f"config: expected a JSON object, got {type(fields).__name__}")
@@ -56,8 +57,8 @@ class LMConfig:
     def from_file(cls, path: str | Path) -> "LMConfig":
         """Read a `config.json`. Raises `OSError` or `ValueError` (naming the file)."""
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8 or bad fields
+            return cls.from_dict(read_json(Path(path)))
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
     def to_dict(self) -> dict:

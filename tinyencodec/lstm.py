@@ -79,7 +79,7 @@ class LSTM:
         return np.zeros((0, self.in_channels), np.float32)
 
 
-def _recur_naive(gates, w_hh, h, c, out):
+def _recur_naive(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
     matrix = unpack(PackedMatrix(len(h), 4 * len(h), w_hh))
     for gate, y in zip(gates.reshape(-1, 4 * len(h)), out.reshape(-1, len(h))):
         i, f, g, o = np.split(gate + h @ matrix, 4)
@@ -89,7 +89,7 @@ def _recur_naive(gates, w_hh, h, c, out):
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])", twin=_recur_naive)
-def _recur(gates, w_hh, h, c, out):
+def _recur(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
     size = h.size
     total = 4 * size
     columns = -(-total // WIDTH) * WIDTH

@@ -124,8 +124,8 @@ class EncodecModel:
             signal has, codes or scales that this model cannot have made, or a length beyond what the
             codes give.
         """
-        expected = "1 frame" if self.segment_length is None else "at least 1 frame"
         if not frames or (self.segment_length is None and len(frames) > 1):
+            expected = "1 frame" if self.segment_length is None else "at least 1 frame"
             raise ValueError(f"decode: expected {expected}, got {len(frames)}")
         frames = [EncodedFrame(self.check_codes(codes), scale) for codes, scale in frames]
         for codes, scale in frames:
@@ -136,8 +136,8 @@ class EncodecModel:
             if scale is not None:
                 self.check_scale(scale)
         sizes = [codes.shape[1] for codes, _ in frames]
-        if self.segment_length is not None and sizes != (expected := split_frames(self.config, sum(sizes))):
-            raise ValueError(f"codes: expected segments of {expected} frames, got {sizes}")
+        if self.segment_length is not None and sizes != (whole := split_frames(self.config, sum(sizes))):
+            raise ValueError(f"codes: expected segments of {whole} frames, got {sizes}")
         wav = np.concatenate(list(self._decode(frames, progress or (lambda done, total: None))), axis=1)
         if length is not None and not 0 <= length <= wav.shape[1]:
             raise ValueError(f"decode: expected a length from 0 to {wav.shape[1]} samples, got {length}")
@@ -183,7 +183,7 @@ class EncodecModel:
             raise ValueError(f"audio: model {self.name} expects shape {shape}, got {list(wav.shape)}")
         if not np.issubdtype(wav.dtype, np.floating):
             raise ValueError(f"audio: expected floating-point samples, got {wav.dtype}")
-        with np.errstate(over="ignore"):  # becomes infinite and is refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite and is refused below
             wav = wav.astype(np.float32, copy=False)
         if not np.isfinite(wav).all():
             raise ValueError("audio: expected finite samples, got NaN or infinity (in float32)")

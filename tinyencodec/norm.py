@@ -53,13 +53,13 @@ def group_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarra
     return x
 
 
-def _moments_naive(x, sums, squares):
+def _moments_naive(x: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> None:
     sums[0] += x.sum(dtype=np.float64)
     squares[0] += np.square(x, dtype=np.float64).sum()
 
 
 @kernel("void(f4[::1], f8[::1], f8[::1])", twin=_moments_naive)
-def _moments(x, sums, squares):
+def _moments(x: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> None:
     """Add x and its squares to many sums in turn: independent sums fill a vector register."""
     for start in range(0, x.size, sums.size):
         run = x[start:start + sums.size]
@@ -69,13 +69,13 @@ def _moments(x, sums, squares):
             squares[i] += value * value
 
 
-def _scale_shift_naive(x, gain, shift):
+def _scale_shift_naive(x: np.ndarray, gain: np.ndarray, shift: np.ndarray) -> None:
     at = np.arange(len(x)) % len(gain)
     x[:] = x * gain[at] + shift[at]
 
 
 @kernel("void(f4[::1], f4[::1], f4[::1])", twin=_scale_shift_naive)
-def _scale_shift(x, gain, shift):
+def _scale_shift(x: np.ndarray, gain: np.ndarray, shift: np.ndarray) -> None:
     """x * gain + shift, with the two repeated over and over."""
     for start in range(0, x.size, gain.size):
         run = x[start:start + gain.size]

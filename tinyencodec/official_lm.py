@@ -9,7 +9,7 @@ Memory: the file and its codes, of which there are at most 1024 for each byte of
 """
 
 import io
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _PIECE = 1 << 16
 
 
 def read_official(fo: BinaryIO, header: EcdcHeader, config: CodecConfig,
-                  coder) -> list[tuple[np.ndarray, float | None]]:
+                  coder: Any) -> list[tuple[np.ndarray, float | None]]:
     """All segments: pairs (codes int64 [K, F], scale or None).
 
     coder : has `decode_official(data, start, n_frames, n_codebooks) -> (codes, where the next segment begins)`

@@ -19,7 +19,7 @@ import io
 import struct
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -125,4 +125,4 @@ def read_scale(fo: BinaryIO) -> float:
 def checked_scale(scale: float | None) -> float:
     """`scale`, or a `ValueError` unless it is a finite number of at least 0."""
     require(scale is not None and 0 <= scale <= _MAX_FLOAT32, "scale", "a finite number of at least 0", scale)
-    return scale
+    return cast(float, scale)

@@ -65,7 +65,7 @@ class Pcm(NamedTuple):
             values = wide.view("<i4")[:, 0]  # times 256
         else:
             values = np.frombuffer(data, _DTYPES[self.encoding])
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused later
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused later
             wav = values.reshape(-1, self.channels).T.astype(np.float32, order="C")  # [n, C] -> [C, n]
         if self.encoding[0] == "s":
             wav *= np.float32(2.0 ** -(15 if self.encoding == "s16le" else 31))
@@ -91,7 +91,7 @@ class PcmReader:
 
     def __init__(self, fo: BinaryIO, pcm: Pcm, size: int | None, certain: bool, at_once: int) -> None:
         self.sample_rate, self.channels = pcm.sample_rate, pcm.channels
-        self.length = size // pcm.width if certain else None  # samples, if known
+        self.length = size // pcm.width if certain and size is not None else None  # samples, if known
         self._pcm, self._left, self._certain, self._at_once = pcm, size, certain, at_once * pcm.width
         self._read_some = getattr(fo, "read1", fo.read)  # what is there, rather than wait for more
         self._rest = b""  # of an instant

@@ -16,6 +16,7 @@ comments in `pickletools`.
 import pickletools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 MAX_BYTES = 1 << 20
 _MAX_OPCODES = 1 << 17  # a tensor takes about 30
@@ -75,7 +76,7 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
 
-    def step(self, opcode: str, argument: object) -> None:
+    def step(self, opcode: str, argument: Any) -> None:
         """Carry out one opcode."""
         stack = self.stack
         match opcode:

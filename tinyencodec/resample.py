@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 MAX_RATE, MAX_RATIO = 1_000_000, 1_000  # Hz; output to input rate and back
+_MAX_STEPS = 1 << 18  # up or down; the filter has 20 times as many taps
 
 
 class Resampler:
@@ -39,6 +40,9 @@ class Resampler:
             raise ValueError(f"sample rates: expected a ratio of at most {MAX_RATIO}, got {sr_in} Hz to {sr_out} Hz")
         common = math.gcd(sr_in, sr_out)
         self.up, self.down = sr_out // common, sr_in // common
+        if max(self.up, self.down) > _MAX_STEPS:
+            raise ValueError(f"sample rates: expected two whose ratio is of integers up to {_MAX_STEPS}, "
+                             f"got {sr_in} Hz to {sr_out} Hz")
         self.half = 10 * max(self.up, self.down)
         self.filter: np.ndarray | None = None  # designed when first needed
         self.waiting = np.zeros((channels, 0), np.float32)  # samples that outputs to come depend on
@@ -93,7 +97,9 @@ class Converter:
         """Take the next samples, float [C, n] with n >= 1; return float32 [channels, m], m >= 0."""
         wav = checked_audio(wav, self.sr_in, self.taken)
         self.taken += wav.shape[1]
-        return self.resampler.push(_mix(wav, self.c_out))
+        with np.errstate(over="ignore", invalid="ignore"):  # sums beyond float32 are infinite: the model refuses them
+            mixed = _mix(wav, self.c_out)
+        return self.resampler.push(mixed)
 
     def flush(self) -> np.ndarray:
         """End the signal; return the rest."""
@@ -114,7 +120,8 @@ def convert_audio(wav: np.ndarray, sr_in: int, sr_out: int, channels: int) -> np
     Parameters
     ----------
     wav : float [C, T], T >= 1
-    sr_in, sr_out : Hz, integers from 1 to 1 000 000, neither over 1000 times the other
+    sr_in, sr_out : Hz, integers from 1 to 1 000 000, neither over 1000 times the other, nor above 262 144 once both are
+        divided by their greatest common divisor
     channels : 1, 2, or the C of the input
 
     Returns
@@ -151,7 +158,7 @@ def checked_audio(wav: np.ndarray, sample_rate: int, start: int = 0) -> np.ndarr
         raise ValueError(f"audio: expected shape [C, T] with T >= 1, got {list(wav.shape)}")
     if wav.dtype.kind != "f":
         raise ValueError(f"audio: expected floating-point samples, got {wav.dtype}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and refused below
         wav = wav.astype(np.float32, copy=False)
     finite = np.isfinite(wav)
     if not finite.all():

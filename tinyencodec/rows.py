@@ -66,11 +66,12 @@ def unpack_rows(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             continue
         scale = stored.get(name + _SUFFIX)
         if scale is not None:
-            types = values.dtype, scale.dtype
-            if types != (np.int8, np.float32) or values.ndim != 2 or scale.shape != values.shape[:1]:
+            fits = values.dtype == np.int8 and scale.dtype == np.float32
+            if not fits or values.ndim != 2 or scale.shape != values.shape[:1]:
                 raise ValueError(f"{name[:80]!r}: expected int8 [R, C] with float32 scales [R], got {values.dtype} "
                                  f"{list(values.shape)} with {scale.dtype} {list(scale.shape)}")
-            values = values.astype(np.float32) * scale[:, None]
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is for others to refuse
+                values = values.astype(np.float32) * scale[:, None]
         tensors[name] = values
     return tensors
 

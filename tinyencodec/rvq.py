@@ -23,8 +23,9 @@ class ResidualVectorQuantizer:
     def __init__(self, codebooks: list[np.ndarray]):
         self.codebooks = codebooks
         self._matrices = [pack(entries.T) for entries in codebooks]  # [D, N]
-        self._half_norms = [(-0.5 * np.square(entries, dtype=np.float64).sum(axis=1)).astype(np.float32)
-                            for entries in codebooks]
+        with np.errstate(over="ignore"):  # an entry of a length beyond float32 is never the nearest
+            self._half_norms = [(-0.5 * np.square(entries, dtype=np.float64).sum(axis=1)).astype(np.float32)
+                                for entries in codebooks]
 
     def encode(self, z: np.ndarray, n_codebooks: int | None = None) -> np.ndarray:
         """Quantise latents with the first `n_codebooks` codebooks (None: all).

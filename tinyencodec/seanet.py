@@ -14,6 +14,7 @@ Chapters 6 and 8 of the tutorials walk through it.
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -134,7 +135,7 @@ def decoder(config: CodecConfig, tensors: Tensors) -> Stack:
 class _Builder:
     """Appends layers, each with the tensors found under its number, which are taken out of the mapping."""
 
-    def __init__(self, config: CodecConfig, tensors: Tensors, side: str):
+    def __init__(self, config: CodecConfig, tensors: Tensors, side: str) -> None:
         self.config, self.tensors, self.side = config, tensors, side
         self.layers: list = []
 
@@ -158,13 +159,14 @@ class _Builder:
     def lstm(self) -> None:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         prefix = self._prefix() + "lstm."
-        self.layers.append(LSTM([tuple(self.tensors.pop(f"{prefix}{name}_l{i}") for name in names)
-                                 for i in range(self.config.num_lstm_layers)]))
+        w_ih, w_hh, b_ih, b_hh = ([self.tensors.pop(f"{prefix}{name}_l{i}") for i in range(self.config.num_lstm_layers)]
+                                  for name in names)
+        self.layers.append(LSTM(list(zip(w_ih, w_hh, b_ih, b_hh))))
 
     def _prefix(self) -> str:
         return f"{self.side}.layers.{len(self.layers)}."
 
-    def _conv(self, prefix: str, **shape) -> Conv1d:
+    def _conv(self, prefix: str, **shape: Any) -> Conv1d:
         return Conv1d(*self._weights(prefix), causal=self.config.use_causal_conv, pad_mode=self.config.pad_mode,
                       norm=self._norm(prefix), **shape)
 

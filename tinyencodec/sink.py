@@ -9,13 +9,15 @@ to pipes too; FLAC and Ogg files by libsndfile, which must seek: for a pipe they
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tinyencodec import pcm
 from tinyencodec.files import is_rewritable
+from tinyencodec.interrupts import deferred
 from tinyencodec.resample import checked_audio, checked_rate
 
 PEAK_LIMIT = 0.99  # of full scale; what is louder is clipped or scaled down when written
@@ -62,7 +64,7 @@ class AudioWriter:
         self._limited = kind != "f32le"
         self._taken = 0
         if kind in pcm.RAW:
-            self._encoder = _RawEncoder(fo, kind)
+            self._encoder: _RawEncoder | _LibraryEncoder = _RawEncoder(fo, kind)
         elif kind == "WAV":
             self._encoder = _WavEncoder(fo, sample_rate, channels, length)
         else:
@@ -171,7 +173,8 @@ class _LibraryEncoder:
         self._library, self._dest = soundfile, fo
         self._file = _Careful(fo if is_rewritable(fo) else temporary_file(fo))
         try:
-            self._sound = soundfile.SoundFile(self._file, "w", sample_rate, channels, _SUBTYPES[kind], format=kind)
+            with deferred():
+                self._sound = soundfile.SoundFile(self._file, "w", sample_rate, channels, _SUBTYPES[kind], format=kind)
         except soundfile.LibsndfileError as error:
             raise ValueError(f"expected a signal that {kind} can hold, got {channels} channels at {sample_rate} Hz "
                              f"({error.error_string.rstrip('.')})") from None
@@ -180,37 +183,51 @@ class _LibraryEncoder:
         values = np.rint(wav * np.float32(32768)).astype(np.int16).T  # [C, n] -> [n, C]
         for start in range(0, len(values), _BLOCK):
             try:
-                self._sound.write(values[start:start + _BLOCK])
+                with deferred():
+                    self._sound.write(values[start:start + _BLOCK])
             except (AssertionError, self._library.LibsndfileError):
                 self._file.check()
                 raise
 
     def finish(self) -> None:
-        self._sound.close()
+        with deferred():
+            self._sound.close()
         self._file.check()
         if self._file.fo is not self._dest:
             self._file.fo.seek(0)
             shutil.copyfileobj(self._file.fo, self._dest)
 
     def close(self) -> None:
-        self._sound.close()
+        with deferred():
+            self._sound.close()
         if self._file.fo is not self._dest:
             self._file.fo.close()
 
 
 class _Careful:
-    """A file for libsndfile, whose callbacks may not raise: an error is kept until asked for."""
+    """A file for libsndfile, whose callbacks may not raise: an error is kept until asked for, and signals wait."""
 
     def __init__(self, fo: BinaryIO) -> None:
-        self.fo, self.error = fo, None
-        self.seek, self.tell = fo.seek, fo.tell
+        self.fo = fo
+        self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
+        return self._try(0, self.fo.write, data)
+
+    def seek(self, *where: int) -> int:
+        return self._try(-1, self.fo.seek, *where)
+
+    def tell(self) -> int:
+        return self._try(-1, self.fo.tell)
+
+    def _try(self, failed: int, call: Callable[..., int], *arguments: Any) -> int:
         try:
-            return self.fo.write(data)
+            return call(*arguments)
         except OSError as error:
             self.error = error
-            return 0
+        except ValueError:  # closed: when all was interrupted, the library may be the last to know
+            pass
+        return failed
 
     def check(self) -> None:
         """Raise the error that a call met."""

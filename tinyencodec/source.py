@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tinyencodec.resample import Converter
 _BLOCK = 1 << 18  # samples per channel from a file: many tiles, so that threads have work
 _PIPED = 1 << 14  # from a pipe, at most; what is there is taken at once
 _READ = 1 << 16  # samples per channel asked of libsndfile at once
+_FEW = 8  # channels; a file may have 1024, and its blocks are shorter then
 _ENDLESS = 1 << 62  # samples; what libsndfile says when a header does not tell is more
 _MISLED = 7  # libsndfile's code for .mp3 files without MPEG frames; its text speaks of missing files and pipes
 
@@ -56,14 +57,15 @@ class AudioReader:
 
     def __init__(self, file: str | os.PathLike | BinaryIO, sample_rate: int | None = None,
                  channels: int | None = None, raw: Pcm | None = None) -> None:
-        is_path = isinstance(file, (str, os.PathLike))
         self.name = name_of(file)
         self._files: list = []  # to be closed, the last first
         try:
             with self._blame():
                 # Opened here even if libsndfile reads by name, for the operating system's own words when that fails.
-                fo = self._keep(open(file, "rb", buffering=0)) if is_path else file
-                seekable = Path(file).is_file() if is_path else fo.seekable()
+                if isinstance(file, (str, os.PathLike)):
+                    fo, seekable = self._keep(open(file, "rb", buffering=0)), Path(file).is_file()
+                else:
+                    fo, seekable = file, file.seekable()
                 self._source = self._keep(self._open(file, fo, seekable, raw))
                 self.sample_rate = self._source.sample_rate if sample_rate is None else sample_rate
                 self.channels = self._source.channels if channels is None else channels
@@ -75,24 +77,25 @@ class AudioReader:
         length = self._source.length
         self.length = None if length is None else -(-length * self.sample_rate // self._source.sample_rate)
 
-    def _open(self, file, fo: BinaryIO, seekable: bool, raw: Pcm | None) -> "PcmReader | _LibraryReader":
+    def _open(self, file: str | os.PathLike | BinaryIO, fo: BinaryIO, seekable: bool,
+              raw: Pcm | None) -> "PcmReader | _LibraryReader":
         if raw is not None:
             if not seekable:
                 return PcmReader(fo, raw.check(), None, False, _PIPED)
             start = fo.tell()
             size = fo.seek(0, os.SEEK_END) - start
             fo.seek(start)
-            return PcmReader(fo, raw.check(), size, True, _BLOCK)
+            return PcmReader(fo, raw.check(), size, True, _shorter(_BLOCK, raw.channels))
         if seekable:
             by_itself = fo is not file or fo.tell() == 0
-            return _LibraryReader(file if by_itself else self._spool(b"", fo))
+            return _LibraryReader(file if by_itself else os.dup(self._spool(b"", fo).fileno()))
         replay = _Recorded(fo)
-        header = read_wav_header(replay)
+        header = read_wav_header(cast(BinaryIO, replay))
         if header is not None:
             return PcmReader(fo, *header, _PIPED)
         if not replay.data:
             raise ValueError("expected an audio file, got nothing")
-        return _LibraryReader(self._spool(replay.data, fo))
+        return _LibraryReader(os.dup(self._spool(replay.data, fo).fileno()))
 
     def _spool(self, start: bytes, fo: BinaryIO) -> BinaryIO:
         """`start` and the rest of `fo` in a temporary file."""
@@ -100,9 +103,9 @@ class AudioReader:
         copy.write(start)
         shutil.copyfileobj(fo, copy)
         copy.seek(0)
-        return copy
+        return copy  # handed on by number: callbacks from C could not be interrupted without loss
 
-    def _keep(self, file):
+    def _keep(self, file: Any) -> Any:
         self._files.append(file)
         return file
 
@@ -114,9 +117,14 @@ class AudioReader:
                 ended = block.shape[1] == 0
                 if ended and self._converter.taken == 0:
                     raise ValueError("expected at least one sample, got none")
-                block = self._converter.flush() if ended else self._converter.push(block)
-            if block.shape[1]:
-                yield block
+            # A rate of a few Hz in a header must not make a small block a huge one.
+            step = max(1, 8 * _BLOCK * self._source.sample_rate // max(self.sample_rate, self._source.sample_rate))
+            for start in range(0, max(1, block.shape[1]), step):
+                with self._blame():
+                    part = block[:, start:start + step]
+                    converted = self._converter.flush() if ended else self._converter.push(part)
+                if converted.shape[1]:
+                    yield converted
 
     @contextmanager
     def _blame(self) -> Iterator[None]:
@@ -141,9 +149,9 @@ class AudioReader:
 
 
 class _LibraryReader:
-    """Samples by libsndfile from a path or a seekable file object; errors are `ValueError`."""
+    """Samples by libsndfile from a path, a seekable file object or an open file number; errors are `ValueError`."""
 
-    def __init__(self, file: str | os.PathLike | BinaryIO) -> None:
+    def __init__(self, file: str | os.PathLike | BinaryIO | int) -> None:
         import soundfile
 
         self._error = soundfile.LibsndfileError
@@ -162,20 +170,25 @@ class _LibraryReader:
         try:
             # In small portions: the length in a broken header must not become one huge buffer.
             for _ in range(_BLOCK // _READ):
-                blocks.append(self._sound.read(_READ, dtype="float32", always_2d=True))
+                blocks.append(self._sound.read(_shorter(_READ, self.channels), dtype="float32", always_2d=True))
                 if not len(blocks[-1]):
                     break
         except self._error as error:
             raise self._unreadable(error) from None
         return np.ascontiguousarray(np.concatenate(blocks).T)  # [n, C] -> [C, n]
 
-    def _unreadable(self, error) -> ValueError:
+    def _unreadable(self, error: Any) -> ValueError:
         reason = "not what its suffix says" if error.code == _MISLED else error.error_string.rstrip(".")
         return ValueError(f"expected an audio file, got something unreadable ({reason})")
 
     def close(self) -> None:
         """Close libsndfile's side."""
         self._sound.close()
+
+
+def _shorter(samples: int, channels: int) -> int:
+    """So many samples, or fewer if there are many channels."""
+    return max(1, samples * _FEW // max(_FEW, channels))
 
 
 class _Recorded:

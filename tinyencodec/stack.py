@@ -13,8 +13,9 @@ A layer is an object with
 Chapter 8 of the tutorials walks through it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ class Stack:
         costs[-1] += after
         return [Stack([layer for run in runs[group] for layer in run]) for group in split_evenly(costs, n_groups)]
 
-    def _rates(self):
+    def _rates(self) -> Iterator[tuple[float, Any]]:
         """Pairs of a layer's inputs per input of the stack, and the layer."""
         rate = 1.0
         for layer in self.layers:

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from tinyencodec.files import atomic_write
+from tinyencodec.files import atomic_write, named
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def peek(fo: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
     while len(start) < size and (piece := fo.read(size - len(start))):
         start += piece
     if not fo.seekable():
-        return start, Unread(start, fo)
+        return start, cast(BinaryIO, Unread(start, fo))
     fo.seek(-len(start), os.SEEK_CUR)
     return start, fo
 
@@ -34,8 +34,12 @@ def peek(fo: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
 @contextmanager
 def output(dest: Path | None, force: bool) -> Iterator[BinaryIO]:
     """`dest`, complete or not at all; or standard output."""
-    with open(1, "wb", closefd=False) if dest is None else atomic_write(dest, force) as fo:
-        yield fo
+    if dest is not None:
+        with atomic_write(dest, force) as fo:
+            yield fo
+    else:
+        with named("standard output"), open(1, "wb", closefd=False) as fo:
+            yield fo
 
 
 class Unread:

@@ -19,7 +19,7 @@ frame n comes out with its last sample and is decoded at once. A model with segm
 Chapter 5 of the tutorials walks through it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -180,6 +180,7 @@ class StreamingDecoder:
 
     def _complete(self, last: bool) -> Iterator[EncodedFrame]:
         """Take the segments that are complete off `self.codes`; with `last`, all that there are."""
+        assert self.codes is not None
         ends = iter(split_frames(self.model.config, self.codes.shape[1])) if last and self.sizes is None else None
         while self.codes.shape[1]:
             if self.sizes is not None:
@@ -187,7 +188,7 @@ class StreamingDecoder:
                 if size is None:
                     raise ValueError(f"codes: expected those of {self.length} samples, got more")
             else:
-                size = next(ends) if last else self._certain_size()
+                size = next(ends) if ends is not None else self._certain_size()
             if size is None or self.codes.shape[1] < size:
                 break
             yield EncodedFrame(self.codes[:, :size], self._next_scale())
@@ -203,7 +204,8 @@ class StreamingDecoder:
         if full is None or (self.model.config.normalize and len(self.scales) == 1):
             return full
         shortest = (full - 1) * self.model.hop_length + 1  # samples that fill the segment
-        return full if self.codes.shape[1] >= sum(segment_frames(self.model.config, shortest)) else None
+        waiting = 0 if self.codes is None else self.codes.shape[1]
+        return full if waiting >= sum(segment_frames(self.model.config, shortest)) else None
 
     def _next_scale(self) -> float | None:
         if not self.model.config.normalize:
@@ -225,7 +227,7 @@ class StreamingDecoder:
         return np.ascontiguousarray(wav[:, :kept])
 
 
-def _in_parallel(function, items, threads: int) -> Iterator:
+def _in_parallel(function: Callable, items: Iterable, threads: int) -> Iterator:
     """map(function, items), in order, by up to `threads` threads at once."""
     if threads == 1:
         yield from map(function, items)

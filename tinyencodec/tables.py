@@ -25,11 +25,15 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyencodec.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
 from tinyencodec.lanes import LaneDecoder, encode_symbols
+
+if TYPE_CHECKING:
+    from tinyencodec.model import EncodecModel
 
 FILE_NAME = "tables.safetensors"
 _TENSOR = "code_lengths"
@@ -190,7 +194,7 @@ def _file(path: str | os.PathLike) -> Path:
     return Path(path) / FILE_NAME if os.path.isdir(path) else Path(path)
 
 
-def fit(model, paths: Iterable[str | os.PathLike]) -> np.ndarray:
+def fit(model: "EncodecModel", paths: Iterable[str | os.PathLike]) -> np.ndarray:
     """Fit tables to the codes that `model` gives to recordings at its highest bandwidth; uint8 [K, N].
 
     The codes at lower bandwidths are the first few of these, so one set of tables serves all. Raises `ValueError` or

@@ -18,12 +18,13 @@ import math
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinyencodec import plainpickle
+from tinyencodec.limits import ZipSource
 
-_MAX_DIRECTORY = 1 << 20  # bytes; the official models need some 20 kB
 _MAX_DIMS = 8
 
 _BFLOAT16 = "bfloat16"
@@ -51,7 +52,7 @@ def read_torch_file(path: str | Path) -> object:
     `OSError` where it cannot be opened.
     """
     path = Path(path)
-    with _Source(path, "rb") as source:
+    with ZipSource(path, "rb") as source:
         try:
             archive = _Archive(source)
             program = archive.read("data.pkl", plainpickle.MAX_BYTES)
@@ -60,24 +61,10 @@ def read_torch_file(path: str | Path) -> object:
             raise ValueError(f"{path}: {error}") from None
 
 
-class _Source(io.FileIO):
-    """A file that refuses to read more than `limit` bytes at once.
-
-    `zipfile` reads the whole directory, whatever its length, and takes some 15 times its length in memory.
-    """
-
-    limit = _MAX_DIRECTORY
-
-    def read(self, size: int = -1, /) -> bytes:
-        if size > self.limit:
-            raise ValueError(f"expected at most {self.limit} bytes of zip directory, got {size}")
-        return super().read(size)
-
-
 class _Archive:
     """The members of the zip file, checked: stored as they are, and no larger together than the file."""
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: ZipSource) -> None:
         start = source.read(4)
         if start[:2] != b"PK":
             hint = " (the format before PyTorch 1.6?)" if start[:1] == b"\x80" else ""
@@ -128,7 +115,7 @@ class _Archive:
         except _ZIP_ERRORS as error:
             raise ValueError(f"zip member {name[:80]!r}: expected {size} whole bytes, got {error or 'fewer'}") from None
 
-    def storage(self, label: object) -> np.ndarray:
+    def storage(self, label: Any) -> np.ndarray:
         """The numbers [S] of the storage that a label ('storage', type, key, device, S) names."""
         kinds = [type(part) for part in label] if isinstance(label, tuple) else []
         if kinds != [str, plainpickle.Name, str, str, int] or label[0] != "storage" or label[1].text not in _DTYPES:
@@ -165,7 +152,7 @@ def _call(name: str, arguments: tuple) -> object:
     raise ValueError(f"expected the making of a tensor or of an empty dict, got {name!r} of {len(arguments)} arguments")
 
 
-def _tensor(storage: object, offset: object, sizes: object, strides: object) -> np.ndarray:
+def _tensor(storage: Any, offset: Any, sizes: Any, strides: Any) -> np.ndarray:
     """A view of a storage [S]; `offset` and `strides` count elements."""
     if not isinstance(storage, np.ndarray) or storage.ndim != 1:
         raise ValueError(f"expected a tensor's storage, got {type(storage).__name__}")

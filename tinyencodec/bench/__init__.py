@@ -11,9 +11,18 @@ which the tests answer.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SUMMARY = "Measure speed, memory and start-up on this machine, also against other programs."
+EXAMPLES = """
+tinyencodec bench                          # all of it, some minutes
+tinyencodec bench --quick --models tiny_24khz
+tinyencodec bench --parts speed --threads 1,2,4 --seconds 10,60
+tinyencodec bench --against encodec,transformers --json figures.json
+tinyencodec bench --quick --profile        # where the time goes
+"""
 _PRESETS = "encodec_24khz,encodec_48khz"
 _PARTS = ("speed", "streaming", "memory", "start")
 _PEERS = ("encodec", "transformers", "onnxruntime")
@@ -21,19 +30,24 @@ _PEERS = ("encodec", "transformers", "onnxruntime")
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add = parser.add_argument
+    add = parser.add_argument_group("what is measured").add_argument
     add("--models", metavar="NAMES", type=_names,
         help=f"names or folders, with commas; default: {_PRESETS} and the bundled ones")
-    add("--seconds", metavar="LIST", type=_list_of(float), help="lengths of sound; default: 1,10,60,600")
-    add("--threads", metavar="LIST", type=_list_of(int), default=[1, 2], help="default: 1,2")
-    add("--repeat", metavar="N", type=_one(int), help="runs of each kind, fewer of long ones; default: 5")
     add("--parts", metavar="NAMES", type=_some_of("part", _PARTS), default=list(_PARTS),
         help=f"of {','.join(_PARTS)}; default: all")
-    add("--against", metavar="PEERS", type=_some_of("peer", _PEERS), default=[], help=f"of {','.join(_PEERS)}")
+    add("--profile", action="store_true", help="time of each layer, for one run of at most 10 s on one thread")
+    add("--against", metavar="PEERS", type=_some_of("peer", _PEERS), default=[],
+        help=f"of {','.join(_PEERS)}; default: none")
+
+    add = parser.add_argument_group("how").add_argument
+    add("--seconds", metavar="LIST", type=_list_of(float), help="lengths of sound; default: 1,10,60,600")
+    add("--threads", metavar="LIST", type=_list_of(int), default=[1, 2], help="numbers of them; default: 1,2")
+    add("--repeat", metavar="N", type=_one(int), help="runs of each kind, fewer of long ones; default: 5")
     add("--against-seconds", metavar="S", type=_one(float), default=60.0,
         help="longest sound that peers are given (encodec takes about 20 MB a second); default: %(default)g")
-    add("--profile", action="store_true", help="time of each layer, for one run of at most 10 s on one thread")
     add("--quick", action="store_true", help="1 and 10 s, two runs")
+
+    add = parser.add_argument_group("output").add_argument
     add("--json", metavar="FILE", help="write all figures there; - for standard output, in place of the table")
     add("-f", "--force", action="store_true", help="overwrite FILE if it exists")
 
@@ -69,7 +83,7 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _some_of(what: str, known: tuple[str, ...]):
+def _some_of(what: str, known: tuple[str, ...]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         for name in (names := _names(text)):
             if name not in known:
@@ -79,7 +93,7 @@ def _some_of(what: str, known: tuple[str, ...]):
     return parse
 
 
-def _list_of(number: type):
+def _list_of(number: type) -> Callable[[str], list]:
     def parse(text: str) -> list:
         try:
             values = [number(part) for part in text.split(",")]
@@ -93,8 +107,8 @@ def _list_of(number: type):
     return parse
 
 
-def _one(number: type):
-    def parse(text: str):
+def _one(number: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
         values = _list_of(number)(text)
         if len(values) != 1:
             raise argparse.ArgumentTypeError(f"expected one number, got {text!r}")

@@ -4,8 +4,10 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -40,18 +42,18 @@ def measure(models: list[str], seconds: list[float], threads: list[int], repeat:
         work: list[tuple[str, Callable[[], list[dict]]]] = []
         if "speed" in parts:
             figures["gemm_peak"] = gemm_peak()
-            work += [("speed", lambda s=s, t=t: _speed(s, t, threads, repeat, peers))
+            work += [("speed", partial(_speed, s, t, threads, repeat, peers))
                      for s in subjects for t in sorted(seconds)]
         if "streaming" in parts:
-            work += [("streaming", lambda s=s: _stream(s, streamed)) for s in subjects]
+            work += [("streaming", partial(_stream, s, streamed)) for s in subjects]
         if "memory" in parts:
-            work += [("memory", lambda s=s, t=t: _memory(s, t, max(threads), peers, Path(scratch)))
+            work += [("memory", partial(_memory, s, t, max(threads), peers, Path(scratch)))
                      for s in subjects for t in sorted(seconds)]
         if "start" in parts:
             subject = next((s for s in subjects if s.model.name == DEFAULT_MODEL), subjects[0])
             work.append(("start", lambda: [start_times(subject.folder, min(repeat, 3))]))
         if profile:
-            work += [("profile", lambda s=s: _profile(s, min(10.0, max(seconds)))) for s in subjects]
+            work += [("profile", partial(_profile, s, min(10.0, max(seconds)))) for s in subjects]
         with progress("measuring") as report:
             for done, (part, step) in enumerate(work):
                 if report is not None:
@@ -102,7 +104,7 @@ class _Peers:
                  for name in self.able(subject, seconds))
         return [contestant for contestant in found if contestant is not None]
 
-    def _try(self, name: str, subject: Subject, ask: Callable):
+    def _try(self, name: str, subject: Subject, ask: Callable) -> Any:
         """What `ask` returns for the peer, True for nothing; None if the peer is left out."""
         from tinyencodec.bench.peers import CannotRun, find_peer
 

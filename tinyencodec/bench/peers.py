@@ -16,6 +16,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class _Peer:
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
                 raise CannotRun(f"{package} is not installed")
-        self.torch = importlib.import_module("torch")
+        self.torch: Any = importlib.import_module("torch")
         self.torch.manual_seed(0)
         versions = (f"{package} {importlib.metadata.version(package)}" for package in self.packages)
         self.version = ", ".join(versions)
@@ -56,11 +57,15 @@ class _Peer:
         """Its ways to encode and to decode; see `Contestant`."""
         raise NotImplementedError
 
+    def model(self, config: CodecConfig) -> Any:
+        """Its model of this size, of random weights."""
+        raise NotImplementedError
+
     def inference(self, function: Callable) -> Callable:
         """`function`, without what PyTorch does to be able to differentiate."""
         return self.torch.inference_mode()(function)
 
-    def fill_codebooks(self, model) -> None:
+    def fill_codebooks(self, model: Any) -> None:
         """Random entries: untrained codebooks are all zero, and so would be all that is decoded."""
         for name, tensor in model.state_dict().items():
             if name.endswith("codebook.embed"):
@@ -71,25 +76,25 @@ class _Encodec(_Peer):
     name, packages = "encodec", ("encodec", "torch", "einops")
     builders = {PRESETS["encodec_24khz"]: "encodec_model_24khz", PRESETS["encodec_48khz"]: "encodec_model_48khz"}
 
-    def code(self, subject, seconds, threads):
+    def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
         model, torch = self.model(subject.model.config), self.torch
         model.set_target_bandwidth(subject.bandwidth)
 
-        def encode(wav: np.ndarray):
+        def encode(wav: np.ndarray) -> Any:
             return model.encode(torch.from_numpy(wav)[None])
 
-        def decode(frames: list[EncodedFrame]):
+        def decode(frames: list[EncodedFrame]) -> Any:
             return model.decode([(torch.from_numpy(codes)[None].long(),
                                   None if scale is None else torch.tensor([scale])) for codes, scale in frames])
 
         return self.inference(encode), self.inference(decode)
 
-    def check(self, config):
+    def check(self, config: CodecConfig) -> None:
         if config not in self.builders:
             raise CannotRun("it builds models of the official 24 and 48 kHz sizes only")
 
     @functools.cache  # noqa: B019 (a peer lives as long as the process)
-    def model(self, config):
+    def model(self, config: CodecConfig) -> Any:
         # It only reads files with torchaudio, but imports it in any case.
         missing = "torchaudio" not in sys.modules and importlib.util.find_spec("torchaudio") is None
         if missing:
@@ -106,13 +111,13 @@ class _Encodec(_Peer):
 class _Transformers(_Peer):
     name, packages = "transformers", ("transformers", "torch")
 
-    def code(self, subject, seconds, threads):
+    def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
         model, torch = self.model(subject.model.config), self.torch
 
-        def encode(wav: np.ndarray):
+        def encode(wav: np.ndarray) -> Any:
             return model.encode(torch.from_numpy(wav)[None], bandwidth=subject.bandwidth)
 
-        def decode(frames: list[EncodedFrame]):
+        def decode(frames: list[EncodedFrame]) -> Any:
             size = frames[0].codes.shape[1]
             padded = [np.pad(codes, ((0, 0), (0, size - codes.shape[1]))) for codes, _ in frames]
             scales = [None if scale is None else torch.tensor([scale]) for _, scale in frames]
@@ -121,12 +126,12 @@ class _Transformers(_Peer):
 
         return self.inference(encode), self.inference(decode)
 
-    def check(self, config):
+    def check(self, config: CodecConfig) -> None:
         if config.num_lstm_layers == 0:
             raise CannotRun("it cannot build a model without LSTM")
 
     @functools.cache  # noqa: B019
-    def model(self, config):
+    def model(self, config: CodecConfig) -> Any:
         fields = config.to_dict()
         del fields["model_type"]
         transformers = importlib.import_module("transformers")
@@ -138,12 +143,12 @@ class _Transformers(_Peer):
 class _OnnxRuntime(_Peer):
     name, packages = "onnxruntime", ("onnxruntime", "onnx", "encodec", "torch", "einops")
 
-    def check(self, config):
+    def check(self, config: CodecConfig) -> None:
         if config.segment_length is not None:
             raise CannotRun("an export does not hold the segments")
         find_peer("encodec").check(config)
 
-    def code(self, subject, seconds, threads):
+    def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
         graphs = self.graphs(subject.model.config, subject.bandwidth, round(seconds * subject.model.sample_rate))
         runtime = importlib.import_module("onnxruntime")
         options = runtime.SessionOptions()
@@ -152,40 +157,41 @@ class _OnnxRuntime(_Peer):
         encoder, decoder = (runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
                             for graph in graphs)
 
-        def encode(wav: np.ndarray):
+        def encode(wav: np.ndarray) -> Any:
             return encoder.run(None, {"wav": wav[None]})[0]
 
-        def decode(frames: list[EncodedFrame]):
+        def decode(frames: list[EncodedFrame]) -> Any:
             return decoder.run(None, {"codes": frames[0].codes[:, None].astype(np.int64)})[0]
 
         return encode, decode
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
-    def graphs(self, config, bandwidth: float, samples: int) -> tuple[bytes, bytes]:
+    def graphs(self, config: CodecConfig, bandwidth: float, samples: int) -> tuple[bytes, bytes]:
         """The official encoder with the search in the codebooks, and the decoder: ONNX for one length of sound."""
         torch, model = self.torch, find_peer("encodec").model(config)
+        module: Any = torch.nn.Module
 
-        class Encoder(torch.nn.Module):
-            def __init__(self):
+        class Encoder(module):
+            def __init__(self) -> None:
                 super().__init__()
                 self.encoder, self.quantizer = model.encoder, model.quantizer
 
-            def forward(self, wav):
+            def forward(self, wav: Any) -> Any:
                 return self.quantizer.encode(self.encoder(wav), model.frame_rate, bandwidth)
 
-        class Decoder(torch.nn.Module):
-            def __init__(self):
+        class Decoder(module):
+            def __init__(self) -> None:
                 super().__init__()
                 self.decoder, self.quantizer = model.decoder, model.quantizer
 
-            def forward(self, codes):
+            def forward(self, codes: Any) -> Any:
                 return self.decoder(self.quantizer.decode(codes))
 
         codes = torch.zeros(config.codebooks_for(bandwidth), 1, -(-samples // config.hop_length), dtype=torch.long)
         wav = torch.zeros(1, config.audio_channels, samples)
         return self.export(Encoder(), wav, "wav"), self.export(Decoder(), codes, "codes")
 
-    def export(self, module, example, name: str) -> bytes:
+    def export(self, module: Any, example: Any, name: str) -> bytes:
         graph = io.BytesIO()
         with warnings.catch_warnings(), self.torch.no_grad():
             warnings.simplefilter("ignore")  # that lengths become constants: they are

@@ -6,7 +6,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat
     return rows
 
 
-def _timed(function: Callable, *args) -> tuple[float, object]:
+def _timed(function: Callable, *args: object) -> tuple[float, Any]:
     start = time.perf_counter()
     result = function(*args)
     return time.perf_counter() - start, result
@@ -107,7 +107,7 @@ def stream(subject: Subject, seconds: float) -> dict | None:
     times = {"encode": np.array(encoding)[10:], "decode": np.array(decoding)[10:]}
     times["both"] = times["encode"] + times["decode"]
     row: dict = {"model": model.name, "samples": hop, "pushes": len(times["both"]),
-                 "encoder_delay_ms": 1e3 * model.encoder_delay / model.sample_rate,
+                 "encoder_delay_ms": 1e3 * (model.encoder_delay or 0) / model.sample_rate,
                  "decoder_delay_frames": model.decoder_delay}
     for operation, each in times.items():
         row[operation] = {"median_ms": float(np.median(each)), "p99_ms": float(np.percentile(each, 99)),
@@ -118,25 +118,25 @@ def stream(subject: Subject, seconds: float) -> dict | None:
 class _Watched:
     """Stands in a stack for a layer, and adds up how long its calls take and how much they are given."""
 
-    def __init__(self, layer) -> None:
+    def __init__(self, layer: Any) -> None:
         self.layer, self.seconds, self.inputs = layer, 0.0, 0
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.layer, name)
 
-    def __call__(self, x, **options):
+    def __call__(self, x: np.ndarray, **options: Any) -> Any:
         return self._watch(self.layer, x, **options)
 
-    def step(self, x, *args, **options):
+    def step(self, x: np.ndarray, *args: Any, **options: Any) -> Any:
         return self._watch(self.layer.step, x, *args, **options)
 
-    def encode(self, x, *args):
+    def encode(self, x: np.ndarray, *args: Any) -> Any:
         return self._watch(self.layer.encode, x, *args)
 
-    def decode(self, codes):
+    def decode(self, codes: np.ndarray) -> Any:
         return self._watch(self.layer.decode, codes)
 
-    def _watch(self, function, x, *args, **options):
+    def _watch(self, function: Callable, x: np.ndarray, *args: Any, **options: Any) -> Any:
         start = time.perf_counter()
         y = function(x, *args, **options)
         self.seconds += time.perf_counter() - start
@@ -157,7 +157,8 @@ def profile(subject: Subject, seconds: float) -> list[dict]:
         codes = model.encode(wav, subject.bandwidth)  # to warm up
         layers = [layer if isinstance(layer, ELU) else _Watched(layer) for layer in getattr(model, part).layers]
         setattr(model, part, Stack(layers))
-        quantizer = model.quantizer = _Watched(model.quantizer)
+        quantizer: Any = _Watched(model.quantizer)
+        model.quantizer = quantizer
         if operation == "encode":
             total, _ = _timed(model.encode, wav, subject.bandwidth)
         else:

@@ -15,6 +15,12 @@ import argparse
 from pathlib import Path
 
 SUMMARY = "Write a page to hear and see what each bitrate does to a sound."
+EXAMPLES = """
+tinyencodec compare song.flac -o report.html
+tinyencodec compare talk.wav -o talk.html --speech --seconds 10    # with PESQ and STOI
+tinyencodec compare song.flac -o song.html -m ./mine -b 3,6,12
+xdg-open report.html
+"""
 _ENTROPY = ("table", "lm")
 
 

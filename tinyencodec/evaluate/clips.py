@@ -6,6 +6,7 @@ that neither the largest nor the longest rules. No two clips overlap.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ def file_sounds(paths: list[Path], sample_rate: int, channels: int) -> list[list
         else:
             path.stat()  # FileNotFoundError
             found.append([(path, path.name, False)])
-    return [[lambda args=args: _open_file(*args, sample_rate, channels) for args in group] for group in found]
+    return [[partial(_open_file, *args, sample_rate, channels) for args in group] for group in found]
 
 
 def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels: int) -> Sound | None:
@@ -124,9 +125,11 @@ def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels
         with quiet_libraries():
             info = soundfile.info(path)
     except soundfile.LibsndfileError:
-        return unusable("an audio file or a folder of them, got something else")
+        unusable("an audio file or a folder of them, got something else")
+        return None
     if info.frames >= _ENDLESS:
-        return unusable("a file that tells its length, got one that does not")
+        unusable("a file that tells its length, got one that does not")
+        return None
 
     def read(start: float, seconds: float) -> np.ndarray:
         try:
@@ -148,17 +151,17 @@ def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels
 def corpus_sounds(folder: Path, split: str, sample_rate: int, channels: int) -> dict[str, list[list[Opener]]]:
     """The sounds of a packed corpus (`train.packed`), by kind and package. Raises `OSError` or `ValueError`."""
     from tinyencodec.audio import convert_audio
-    from tinyencodec.train.packed import PackedCorpus
+    from tinyencodec.train.packed import Entry, PackedCorpus
 
     corpus = PackedCorpus(folder, split)
 
-    def sound(entry) -> Sound:
+    def sound(entry: Entry) -> Sound:
         def read(start: float, seconds: float) -> np.ndarray:
             wav = corpus.clip(entry, int(start * corpus.sample_rate), round(seconds * corpus.sample_rate))
             return convert_audio(wav, corpus.sample_rate, sample_rate, channels)
 
         return Sound(f"{entry.package}/{entry.name}", entry.length / corpus.sample_rate, read)
 
-    return {kind: [[lambda entry=entry: sound(entry) for entry in rows if entry.package == package]
+    return {kind: [[partial(sound, entry) for entry in rows if entry.package == package]
                    for package in dict.fromkeys(entry.package for entry in rows)]
             for kind, rows in corpus.entries.items()}

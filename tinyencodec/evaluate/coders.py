@@ -1,7 +1,7 @@
 """Ours: a model's sound and the bits of its files, by the codec and the container themselves."""
 
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,9 @@ class OurCoder(Coder):
 
     def __init__(self, model: EncodecModel, rates: tuple[float, ...], entropy: list[str], version: str) -> None:
         self.name, self.version, self.rates = model.name, version, rates
-        self._model, self._coders, self.missing = model, {}, []
+        self._model = model
+        self._coders: dict[str, Any] = {}
+        self.missing: list[str] = []
         for kind in entropy:
             try:
                 self._coders[kind] = load_coder(kind, model)

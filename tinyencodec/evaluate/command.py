@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tinyencodec
 from tinyencodec.evaluate.clips import corpus_sounds, draw_clips, file_sounds
-from tinyencodec.evaluate.coders import OurCoder
+from tinyencodec.evaluate.coders import Coder, OurCoder
 from tinyencodec.evaluate.measure import measure
 from tinyencodec.evaluate.plots import rate_distortion, spectrograms
 from tinyencodec.evaluate.programs import PROGRAMS, Missing
@@ -72,22 +72,23 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     if len(set(names)) < len(names):
         raise ValueError(f"models: expected different names, got {', '.join(names)}")
     [(sample_rate, channels)] = forms
-    coders, missing = [], []
+    coders: list[Coder] = []
+    missing = []
     for model in models:
         for rate in args.bandwidths or ():
             model.codebooks_for(rate)  # ValueError
-        coders.append(OurCoder(model, tuple(args.bandwidths or model.bandwidths), args.entropy,
-                               tinyencodec.__version__))
-        missing += coders[-1].missing
+        ours = OurCoder(model, tuple(args.bandwidths or model.bandwidths), args.entropy, tinyencodec.__version__)
+        coders.append(ours)
+        missing += ours.missing
     for name in args.against:
         if name != "none":
             try:
-                coders.append(PROGRAMS[name](sample_rate, channels, args.against_rates and tuple(args.against_rates)))
+                other = PROGRAMS[name](sample_rate, channels, args.against_rates and tuple(args.against_rates))
             except Missing as error:
                 missing.append(str(error))
             else:
-                missing += [f"{coders[-1].name} at {rate:g} kbit/s: not one of its rates"
-                            for rate in coders[-1].outside]
+                coders.append(other)
+                missing += [f"{other.name} at {rate:g} kbit/s: not one of its rates" for rate in other.outside]
     return coders, missing, sample_rate, channels
 
 

@@ -10,6 +10,8 @@ even steps of 2595 log10(1 + f / 700) apart, and the windows, Hann, a quarter of
 Both are what training reports about held-out sound, without PyTorch.
 """
 
+from typing import Any
+
 import numpy as np
 
 WINDOWS = tuple(2**i for i in range(5, 12))  # samples
@@ -34,7 +36,7 @@ def spectrum(wav: np.ndarray, window: int) -> np.ndarray:
     mirrored, or silent if it is no longer than a window.
     """
     hop = window // 4
-    mode = "reflect" if wav.shape[1] > window else "constant"
+    mode: Any = "reflect" if wav.shape[1] > window else "constant"
     padded = np.pad(wav.astype(np.float64), ((0, 0), (2 * hop, 2 * hop + -wav.shape[1] % hop)), mode=mode)
     frames = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)[:, ::hop]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)

@@ -43,7 +43,8 @@ def measure(clips: dict[str, list[Clip]], coders: list[Coder], sample_rate: int)
     mel, measures = MelScales(sample_rate), find_measures()
     work = [(clip, number) for some in clips.values() for number, clip in enumerate(some)]
     asked = [(coder, rate) for coder in coders for rate in coder.rates]
-    each, examples = [], []
+    each: list[dict] = []
+    examples = []
     with progress("evaluating") as report:
         for clip, number in work:
             spectra = mel(clip.wav)

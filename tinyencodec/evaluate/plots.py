@@ -4,6 +4,7 @@ Backgrounds are clear and lines of text mid-grey, to be seen on a light page and
 """
 
 import io
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def rate_distortion(figures: dict) -> bytes:
     return _png(plt, figure)
 
 
-def _draw_lines(axis, rows: list[dict], metric: str, coders: list[str]) -> dict[str, object]:
+def _draw_lines(axis: Any, rows: list[dict], metric: str, coders: list[str]) -> dict[str, object]:
     """A line for each coder, and one for its language model if there is; by label."""
     lines = {}
     for number, coder in enumerate(coders):
@@ -58,7 +59,7 @@ def _draw_lines(axis, rows: list[dict], metric: str, coders: list[str]) -> dict[
     return lines
 
 
-def _rate_axis(axis, rates: list[float]) -> None:
+def _rate_axis(axis: Any, rates: list[float]) -> None:
     """Logarithmic, with ticks at rates that people use."""
     low, high = min(rates) / 1.2, max(rates) * 1.2
     ticks = [tick for tick in (0.375, 0.75, 1.5, 3, 6, 12, 24, 48, 96, 192) if low <= tick <= high]
@@ -99,7 +100,7 @@ def spectrograms(clip: Clip, examples: list[Example], sample_rate: int) -> bytes
     return _png(plt, figure)
 
 
-def _pyplot():
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -108,7 +109,7 @@ def _pyplot():
     return pyplot
 
 
-def _png(plt, figure) -> bytes:
+def _png(plt: Any, figure: Any) -> bytes:
     for axis in figure.axes:
         axis.tick_params(colors=_GREY, labelsize="small")
         for text in (axis.title, axis.xaxis.label, axis.yaxis.label):

@@ -91,13 +91,13 @@ class Opus(Program):
     usual = {1: (6, 12, 16, 24), 2: (12, 24, 48)}
     allowed = (6, 256)
 
-    def encoding(self, rate, given, coded):
+    def encoding(self, rate: float, given: str, coded: str) -> list[str]:
         return ["opusenc", "--quiet", "--vbr", "--comp", "10", "--bitrate", f"{rate:g}", given, coded]
 
-    def decoding(self, coded, decoded):
+    def decoding(self, coded: str, decoded: str) -> list[str]:
         return ["opusdec", "--quiet", "--float", "--rate", str(self.sample_rate), coded, decoded]
 
-    def size(self, data):
+    def size(self, data: bytes) -> int:
         return sum(ogg_packets(data)[2:])  # after the header and the comments
 
 
@@ -108,10 +108,10 @@ class Mp3(Program):
     usual = {1: (16, 24, 32), 2: (32, 64)}
     allowed = (8, 160)
 
-    def encoding(self, rate, given, coded):
+    def encoding(self, rate: float, given: str, coded: str) -> list[str]:
         return ["lame", "--silent", "--cbr", "-b", f"{rate:g}", "-q", "2", "-t", given, coded]
 
-    def decoding(self, coded, decoded):
+    def decoding(self, coded: str, decoded: str) -> list[str]:
         return ["lame", "--silent", "--decode", coded, decoded]
 
 

@@ -23,7 +23,7 @@ def save_checkpoint(trainer: Trainer, folder: Path, name: str = NAME) -> None:
     state = {"step": trainer.step, "seconds": trainer.seconds, "config": trainer.config.to_dict(),
              "recipe": asdict(trainer.recipe), "codec": trainer.codec.state_dict(),
              "optimizer": trainer.optimizer.state_dict(), "balancer": trainer.balancer.state_dict()}
-    if trainer.discriminator is not None:
+    if trainer.discriminator is not None and trainer.disc_optimizer is not None:
         state |= {"discriminator": trainer.discriminator.state_dict(),
                   "disc_optimizer": trainer.disc_optimizer.state_dict()}
     part = folder / f".{name}.part"
@@ -52,6 +52,7 @@ def restore(trainer: Trainer, state: dict) -> None:
     trainer.balancer.load_state_dict({name: value.to(trainer.device) for name, value in state["balancer"].items()})
     if "discriminator" in state:
         trainer.add_discriminator()
+        assert trainer.discriminator is not None and trainer.disc_optimizer is not None
         trainer.discriminator.load_state_dict(state["discriminator"])
         trainer.disc_optimizer.load_state_dict(state["disc_optimizer"])
     trainer.step, trainer.seconds = state["step"], state["seconds"]

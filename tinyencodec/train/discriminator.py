@@ -22,6 +22,8 @@ WINDOWS = (2048, 1024, 512, 256, 128)  # samples
 class StftDiscriminator(nn.Module):
     """One window. [B, C, T] -> (scores [B, 1, frames, places], list of five inner layers)."""
 
+    window: Tensor
+
     def __init__(self, channels: int, filters: int, window: int):
         super().__init__()
         self.register_buffer("window", torch.hann_window(window), persistent=False)
@@ -46,7 +48,7 @@ class StftDiscriminator(nn.Module):
 
 def _conv(c_in: int, c_out: int, kernel: tuple[int, int], dilation: tuple[int, int] = (1, 1),
           stride: tuple[int, int] = (1, 1)) -> nn.Module:
-    padding = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation))
+    padding = ((kernel[0] - 1) * dilation[0] // 2, (kernel[1] - 1) * dilation[1] // 2)
     return weight_norm(nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation))
 
 

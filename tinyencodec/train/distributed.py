@@ -5,6 +5,7 @@ summed, and what is drawn at random for all is drawn from the same seed. With on
 """
 
 import os
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def average_gradients(parameters: list[Tensor]) -> None:
+def average_gradients(parameters: Iterable[Tensor]) -> None:
     """Replace each gradient by its mean over all processes, all in one message."""
     if not dist.is_initialized():
         return

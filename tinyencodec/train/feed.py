@@ -1,7 +1,7 @@
 """Batches ahead of time: other threads draw the clips of coming steps while the model computes."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from tinyencodec.train.mixing import Mixer
 
 
-def batches(mixer: Mixer, step: int, size: int, rank: int = 0, workers: int = 0) -> Iterator[np.ndarray]:
+def batches(mixer: Mixer, step: int, size: int, rank: int = 0, workers: int = 0) -> Generator[np.ndarray, None, None]:
     """Yield the clips [size, C, T] of `step`, `step` + 1, ... without end.
 
     workers : threads that draw; 0: draw when asked. The clips do not depend on it.

@@ -8,6 +8,8 @@ branches are added, each gets half of the power. The last layer starts at a tent
 wrong, and loud errors would only have to be unlearnt. Biases stay zero.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,7 +27,7 @@ def initialise(codec: Codec, wav: Tensor) -> None:
         return
     latent = _fit_chain(codec.encoder, wav)
     output = _fit_chain(codec.decoder, latent)
-    codec.decoder.layers[-1].conv.scale(float(_LOUDNESS * wav.std() / output.std()))
+    cast(Conv, codec.decoder.layers[-1]).conv.scale(float(_LOUDNESS * wav.std() / output.std()))
 
 
 def _fit_chain(chain: Chain, x: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ def _fit_chain(chain: Chain, x: Tensor) -> Tensor:
 
 
 def _fit_residual(block: Residual, x: Tensor) -> Tensor:
-    first, second = block.block["1"], block.block["3"]
+    first, second = cast(Conv, block.block["1"]), cast(Conv, block.block["3"])
     _fit(second, F.elu(_fit(first, F.elu(x))), target=0.5**0.5)
     if block.shortcut is not None:
         _fit(block.shortcut, x, target=0.5**0.5)

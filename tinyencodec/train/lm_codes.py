@@ -29,7 +29,7 @@ from safetensors.numpy import save
 from tinyencodec.files import atomic_write, check_output
 from tinyencodec.model import EncodecModel
 from tinyencodec.progress import progress
-from tinyencodec.store import load_model
+from tinyencodec.store import find_model, load_model
 from tinyencodec.tables import count_codes, fit_tables, save_tables
 from tinyencodec.train.packed import MANIFEST, SPLITS, PackedCorpus, split_of
 from tinyencodec.train.sounds import find_sounds
@@ -175,7 +175,8 @@ def main(argv: list[str] | None = None) -> int:
         write_codes(args.out, facts, arrays)
         if args.tables:
             rows = [codes.T for key, codes in arrays.items() if key.startswith("train/")]
-            save_tables(model.folder, fit_tables(sum(count_codes(codes, facts.codebook_size) for codes in rows)))
+            counts = np.sum([count_codes(codes, facts.codebook_size) for codes in rows], axis=0)
+            save_tables(find_model(args.model), fit_tables(counts))
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ def model_bits(model: LanguageModel, pieces: list[np.ndarray]) -> np.ndarray:
     """Mean bits per code of each codebook, float64 [K], over blocks [F, K]. The model is left in evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
-    bits, n_frames = 0.0, 0
+    bits: Any = 0.0
+    n_frames = 0
     for seen, target in block_batches(pieces, _FRAMES):
         seen, target = seen.to(device), target.to(device)
         logits, _ = model(seen)

@@ -16,6 +16,7 @@ nothing here codes frame by frame in earnest.
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -143,7 +144,7 @@ def start_at_frequencies(model: LanguageModel, codes: np.ndarray) -> None:
     The heads' biases become log frequencies (each count one higher than it is), and their weights smaller. What is
     left to learn from there is only how codes depend on each other.
     """
-    for k, head in enumerate(model.linears):
+    for k, head in enumerate(cast(list[nn.Linear], model.linears)):
         counts = np.bincount(codes[:, k], minlength=model.config.codebook_size) + 1.0
         head.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
         head.weight.mul_(0.3)
@@ -162,7 +163,7 @@ def start_from_codebooks(model: LanguageModel, codebooks: np.ndarray) -> None:
     dim, books = model.config.dim, torch.from_numpy(codebooks).float()
     into, out = torch.randn(2, books.shape[2], dim) / books.shape[2] ** 0.5
     scale = (books[0] @ into).square().mean().sqrt()
-    for book, table, head in zip(books, model.emb, model.linears):
+    for book, table, head in zip(books, cast(list[nn.Embedding], model.emb), cast(list[nn.Linear], model.linears)):
         table.weight[1:] = book @ into / scale
         alike = book @ out
         head.weight.copy_(alike * (head.weight.square().mean() / alike.square().mean()).sqrt())

@@ -45,6 +45,9 @@ def mel_filters(sample_rate: int, window: int, bands: int = BANDS) -> Tensor:
 class LogMel(nn.Module):
     """log(mel magnitude + floor) of a signal at one resolution: [..., T] -> [M, frames, bands]."""
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, sample_rate: int, window: int):
         super().__init__()
         self.register_buffer("window", torch.hann_window(window), persistent=False)

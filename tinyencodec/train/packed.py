@@ -12,6 +12,7 @@ import csv
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,8 @@ def read_manifest(folder: Path) -> list[Entry]:
     path = folder / MANIFEST
     with path.open(newline="", encoding="utf-8") as fo:
         try:
-            entries = [Entry(**{field.name: field.type(row[field.name]) for field in fields(Entry)})
+            types: dict[str, Any] = {field.name: field.type for field in fields(Entry)}
+            entries = [Entry(**{name: kind(row[name]) for name, kind in types.items()})
                        for row in csv.DictReader(fo)]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: expected a corpus' manifest, got another table: {error}") from None
