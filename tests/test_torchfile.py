@@ -252,6 +252,17 @@ def test_long_headers(tmp_path):
     assert peak(write(tmp_path, b"}" * 1_000_000), "opcodes") < 20_000_000
 
 
+def test_a_name_that_is_not_repeated_in_full(tmp_path):
+    """Before each member its name stands once more, there 2000 letters long: the message quotes no more than some."""
+    path = write(tmp_path, b"N" + bytes(4000))
+    data = bytearray(path.read_bytes())
+    data[26:28] = (2000).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="whole bytes, got File name in directory") as caught:
+        read_torch_file(path)
+    assert len(str(caught.value)) < 600 and str(caught.value).isprintable()
+
+
 # ---- hostile programs
 
 def exponential() -> bytes:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tinyencodec import plainpickle
-from tinyencodec.limits import ZipSource
+from tinyencodec.limits import ZipSource, printable
 
 _MAX_DIMS = 8
 
@@ -73,7 +73,7 @@ class _Archive:
         try:
             self.zip = zipfile.ZipFile(source)
         except _ZIP_ERRORS as error:
-            raise ValueError(f"expected a whole zip file, got a damaged one: {error}") from None
+            raise ValueError(f"expected a whole zip file, got a damaged one: {printable(error)}") from None
         source.limit = file_size
         members = self.zip.infolist()
         for member in members:
@@ -113,7 +113,8 @@ class _Archive:
         try:
             return self.zip.read(self.root + name)
         except _ZIP_ERRORS as error:
-            raise ValueError(f"zip member {name[:80]!r}: expected {size} whole bytes, got {error or 'fewer'}") from None
+            raise ValueError(f"zip member {name[:80]!r}: expected {size} whole bytes, "
+                             f"got {printable(error) or 'fewer'}") from None
 
     def storage(self, label: Any) -> np.ndarray:
         """The numbers [S] of the storage that a label ('storage', type, key, device, S) names."""
