@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tinyencodec import cli, entropy, transcode
+from tinyencodec import cli, entropy, store
 from tinyencodec.inputs import Found
 from tinyencodec.many import Choices, Outcome, Task, plan, prepare, reason
 from tinyencodec.many_report import Report, printable
@@ -137,8 +137,8 @@ def test_models_and_coders_are_loaded_once(monkeypatch):
     for model in ("mono", "stereo", "mono"):
         assert run("-m", model, "a.wav", f"{model}.ecdc", *(["-l"] if model == "mono" else []), "-f") == 0
     loaded = []
-    load_named, load_coder = transcode.load_named, entropy.load_coder
-    monkeypatch.setattr(transcode, "load_named", lambda name: loaded.append(name) or load_named(name))
+    load_model, load_coder = store.load_model, entropy.load_coder
+    monkeypatch.setattr(store, "load_model", lambda name: loaded.append(name) or load_model(name))
     monkeypatch.setattr(entropy, "load_coder", lambda kind, model: loaded.append(kind) or load_coder(kind, model))
     code = prepare(CHOICES._replace(compress=False, model=None))
     for k, name in enumerate(["mono.ecdc", "stereo.ecdc", "mono.ecdc", "stereo.ecdc"]):

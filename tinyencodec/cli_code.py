@@ -164,8 +164,8 @@ def _decompress(fo: BinaryIO, dest: Path | None, args: argparse.Namespace, raw: 
 
 
 def _load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
-    from tinyencodec.transcode import load_named
+    from tinyencodec.store import load_model
 
-    model = load_named(name)
+    model = load_model(name)
     model.threads = args.threads or model.threads
     return model

@@ -138,10 +138,11 @@ class _Compressor:
         from tinyencodec.blocks import frames_per_block
         from tinyencodec.ecdc import EcdcHeader
         from tinyencodec.entropy import load_coder
-        from tinyencodec.transcode import load_named, usual_bandwidth
+        from tinyencodec.store import load_model
+        from tinyencodec.transcode import usual_bandwidth
 
         self._choices = choices
-        self._model = model = load_named(choices.model)
+        self._model = model = load_model(choices.model)
         model.threads = choices.threads
         self._bandwidth = usual_bandwidth(model) if choices.bandwidth is None else choices.bandwidth
         n_codebooks = model.codebooks_for(self._bandwidth)
@@ -179,10 +180,10 @@ class _Decompressor:
             self._model(choices.model)
 
     def _model(self, name: str) -> "EncodecModel":
-        from tinyencodec.transcode import load_named
+        from tinyencodec.store import load_model
 
         if name not in self._models:
-            self._models[name] = load_named(name)
+            self._models[name] = load_model(name)
             self._models[name].threads = self._choices.threads
         return self._models[name]
 

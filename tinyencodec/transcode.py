@@ -37,20 +37,6 @@ def usual_bandwidth(model: "EncodecModel") -> float:
     return min(model.bandwidths, key=lambda rate: abs(rate - USUAL_BANDWIDTH))
 
 
-def load_named(name: str | None) -> "EncodecModel":
-    """As `load_model`; for an official model that is not there the error tells how to get it."""
-    from tinyencodec.config import PRESETS
-    from tinyencodec.store import load_model
-
-    try:
-        return load_model(name)
-    except ValueError as error:
-        if name not in PRESETS or os.path.exists(name):
-            raise
-        raise ValueError(f"{error}; make it from the official weights with `tinyencodec convert FILE {name}` "
-                         f"and pass -m {name}") from None
-
-
 def decompress_file(fo: BinaryIO, dest: Path | None, kind: str, load: Loader, name: str, *,
                     force: bool = False, keep_going: str | None = None, rescale: bool = False,
                     progress: Progress | None = None) -> Transcoded:
