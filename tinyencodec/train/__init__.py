@@ -5,7 +5,8 @@ In reading order:
     debian, sounds, packed, corpus   free audio in, packed for training
     mixing, feed                     clips from it
     layers, quantizer, network       the codec once more, as PyTorch modules; to and from model folders
-    initialise                       weights to begin with
+    transform, transform_start       weights to begin with: those of a transform codec
+    initialise                       or random ones
     mel, losses                      what a good reconstruction is
     discriminator, balancer          the adversary; how much each loss may say
     recipe, distributed, trainer     one step of training

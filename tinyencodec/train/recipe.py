@@ -34,6 +34,7 @@ class Recipe:
     """The numbers of a run. Raises `ValueError` at construction if one is out of range."""
 
     seed: int = 0  # of the initial weights and of all that is drawn
+    start: str = "transform"  # weights to begin with: a "transform" codec's, or "random" ones
     batch: int = 8  # clips per step and process
     seconds: float = 1.0  # per clip
     lr: float = 3e-4  # Adam's, with betas 0.5 and 0.9
@@ -64,6 +65,7 @@ class Recipe:
         for name in ("disc_rate", "bypass", "emphasis"):
             self._require(0 <= getattr(self, name) <= 1, name, "a number from 0 to 1")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
+        self._require(self.start in ("transform", "random"), "start", "'transform' or 'random'")
         self._require(self.freeze in ("", "encoder", "decoder"), "freeze", "'encoder' or 'decoder'")
 
     def _require(self, ok: bool, name: str, expected: str) -> None:

@@ -23,6 +23,7 @@ from tinyencodec.train.mel import MelScales
 from tinyencodec.train.mixing import Mixer
 from tinyencodec.train.network import Codec, freeze
 from tinyencodec.train.recipe import Recipe
+from tinyencodec.train.transform_start import transform_start
 
 _BETAS = (0.5, 0.9)
 _FRAMES_PER_ENTRY = 10  # for k-means
@@ -53,7 +54,8 @@ class Trainer:
         self.codec = (codec or Codec(cast(CodecConfig, config))).to(self.device)
         self.config = self.codec.config
         if codec is None:
-            initialise(self.codec, self.to_device(mixer.batch(0, recipe.batch)))
+            start = transform_start if recipe.start == "transform" else initialise
+            start(self.codec, self.to_device(mixer.batch(0, recipe.batch)))
         distributed.copy_from_first(list(self.codec.state_dict().values()))
         if recipe.freeze:
             freeze(getattr(self.codec, recipe.freeze))
