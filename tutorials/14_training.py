@@ -228,7 +228,8 @@ class Clips:
         return np.stack([sound[:, start:start + 4000] for start in starts])  # [B, 1, 4000]
 
 
-recipe = Recipe(start="random", batch=4, seconds=0.5, lr=2e-3, rise=20, steps=400, cooldown=150, unquantized=200)
+recipe = Recipe(start="random", batch=4, seconds=0.5, lr=2e-3, rise=20, steps=400, cooldown=150, unquantized=200,
+                bypass=0.5, mel=1.0)
 trainer = Trainer(recipe, Clips(), config)
 book.say(f"{sum(p.numel() for p in trainer.parameters)} numbers to learn, beside 8 codebooks of 64 entries.")
 

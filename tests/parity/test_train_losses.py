@@ -9,6 +9,7 @@ import torch
 from tinyencodec.train import losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
+from tinyencodec.train.envelope import Envelopes, envelope_loss, third_octaves
 from tinyencodec.train.mel import BANDS, LogMel, MelScales, mel_filters, stft
 
 
@@ -159,3 +160,35 @@ class TestBalancer:
         alone = balancer.gradient({"a": y.sum()}, {"a": 1.0}, y)
         both = Balancer().gradient({"a": y.sum(), "b": y.square().sum()}, {"a": 1.0, "b": 0.0}, y)
         assert torch.equal(alone, both)
+
+
+def test_third_octaves():
+    """From 134 Hz to 4.28 kHz without gap or overlap."""
+    bands = third_octaves(24_000, 2400)  # 10 Hz apart
+    assert bands.shape == (1201, 15) and bands.sum(dim=1).max() == 1
+    used = torch.nonzero(bands.sum(dim=1))[:, 0] * 10
+    assert used[0] == 140 and used[-1] == 4270 and len(used) == (4270 - 140) // 10 + 1
+    assert third_octaves(4000, 400).shape[1] == 11  # what is above half the sample rate is left out
+
+
+def test_envelope_loss():
+    """Blind to the level and the fine structure; more noise, less correlation; and close to STOI's own figures."""
+    rise = torch.sin(torch.arange(48_000) * 2 * math.pi * 4 / 24_000)  # four times a second
+    envelopes = Envelopes(24_000)
+    x, other = ((1.1 + rise) * 0.1 * noise(1, 1, 48_000, seed=seed) for seed in (1, 2))
+    same = [float(envelope_loss(envelopes(x), envelopes(y))) for y in (x, 0.1 * x, -x)]
+    assert max(same) < 0.01
+    assert float(envelope_loss(envelopes(x), envelopes(other))) < 0.65  # the same rise and fall, other noise
+    assert float(envelope_loss(envelopes(x), envelopes(0.1 * noise(1, 1, 48_000, seed=3)))) > 0.9
+    losses_ = [float(envelope_loss(envelopes(x), envelopes(x + level * other.flip(2)))) for level in (0.1, 0.3, 1.0)]
+    assert losses_ == sorted(losses_)
+
+
+def test_envelope_loss_of_silence_and_of_short_clips():
+    envelopes = Envelopes(24_000)
+    silence = torch.zeros(2, 1, 6000, requires_grad=True)
+    loss = envelope_loss(envelopes(noise(2, 1, 6000)), envelopes(silence))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(1, abs=1e-3)
+    assert silence.grad.isfinite().all()
+    assert envelope_loss(envelopes(noise(1, 1, 100)), envelopes(noise(1, 1, 100))).isfinite()

@@ -16,7 +16,7 @@ from tinyencodec.train.packed import SPLITS, split_of
 
 SPEECH = Path(__file__).parents[1] / "data" / "speech.flac"
 RATE = 24_000
-RECIPE = ["--batch", "4", "--seconds", "0.5", "--unquantized", "100", "--lr", "1e-3", "--rise", "50", "--mel", "0.2",
+RECIPE = ["--batch", "4", "--seconds", "0.5", "--unquantized", "100", "--lr", "4e-4", "--rise", "50", "--mel", "0.2",
           "--adversary-from", "660", "--disc-filters", "2", "--seed", "3", "--threads", "1", "--device", "cpu",
           "--log-every", "50", "--validate-every", "350", "--clips", "2"]
 
@@ -46,7 +46,7 @@ def test_it_learnt(run):
     error = {int(row["step"]): float(row["squared"]) for row in rows}
     print({step: round(value, 3) for step, value in error.items()})
     assert sorted(error) == list(range(50, 701, 50))
-    assert error[50] > error[100] < error[150] > error[350] > error[700] and error[100] < 0.1 and error[700] < 0.2
+    assert error[100] < 0.2 and error[200] > error[350] > error[700] and error[700] < 0.15
     assert {int(row["step"]) for row in rows if row["adversarial"]} == {700}
 
 

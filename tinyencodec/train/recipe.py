@@ -1,13 +1,14 @@
 """What is trained, and how: the presets and the numbers of a recipe.
 
-Training goes in three stages. At first there is no quantiser, and the relative squared error alone teaches the signal
-to pass; then the codebooks start by k-means, and the mel spectrum counts as well; at last the adversary joins. From
-the second stage on the balancer shares out the gradient.
+A new codec is a transform codec (`transform`). Training goes in three stages. At first there is no quantiser, and the
+relative squared error alone lets the layers settle; then the codebooks start by k-means, and the mel spectrum counts
+as well; at last the adversary joins. From the second stage on the balancer shares out the gradient.
 
 What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
-reason to send: a latent can stay in a few dimensions for good. `bypass` keeps the way open, as in the codec of Moshi
+reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
 (Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
-energy, count in the waveform's error. Watch the dimensions of the latent in the validation's report.
+energy, count in the waveform's error; `envelope` asks for what makes speech understandable. Watch the dimensions of
+the latent in the validation's report.
 
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
 So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
@@ -26,7 +27,7 @@ CODECS = {
     "nano_24khz": CodecConfig(num_filters=8, hidden_size=64, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
     **PRESETS,
 }
-LOSSES = ("l1", "squared", "mel", "adversarial", "features")
+LOSSES = ("l1", "squared", "mel", "envelope", "adversarial", "features")
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,17 @@ class Recipe:
     steps: int = 1_000_000  # where the run ends, unless it is stopped
     cooldown: int = 0  # steps before the end over which the learning rate falls
     clip: float = 1.0  # longest gradient of all parameters
-    unquantized: int = 1000  # steps of the first stage
+    unquantized: int = 50  # steps of the first stage
     adversary_from: int = 30_000  # step at which the third stage begins
     disc_filters: int = 32  # of the discriminator
     disc_rate: float = 2 / 3  # probability that it learns in a step
     commitment: float = 1.0  # weight, outside the balancer
-    bypass: float = 0.5  # probability that a clip goes round the quantiser
+    bypass: float = 0.2  # probability that a clip goes round the quantiser
     emphasis: float = 0.0  # of high frequencies in the squared error: the share of the last sample taken off each
     l1: float = 0.1  # shares of the gradient, relative to each other
     squared: float = 1.0
-    mel: float = 1.0
+    mel: float = 8.0
+    envelope: float = 0.0
     adversarial: float = 1.0
     features: float = 2.0
     bf16: bool = False  # convolutions in bfloat16

@@ -18,6 +18,7 @@ from tinyencodec.config import CodecConfig
 from tinyencodec.train import distributed, losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import Discriminator
+from tinyencodec.train.envelope import Envelopes, envelope_loss
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.mel import MelScales
 from tinyencodec.train.mixing import Mixer
@@ -63,6 +64,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS)
         self.balancer = Balancer()
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
+        self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
         self.discriminator: Discriminator | None = None
         self.disc_optimizer: torch.optim.Adam | None = None
         self.step, self.seconds = 0, 0.0
@@ -154,6 +156,8 @@ class Trainer:
         if not self.codec.quantizer.started:
             return found
         found["mel"] = losses.mel_loss(self.mel(x), self.mel(y))
+        if self.recipe.envelope:
+            found["envelope"] = envelope_loss(self.envelopes(x), self.envelopes(y))
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)  # its gradients are not wanted here
             with self.autocast():
