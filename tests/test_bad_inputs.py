@@ -140,9 +140,9 @@ BAD = {  # name -> arguments, message; ... stands for anything
         "tinyencodec: --entropy, --protect and --block: expected with sound as INPUT, got an .ecdc file"),
     # models
     "unknown model": (lambda: ["-m", "nobody", "in.wav"],
-        "tinyencodec: unknown model 'nobody': expected a folder or one of tiny_24khz, mono"),
+        "tinyencodec: unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz, mono"),
     "model to fetch": (lambda: ["-m", "encodec_24khz", "in.wav"],
-        "tinyencodec: unknown model 'encodec_24khz': expected a folder or one of tiny_24khz, mono; "
+        "tinyencodec: unknown model 'encodec_24khz': expected a folder or one of tiny_24khz, tiny_48khz, mono; "
         "`tinyencodec fetch ..."),
     "empty model folder": (lambda: ["-m", (os.mkdir("empty"), "./empty")[1], "in.wav"],
         "tinyencodec: model folder ./empty: expected config.json and model.safetensors, found no config.json"),
@@ -247,10 +247,10 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "no codebooks": (lambda: [raw_header(nc=0)],
         "tinyencodec: x.ecdc: not an .ecdc file: codebooks (nc): expected an integer from 1 to 1024, got 0"),
     "unknown model in a file": (lambda: [ecdc(model="nobody")],
-        "tinyencodec: x.ecdc: unknown model 'nobody': expected a folder or one of tiny_24khz, mono"),
+        "tinyencodec: x.ecdc: unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz, mono"),
     "model of a file to fetch": (lambda: [ecdc(model="encodec_48khz")],
         "tinyencodec: x.ecdc: unknown model 'encodec_48khz': expected a folder or one of tiny_24khz, "
-        "mono; `tinyencodec fetch ..."),
+        "tiny_48khz, mono; `tinyencodec fetch ..."),
     "file of another model": (lambda: ["-m", save_model("other"), ecdc()],
         "tinyencodec: x.ecdc: model: expected 'other', got 'mono'"),
     "many codebooks": (lambda: [ecdc(codebooks=3)],
@@ -307,7 +307,7 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "codes at another rate": (lambda: ["codes", codes(sample_rate=24_000)],
         "tinyencodec codes: x.npz: sample rate: expected 8000 Hz, got 24000"),
     "codes of an unknown model": (lambda: ["codes", codes(model="nobody")],
-        "tinyencodec codes: x.npz: unknown model 'nobody': expected a folder or one of tiny_24khz, mono"),
+        "tinyencodec codes: x.npz: unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz, mono"),
     "rate of codes": (lambda: ["codes", "-b", "4", codes()],
         "tinyencodec codes: --bandwidth and --hq: expected with sound as INPUT only, got .npz"),
     "fetch something unknown": (lambda: ["fetch", "nobody"],

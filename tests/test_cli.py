@@ -285,7 +285,7 @@ BAD = {
     "bandwidth of another model": (lambda: ["-m", "mono", "-b", "6", "in.wav"], "offers 4, 8, 16 kbit/s, got 6"),
     "bandwidth nan": (lambda: ["-m", "mono", "-b", "nan", "in.wav"], "offers 4, 8, 16 kbit/s, got nan"),
     "unknown model": (lambda: ["-m", "nobody", "in.wav"], "unknown model 'nobody'"),
-    "model that is not fetched": (lambda: ["--hq", "in.wav"], "unknown model 'encodec_48khz'.*tinyencodec fetch"),
+    "model that is not fetched": (lambda: ["-m", "encodec_48khz", "in.wav"], "unknown model .*tinyencodec fetch"),
     "model folder without a model": (lambda: ["-m", ".", "in.wav"], "found no config.json"),
     "missing input": (lambda: ["none.wav"], "none.wav: No such file"),
     "folder as input": (lambda: ["-m", "mono", "."], ""),

@@ -49,8 +49,9 @@ def table(text):
 def test_models(world):
     text = world.run("models")
     rows = table(text)
-    assert list(rows) == [store.DEFAULT_MODEL, *OFFICIAL]
-    assert rows[store.DEFAULT_MODEL][0] == "bundled" and rows[store.DEFAULT_MODEL][-3:] == ["tables", "LM", "MIT"]
+    assert list(rows) == [store.DEFAULT_MODEL, store.HQ_MODEL, *OFFICIAL]
+    for name in (store.DEFAULT_MODEL, store.HQ_MODEL):
+        assert rows[name][0] == "bundled" and rows[name][-3:] == ["tables", "LM", "MIT"]
     assert rows["encodec_24khz"] == "fetchable ~155 MB 24 kHz mono 1.5 3 6 12 24 LM not stated (code: MIT)".split()
     assert rows["encodec_48khz"][4:6] == ["kHz", "stereo"] and rows["encodec_32khz"][1:3] == ["236", "MB"]
     assert f"{store.DEFAULT_MODEL} is used where no model is named." in text

@@ -19,6 +19,21 @@ def test_the_default_is_bundled():
     assert store.DEFAULT_MODEL in tinyencodec.list_models()
 
 
+def test_the_stereo_model_is_bundled(request):
+    """A guitar on the left, somebody talking on the right: both come back where they were, better at a higher rate."""
+    model = tinyencodec.load_model(store.HQ_MODEL)
+    assert (model.sample_rate, model.channels, model.hop_length, model.frame_rate) == (48_000, 2, 320, 150)
+    assert store.HQ_MODEL in tinyencodec.list_models() and model.bandwidths == (3.0, 6.0, 12.0)
+    sounds = [tinyencodec.read_audio(request.path.parent / "data" / name, 48_000, 1)[0, 48_000:192_000]
+              for name in ("guitar.flac", "speech.flac")]
+    wav, ratios = np.stack(sounds), []
+    for bandwidth in model.bandwidths:
+        back, rate = tinyencodec.decompress(tinyencodec.compress(model, wav, bandwidth))
+        assert back.shape == wav.shape and rate == 48_000
+        ratios.append(10 * np.log10(np.square(wav).sum(axis=1) / np.square(wav - back).sum(axis=1)))
+    assert np.all(ratios[0] < ratios[1]) and np.all(ratios[1] < ratios[2]) and np.all(ratios[2] > 2)  # dB
+
+
 def test_a_recording_comes_back(request):
     """A real recording, a few kilobits: the decoded waveform follows the original, better at a higher rate."""
     model = tinyencodec.load_model()

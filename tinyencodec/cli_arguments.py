@@ -68,7 +68,7 @@ def declare_coding(parser: argparse.ArgumentParser) -> None:
     add("-b", "--bandwidth", metavar="KBPS", type=float,
         help=f"kbit/s, one of the model's; default: {USUAL_BANDWIDTH:g} or the nearest it has")
     which = group.add_mutually_exclusive_group()
-    which.add_argument("-q", "--hq", action="store_true", help="compress with the 48 kHz stereo model, encodec_48khz")
+    which.add_argument("-q", "--hq", action="store_true", help="compress with the 48 kHz stereo model, tiny_48khz")
     which.add_argument("-m", "--model", metavar="MODEL",
                        help="name or folder of the model; default: the bundled one, or the one that made the file")
     coder = group.add_mutually_exclusive_group()

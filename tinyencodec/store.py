@@ -20,7 +20,7 @@ from tinyencodec.model import EncodecModel
 from tinyencodec.official import OFFICIAL
 
 DEFAULT_MODEL = "tiny_24khz"
-HQ_MODEL = "encodec_48khz"
+HQ_MODEL = "tiny_48khz"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
