@@ -339,8 +339,8 @@ book.say(f"Before its first step the one has an error of {errors['transform'][0]
 
 # %% [markdown]
 # A codec that begins there does not have to discover that its latent can hold a waveform. It can spend its training on
-# what no transform can do: to find out what of a sound matters, and to make up what was not sent. The bundled models
-# began like this.
+# what no transform can do: to find out what of a sound matters, and to make up what was not sent. `tiny_48khz` began
+# like this.
 #
 # %% [markdown]
 # ## The adversary
