@@ -88,7 +88,7 @@ def test_models_made_by_hand_and_damaged_ones(world):
     assert rows["mine"][0] == rows["no_weights"][0] == "local" and rows["no_config"][3] == "damaged"
     assert "no_weights is damaged: " in text and "expected model.safetensors, found none" in text
     assert "no_config is damaged: " in text and "no_config/config.json" in text
-    assert len(json.loads(world.run("models", "--json"))) == 5 + len(OFFICIAL) - 1
+    assert len(json.loads(world.run("models", "--json"))) == 6 + len(OFFICIAL) - 1
 
 
 def test_fetch(world):

@@ -53,7 +53,7 @@ def test_bash_completes(tmp_path):
         "song.wav ": {"song.wav", "LOUD.FLAC", "x.ecdc", "two words.mp3", "recordings"},
         "info ": {"x.ecdc", "recordings"},
         "info --m": {"--model"},
-        "-m tiny": {"tiny_24khz"},
+        "-m tiny_2": {"tiny_24khz"},
         "evaluate --corpus ": {"recordings"},
         "completion ": {*completion.SHELLS},
         "compare song.wav --out n": {"notes.txt"},
@@ -76,7 +76,7 @@ def test_bash_completes(tmp_path):
 def test_zsh_completes(tmp_path):
     (tmp_path / "script").write_text(script("zsh"))
     lines = {"inf": "info", "so": "song.wav", "song.wav x": "song.wav x.ecdc", "info ": "info x.ecdc",
-             "--entr": "--entropy", "--entropy t": "--entropy table", "-m tin": "-m tiny_24khz",
+             "--entr": "--entropy", "--entropy t": "--entropy table", "-m tiny_2": "-m tiny_24khz",
              "completion z": "completion zsh"}
     (tmp_path / "recordings").rmdir()  # one candidate only for `info `
     keys = "\n".join(f"zpty -n -w z \"tinyencodec {line}\"$'\\t\\x18'; wait_for {number}"
