@@ -1,12 +1,12 @@
 """The start as a transform codec: before its first step a new codec already passes the sound through.
 
 From random weights a codec first has to find out, at length, that its latent can hold a waveform; ours then never
-used more than a sixth of its dimensions. So it begins as what audio codecs were before: each frame of the latent is
+used more than a fifth of its dimensions. So it begins as what audio codecs were before: each frame of the latent is
 the lowest coefficients of a cosine transform, of the frame's own samples if the model is causal, else of a window of
 two frames (MDCT; Princen & Bradley 1986). Stereo starts as mid and side, three coefficients of mid to one of side.
 
-    plan      the transform, cut into one matrix per strided convolution, by way of blocks of 2, 8, 40 ... samples
-    install   those matrices as weights
+    plan              the transform, cut into one matrix per strided convolution: blocks of 2, 8, 40 ... samples
+    transform_start   those matrices as weights, in the module of that name
 
 An ELU is no straight line, but ELU(v) - ELU(-v) is 2 v for small v. So each number v travels through the network as a
 pair of channels, v and -v, which the next layer subtracts, and all channels are small (`LEVEL`). Channels that are
