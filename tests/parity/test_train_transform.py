@@ -82,7 +82,7 @@ def test_the_stages_of_a_plan_lead_there_and_back(name):
 
 @pytest.mark.parametrize("name", [*SMALL, "tiny_24khz", "tiny_48khz", "nano_24khz"])
 def test_a_new_codec_passes_the_sound_through(name):
-    """At least 8 dB, where random weights are below -3 dB; and the latent spreads over many dimensions."""
+    """At least 8 dB, where random weights are below -3 dB; and the weights' directions have about the length 1."""
     config = (SMALL | CODECS)[name]
     wav = humming(config)
     codec = started(config, transform_start, wav)

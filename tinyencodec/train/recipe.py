@@ -1,8 +1,9 @@
 """What is trained, and how: the presets and the numbers of a recipe.
 
 A new codec is a transform codec (`transform`). Training goes in three stages. At first there is no quantiser, and the
-relative squared error alone lets the layers settle; then the codebooks start by k-means, and the mel spectrum counts
-as well; at last the adversary joins. From the second stage on the balancer shares out the gradient.
+relative squared error alone lets the layers settle (random weights need some 1000 steps of it, `unquantized`); then
+the codebooks start by k-means, and the mel spectrum counts as well; at last the adversary joins. From the second stage
+on the balancer shares out the gradient.
 
 What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
 reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
