@@ -1,5 +1,6 @@
 """`tinyencodec tokenize`: what is in a dataset, and that it is the same however the work went."""
 
+import io
 import json
 import os
 import pickle
@@ -309,19 +310,21 @@ def test_inputs_that_change_in_between(change, encoded):
     same("anew", "set")
 
 
-def test_two_at_once(sounds, capsys, encoded):
+def test_two_at_once(sounds, encoded, monkeypatch):
     """The second waits for the first, and finds the work done."""
     options = (sounds / "b.wav", "-o", "set", "-m", "mono", "-j", 1)
     interrupted(*options)
+    said = io.StringIO()  # not `capsys`, which loses what another thread says while it is being read
+    monkeypatch.setattr(sys, "stderr", said)
     with exclusive(Path("set", plan.UNFINISHED, "lock")):
         second = threading.Thread(target=run, args=options)
         second.start()
-        said = ""
-        while "waiting for another process that works on " not in said:
-            said += capsys.readouterr().err
-            assert second.is_alive()
+        limit = time.monotonic() + 60
+        while "waiting for another process that works on " not in said.getvalue():
+            assert second.is_alive() and time.monotonic() < limit, said.getvalue()
+            time.sleep(0.01)
         assert run(*options[:-4], "-m", "scaled") == 2  # and this one is refused at once
-    second.join()
+    second.join(60)
     assert len(open_dataset("set")) == 1 and encoded == ["b.wav"]
     assert not Path("set", plan.UNFINISHED).exists()
 

@@ -94,6 +94,7 @@ def test_orphans_end_by_themselves(tmp_path):
     program = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path], stderr=subprocess.PIPE,
                                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)})
     while not (begun := list(tmp_path.glob("0.*"))):
+        assert program.poll() is None
         time.sleep(0.01)
     program.kill()
     assert program.communicate(timeout=10)[1] == b""  # ends when the last one that holds the pipe does

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
+import tinyencodec
 from tinyencodec import cli
 from tinyencodec.checkpoint import expected_tensors
 from tinyencodec.config import CodecConfig
@@ -151,11 +154,20 @@ def test_workers_that_cannot(data, cluster, capsys, monkeypatch):
     assert "tinyencodec: expected version 9.9 on each machine, got " in capsys.readouterr().err
 
 
-def test_no_scheduler(data, capsys, monkeypatch):
-    monkeypatch.setattr("tinyencodec.tokenize.cluster._TIMEOUT", "1s")
-    for address in ("tcp://127.0.0.1:9", "nonsense://x", "x:y:z"):
-        assert run(data, "none", "--scheduler", address) == 2
-        error = capsys.readouterr().err
-        assert f"expected the address of a Dask scheduler that answers, got {address}: " in error
-        assert error.count("\n") == 1
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "x:y:z", "tls://127.0.0.1:9"])
+def test_no_scheduler(data, address):
+    """One line, and nothing later from the threads of a half-made client."""
+    script = """if 1:
+        import sys
+        from tinyencodec import cli
+        from tinyencodec.tokenize import cluster
+        cluster._TIMEOUT = "1s"
+        sys.exit(cli.main(["tokenize", *sys.argv[1:]]))"""
+    package = str(Path(tinyencodec.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", script, data / "in", "--out", data / "none", "-m", data / "model",
+         "--scheduler", address],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": package})
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert f"expected the address of a Dask scheduler that answers, got {address}: " in done.stderr
     assert not (data / "none").exists()

@@ -5,6 +5,7 @@ system, and have the same tinyencodec and the same model. Workers read sounds an
 scheduler go only numbers. A worker that dies costs the part that it was at, which another one does anew.
 """
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class Cluster:
             raise ValueError("--scheduler: expected dask and distributed, got neither "
                              "(pip install 'tinyencodec[scale]')") from None
         try:
+            asyncio.run(_reach(address))  # since a client that fails has threads, which later comment on it
             self._client: Any = Client(address, timeout=_TIMEOUT, set_as_default=False)
         except (OSError, ValueError, TypeError, ImportError) as error:  # the last for tls:// without cryptography
             raise ValueError(f"--scheduler: expected the address of a Dask scheduler that answers, got {address}: "
@@ -97,3 +99,12 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+async def _reach(address: str) -> None:
+    """Connect to the scheduler, and leave it at once."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=_TIMEOUT, **Security().get_connection_args("client"))
+    await comm.close()
