@@ -409,8 +409,8 @@ book.say(f"At first both have the same score; in the last steps the recording's 
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.train.losses`, `tinyencodec.train.mel`, `tinyencodec.train.envelope`, `tinyencodec.train.balancer`,
-#   `tinyencodec.train.discriminator`: what is wanted, and who may pull how hard.
+# - `tinyencodec.train.losses`, `tinyencodec.train.mel`, `tinyencodec.train.envelope`, `tinyencodec.train.loudness`,
+#   `tinyencodec.train.balancer`, `tinyencodec.train.discriminator`: what is wanted, and who may pull how hard.
 # - `tinyencodec.train.quantizer`: k-means start, moving averages, replacement.
 # - `tinyencodec.train.trainer`, `tinyencodec.train.recipe`: one step, and the numbers of a run.
 # - `tinyencodec.train.transform`, `tinyencodec.train.transform_start`: the start as a transform codec.

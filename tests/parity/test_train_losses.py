@@ -10,6 +10,7 @@ from tinyencodec.train import losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss, third_octaves
+from tinyencodec.train.loudness import Loudness, bark, loudness_loss, threshold
 from tinyencodec.train.mel import BANDS, LogMel, MelScales, mel_filters, stft
 
 
@@ -192,3 +193,69 @@ def test_envelope_loss_of_silence_and_of_short_clips():
     assert float(loss.detach()) == pytest.approx(1, abs=1e-3)
     assert silence.grad.isfinite().all()
     assert envelope_loss(envelopes(noise(1, 1, 100)), envelopes(noise(1, 1, 100))).isfinite()
+
+
+def test_loudness_of_tones():
+    """A tone is loudest in its own band; 10 dB more, 10^0.23 as loud; what cannot be heard has no loudness."""
+    loudness = Loudness(24_000)
+    assert (loudness.bands.sum(dim=1) <= 1).all() and (loudness.bands.sum(dim=0) > 0).all()
+    tone = torch.sin(torch.arange(24_000) * 2 * math.pi * 1000 / 24_000)[None, None]
+    scale = loudness.level(tone)
+    power, loud = loudness(tone, scale)
+    assert float(power.sum(dim=2).mean()) == pytest.approx(1e7, rel=0.01 + 0.1 / 1.1)  # less a tenth for what is soft
+    band = int(loud[0, 30].argmax())
+    low, high = (float(bark(torch.tensor(f))) for f in (50.0, 8000.0))
+    assert abs(band - 48 * (float(bark(torch.tensor(1000.0))) - low) / (high - low)) <= 1
+    louder = loudness(10**0.5 * tone, scale)[1][0, 30, band]
+    assert float(louder / loud[0, 30, band]) == pytest.approx(10**0.23, rel=0.02)
+    assert float(loudness(1e-6 * tone, scale)[1].max()) < 1e-3
+
+
+def test_hearing_is_best_between_2_and_5_khz():
+    level = 10 * torch.log10(threshold(torch.tensor([50.0, 100.0, 1000.0, 3500.0, 8000.0, 12_000.0])))
+    assert level.tolist() == pytest.approx([34.5, 23.0, 3.4, -4.9, 4.8, 21.2], abs=0.1)
+
+
+def test_loudness_loss():
+    """By its definition, number by number; the level of both does not matter; more noise, more loss."""
+    x, other = (0.1 * noise(2, 1, 24_000, seed=seed) for seed in (1, 2))
+    y = 0.8 * x + 0.1 * other
+    loudness = Loudness(24_000)
+    scale = loudness.level(x)
+    (px, nx), (py, ny) = ([part.double().numpy() for part in loudness(wav, scale)] for wav in (x, y))
+    rows = []
+    for clip in range(2):
+        frames = []
+        for t in range(px.shape[1]):
+            squares = added = 0.0
+            for b in range(px.shape[2]):
+                d = max(0.0, abs(ny[clip, t, b] - nx[clip, t, b]) - min(nx[clip, t, b], ny[clip, t, b]) / 4)
+                h = ((py[clip, t, b] + 50) / (px[clip, t, b] + 50)) ** 1.2
+                squares, added = squares + d * d, added + d * (0 if h < 3 else min(h, 12))
+            frames.append(0.1 * squares**0.5 + 0.0309 * added)
+        rows.append(np.mean(np.square(frames)) ** 0.5)
+    assert float(loudness_loss(loudness, x, y)) == pytest.approx(np.mean(rows), rel=1e-4)
+    assert float(loudness_loss(loudness, 0.01 * x, 0.01 * y)) == pytest.approx(np.mean(rows), rel=1e-3)
+    assert float(loudness_loss(loudness, x, x)) < 1e-3
+    found = [float(loudness_loss(loudness, x, x + level * other)) for level in (0.3, 1.0, 3.0)]
+    assert found == sorted(found) and found[0] < found[1] / 1.5
+
+
+def test_what_is_added_counts_more_than_what_is_missing():
+    loudness, bass = Loudness(24_000), 0.1 * noise(1, 1, 24_000, seed=1)
+    for _ in range(30):  # away with the treble
+        bass = 0.5 * (bass + bass.roll(1, dims=2))
+    hiss = 0.02 * noise(1, 1, 24_000, seed=2)
+    both = bass + hiss
+    assert float(loudness_loss(loudness, bass, both)) > 2 * float(loudness_loss(loudness, both, bass))
+
+
+def test_loudness_of_silence_and_of_short_clips():
+    loudness = Loudness(24_000)
+    silence = torch.zeros(2, 1, 6000, requires_grad=True)
+    for x, y in ((noise(2, 1, 6000), silence), (torch.zeros(2, 1, 6000), silence)):
+        loss = loudness_loss(loudness, x, y)
+        loss.backward()
+        assert loss.isfinite() and silence.grad.isfinite().all()
+    assert loudness_loss(loudness, noise(1, 1, 100), noise(1, 1, 100)).isfinite()
+    assert loudness_loss(Loudness(8000), noise(1, 1, 4000), 0.5 * noise(1, 1, 4000)).isfinite()

@@ -7,7 +7,7 @@ In reading order:
     layers, quantizer, network       the codec once more, as PyTorch modules; to and from model folders
     transform, transform_start       weights to begin with: those of a transform codec
     initialise                       or random ones
-    mel, envelope, losses            what a good reconstruction is
+    mel, envelope, loudness, losses  what a good reconstruction is
     discriminator, balancer          the adversary; how much each loss may say
     recipe, distributed, trainer     one step of training
     checkpoints, validation, log     what is kept of a run

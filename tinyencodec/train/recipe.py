@@ -8,8 +8,8 @@ on the balancer shares out the gradient.
 What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
 reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
 (Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
-energy, count in the waveform's error; `envelope` asks for what makes speech understandable. Watch the dimensions of
-the latent in the validation's report.
+energy, count in the waveform's error; `envelope` asks for what makes speech understandable, `loudness` for what
+predicts listening tests. Watch the dimensions of the latent in the validation's report.
 
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
 So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
@@ -28,7 +28,7 @@ CODECS = {
     "nano_24khz": CodecConfig(num_filters=8, hidden_size=64, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
     **PRESETS,
 }
-LOSSES = ("l1", "squared", "mel", "envelope", "adversarial", "features")
+LOSSES = ("l1", "squared", "mel", "envelope", "loudness", "adversarial", "features")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Recipe:
     squared: float = 1.0
     mel: float = 8.0
     envelope: float = 0.0
+    loudness: float = 0.0
     adversarial: float = 1.0
     features: float = 2.0
     bf16: bool = False  # convolutions in bfloat16

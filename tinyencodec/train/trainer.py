@@ -20,6 +20,7 @@ from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss
 from tinyencodec.train.initialise import initialise
+from tinyencodec.train.loudness import Loudness, loudness_loss
 from tinyencodec.train.mel import MelScales
 from tinyencodec.train.mixing import Mixer
 from tinyencodec.train.network import Codec, freeze
@@ -65,6 +66,7 @@ class Trainer:
         self.balancer = Balancer()
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
         self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
+        self.loudness = Loudness(self.config.sampling_rate).to(self.device)
         self.discriminator: Discriminator | None = None
         self.disc_optimizer: torch.optim.Adam | None = None
         self.step, self.seconds = 0, 0.0
@@ -158,6 +160,8 @@ class Trainer:
         found["mel"] = losses.mel_loss(self.mel(x), self.mel(y))
         if self.recipe.envelope:
             found["envelope"] = envelope_loss(self.envelopes(x), self.envelopes(y))
+        if self.recipe.loudness:
+            found["loudness"] = loudness_loss(self.loudness, x, y)
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)  # its gradients are not wanted here
             with self.autocast():
