@@ -12,6 +12,7 @@ import soundfile
 from tinyencodec.train import corpus, debian
 from tinyencodec.train.mixing import Mixer, draw_kinds, reverberate
 from tinyencodec.train.packed import KINDS, PackedCorpus, read_manifest, split_of
+from tinyencodec.train.recipe import Recipe
 from tinyencodec.train.sounds import find_sounds
 
 RATE = 12_000
@@ -140,6 +141,18 @@ def test_strategies():
     assert not any("music" in kinds for kinds in drawn if len(kinds) == 3)
     single = Counter(kinds[0] for kinds in drawn if len(kinds) == 1)
     assert abs(single["music"] / sizes[1] - 0.5) < 0.015
+
+
+def test_other_shares_of_the_strategies():
+    rng = np.random.default_rng(0)
+    drawn = [draw_kinds(rng, {"s1": 1, "s2": 3, "s3": 0, "s4": 0}) for _ in range(4000)]
+    assert all(len(kinds) == 1 for kinds in drawn)
+    assert abs(sum(kinds == ["music"] for kinds in drawn) / 4000 - 0.25) < 0.03
+    assert Recipe(s1=0, s2=1, s3=0, s4=0.5).shares() == {"s1": 0, "s2": 1, "s3": 0, "s4": 0.5}
+    with pytest.raises(ValueError, match="s1: expected a share above 0, or one for s2, s3 or s4, got 0"):
+        Recipe(s1=0, s2=0, s3=0, s4=0)
+    with pytest.raises(ValueError, match="s3: expected a number of at least 0, got -1"):
+        Recipe(s3=-1)
 
 
 def test_reverberation_keeps_loudness_and_start():

@@ -59,7 +59,7 @@ def make_trainer(args: argparse.Namespace, device: torch.device) -> Trainer:
     if (corpus.sample_rate, corpus.channels) != (config.sampling_rate, config.audio_channels):
         raise ValueError(f"{args.corpus}: expected {config.audio_channels} channel(s) at {config.sampling_rate} Hz, "
                          f"got {corpus.channels} at {corpus.sample_rate}")
-    mixer = Mixer(corpus, int(recipe.seconds * config.sampling_rate), recipe.seed)
+    mixer = Mixer(corpus, int(recipe.seconds * config.sampling_rate), recipe.seed, recipe.shares())
     trainer = Trainer(recipe, mixer, config, codec, device)
     if state is not None:
         restore(trainer, state)

@@ -5,18 +5,20 @@
 
 Each source at full scale of its file is set to half of that, then gets a gain of -10 ... +6 dB; with probability 0.2
 it sounds in a room, and a clip is overdriven with probability 0.01. (Paper, section 4.1; there the rooms are recorded
-ones, here they are noise that decays.)
+ones, here they are noise that decays.) With these shares, of 100 clips 26 hold one voice and 36 more than one source:
+a small codec that is to carry single voices does well with more of s2 and less of s3 and s4.
 
 A batch is a function of seed, step and process alone: training that goes on from a checkpoint meets the same clips as
 if it had not stopped.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tinyencodec.train.packed import PackedCorpus
 
-_STRATEGIES = ("s1", "s2", "s3", "s4")
-_SHARES = (0.32, 0.32, 0.24, 0.12)
+STRATEGIES = {"s1": 0.32, "s2": 0.32, "s3": 0.24, "s4": 0.12}
 _OTHER = {"speech": 0.8, "effects": 0.2}
 _GAIN = (-10.0, 6.0)  # dB
 _ROOM, _CLIPPED = 0.2, 0.01  # probabilities
@@ -30,10 +32,11 @@ class Mixer:
     ----------
     length : samples per clip
     seed : of everything that is drawn
+    shares : of the strategies, relative to each other
     """
 
-    def __init__(self, corpus: PackedCorpus, length: int, seed: int):
-        self.corpus, self.length, self.seed = corpus, length, seed
+    def __init__(self, corpus: PackedCorpus, length: int, seed: int, shares: Mapping[str, float] = STRATEGIES):
+        self.corpus, self.length, self.seed, self.shares = corpus, length, seed, shares
 
     def batch(self, step: int, size: int, rank: int = 0) -> np.ndarray:
         """The clips of a step, float32 [size, C, length], within -1 ... 1."""
@@ -42,7 +45,7 @@ class Mixer:
 
     def clip(self, rng: np.random.Generator) -> np.ndarray:
         """One clip, float32 [C, length]."""
-        mix = sum(self._source(kind, rng) for kind in draw_kinds(rng))
+        mix = sum(self._source(kind, rng) for kind in draw_kinds(rng, self.shares))
         if rng.random() < _CLIPPED:
             drive = 10 ** (rng.uniform(6, 18) / 20)
             mix = np.clip(mix * drive, -1, 1) / drive
@@ -59,9 +62,9 @@ class Mixer:
         return reverberate(wav, self.corpus.sample_rate, rng) if rng.random() < _ROOM else wav
 
 
-def draw_kinds(rng: np.random.Generator) -> list[str]:
-    """The kinds of the sources of one clip."""
-    strategy = rng.choice(_STRATEGIES, p=_SHARES)
+def draw_kinds(rng: np.random.Generator, shares: Mapping[str, float] = STRATEGIES) -> list[str]:
+    """The kinds of the sources of one clip, if strategies have these shares, relative to each other."""
+    strategy = rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values()))
     if strategy == "s1":
         return ["music"]
     if strategy == "s3":

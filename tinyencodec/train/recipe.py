@@ -9,7 +9,7 @@ What the quantiser loses, the decoder does not learn to use, and what the decode
 reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
 (Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
 energy, count in the waveform's error; `envelope` asks for what makes speech understandable, `loudness` for what
-predicts listening tests. Watch the dimensions of the latent in the validation's report.
+predicts listening tests, at the end of training. Watch the dimensions of the latent in the validation's report.
 
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
 So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
@@ -21,6 +21,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from tinyencodec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
+from tinyencodec.train.mixing import STRATEGIES
 
 CODECS = {
     "tiny_24khz": CodecConfig(num_filters=16, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
@@ -39,6 +40,10 @@ class Recipe:
     start: str = "transform"  # weights to begin with: a "transform" codec's, or "random" ones
     batch: int = 8  # clips per step and process
     seconds: float = 1.0  # per clip
+    s1: float = STRATEGIES["s1"]  # shares of the ways to mix clips (`mixing`), relative to each other: music,
+    s2: float = STRATEGIES["s2"]  # one other source,
+    s3: float = STRATEGIES["s3"]  # two sources,
+    s4: float = STRATEGIES["s4"]  # three
     lr: float = 3e-4  # Adam's, with betas 0.5 and 0.9
     rise: int = 200  # steps until the learning rate is reached
     steps: int = 1_000_000  # where the run ends, unless it is stopped
@@ -64,11 +69,12 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip"):
             self._require(getattr(self, name) > 0, name, "a number above 0")
-        for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES):
+        for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES, *STRATEGIES):
             self._require(getattr(self, name) >= 0, name, "a number of at least 0")
         for name in ("disc_rate", "bypass", "emphasis"):
             self._require(0 <= getattr(self, name) <= 1, name, "a number from 0 to 1")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
+        self._require(sum(self.shares().values()) > 0, "s1", "a share above 0, or one for s2, s3 or s4")
         self._require(self.start in ("transform", "random"), "start", "'transform' or 'random'")
         self._require(self.freeze in ("", "encoder", "decoder"), "freeze", "'encoder' or 'decoder'")
 
@@ -80,6 +86,10 @@ class Recipe:
         """The learning rate of a step."""
         left = (self.steps - step) / self.cooldown if self.cooldown else 1.0
         return self.lr * min(1.0, (step + 1) / self.rise, max(left, 0.0))
+
+    def shares(self) -> dict[str, float]:
+        """Share of each way to mix clips."""
+        return {name: getattr(self, name) for name in STRATEGIES}
 
     def weights(self) -> dict[str, float]:
         """Share of each loss in the balanced gradient."""
