@@ -407,3 +407,18 @@ def test_terminated_while_writing():
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 128 + signal.SIGTERM and "Traceback" not in done.stderr
     assert os.listdir() == ["in.wav"]
+
+
+def test_interrupted_while_arguments_are_read(monkeypatch, capsys):
+    """The interrupt waits until argparse, which loses it halfway, has come to an end."""
+    whole, ended = cli.Parser.parse_known_intermixed_args, []
+
+    def interrupted(parser, argv):
+        os.kill(os.getpid(), signal.SIGINT)
+        result = whole(parser, argv)
+        ended.append(True)
+        return result
+
+    monkeypatch.setattr(cli.Parser, "parse_known_intermixed_args", interrupted)
+    assert cli.main(["in.wav", "out.wav"]) == 130
+    assert ended and capsys.readouterr().err == "tinyencodec: interrupted\n"

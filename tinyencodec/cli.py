@@ -30,6 +30,7 @@ from tinyencodec import (
 from tinyencodec.cli_arguments import SUFFIX
 from tinyencodec.cli_help import ENDS, ENVIRONMENT, Command, Parser, one_line
 from tinyencodec.files import named
+from tinyencodec.interrupts import deferred
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,8 +56,9 @@ def _main(argv: list[str]) -> int:
     parser = parser_of(name)
     if not name:
         _look_for_a_mistyped_command(argv, parser)
-    # Options may stand between INPUT and OUTPUT.
-    args, others = parser.parse_known_intermixed_args(argv[1:] if name else argv)
+    with deferred():  # argparse cannot be interrupted: an AttributeError of its own would take the interrupt's place
+        # Options may stand between INPUT and OUTPUT.
+        args, others = parser.parse_known_intermixed_args(argv[1:] if name else argv)
     if others:
         _tell_what_is_too_much(others, parser, name)
     try:
