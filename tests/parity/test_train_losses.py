@@ -208,7 +208,7 @@ def test_loudness_of_tones():
     assert abs(band - 48 * (float(bark(torch.tensor(1000.0))) - low) / (high - low)) <= 1
     louder = loudness.heard(10 * power)[0, 30, band]
     assert float(louder / loud[0, 30, band]) == pytest.approx(10**0.23, rel=0.02)
-    assert float(loudness.heard(1e-10 * power).max()) < 0.05 < float(loud.max()) / 100
+    assert float(loudness.heard(1e-10 * power).max()) == 0 < float(loud.max())
     assert (loudness.exponent.diff() <= 0).all() and loudness.exponent.min() == pytest.approx(0.23)
 
 

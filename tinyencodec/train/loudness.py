@@ -89,6 +89,7 @@ def level(power: Tensor) -> Tensor:
 
 def disturbance(loudness: Loudness, power_x: Tensor, power_y: Tensor) -> Tensor:
     """Of each frame, for powers [M, frames, bands] of a signal and its reconstruction at their level: [M, frames]."""
+    # What is added to both sides of the quotients keeps them near 1 where there is next to nothing.
     power_x = power_x * ((power_y.mean(dim=1) + 1000) / (power_x.mean(dim=1) + 1000)).clamp(0.01, 100.0)[:, None]
     gain = (power_x.sum(dim=2) + 5000) / (power_y.sum(dim=2) + 5000)
     power_y = power_y * gain.clamp(3e-4, 5.0)[:, :, None]

@@ -5,8 +5,8 @@
 
 Each source at full scale of its file is set to half of that, then gets a gain of -10 ... +6 dB; with probability 0.2
 it sounds in a room, and a clip is overdriven with probability 0.01. (Paper, section 4.1; there the rooms are recorded
-ones, here they are noise that decays.) With these shares, of 100 clips 26 hold one voice and 36 more than one source:
-a small codec that is to carry single voices does well with more of s2 and less of s3 and s4.
+ones, here they are noise that decays.) With these shares, of 100 clips 26 hold one voice and 36 more than one source;
+a codec that is to carry single voices above all can be shown more of them.
 
 A batch is a function of seed, step and process alone: training that goes on from a checkpoint meets the same clips as
 if it had not stopped.
