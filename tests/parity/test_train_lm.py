@@ -370,6 +370,15 @@ def test_a_codec_s_codebooks_are_where_it_starts():
         assert torch.equal(rows[4], rows[3]) and not torch.equal(rows[2], rows[1])
 
 
+def test_a_trained_model_is_where_it_starts():
+    start = lm_twin.LanguageModel(SMALL)
+    trainer = lm.Trainer(SMALL, RECIPE, toy_codes(), start=start)
+    for model in (trainer.model, trainer.average):
+        assert all(torch.equal(value, start.state_dict()[name]) for name, value in model.state_dict().items())
+    trainer.train_step()
+    assert not torch.equal(trainer.model.emb[0].weight, start.emb[0].weight)  # and it is left as it was
+
+
 def test_the_average_follows_the_weights():
     trainer = lm.Trainer(SMALL, replace(RECIPE, average=0.5), toy_codes())
     before, name = trainer.average.state_dict()["linears.0.bias"].clone(), "linears.0.bias"
@@ -523,6 +532,12 @@ def test_commands(tmp_path, capsys):
     assert "checkpoint: expected one of" in capsys.readouterr().err
     assert lm.main([*command, "--dropout", "1"]) == 2
     assert "dropout: expected a share from 0 to below 1, got 1.0" in capsys.readouterr().err
+    tuned = [str(path), str(tmp_path / "tuned"), "--model", str(out), "--frames", "64", "--rate", "1e-9"]
+    assert lm.main([*tuned, "--steps", "1"]) == 0
+    one, other = (lm_twin.load_folder(folder).emb[0].weight for folder in (out, tmp_path / "tuned"))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert lm.main([*tuned, "--config", "c.json"]) == 2
+    assert "expected neither --config nor --codec with it, got both --model and --config" in capsys.readouterr().err
     assert lm_evaluate.main([str(out), str(path), "--packages", "--coder"]) == 0
     table = capsys.readouterr().out
     assert table.count("by the coder") == 6

@@ -2,6 +2,7 @@
 
     python -m tinyencodec.train.lm codes.safetensors out/ --codec tiny_24khz --config small.json --minutes 60
     python -m tinyencodec.train.lm codes.safetensors out/ --config small.json     # goes on where that stopped
+    python -m tinyencodec.train.lm mine.safetensors tuned/ --model weights/tiny_24khz/lm --rate 5e-4   # fine-tunes
 
 Codes come from `lm_codes`, the model is `lm_twin`'s, `lm_batches` says what it is shown. The loss is the cross entropy
 of the codes, in bits per code, averaged over the codebooks in use; AdamW with warm-up and a cosine, the gradient's
@@ -38,7 +39,13 @@ from tinyencodec.train.lm_batches import Shape, blocks, draw_batch
 from tinyencodec.train.lm_codes import CodecFacts, Codes, read_codes
 from tinyencodec.train.lm_evaluate import model_bits
 from tinyencodec.train.lm_recipe import HELP, Recipe, learning_rate
-from tinyencodec.train.lm_twin import LanguageModel, save_folder, start_at_frequencies, start_from_codebooks
+from tinyencodec.train.lm_twin import (
+    LanguageModel,
+    load_folder,
+    save_folder,
+    start_at_frequencies,
+    start_from_codebooks,
+)
 
 
 class Trainer:
@@ -47,10 +54,11 @@ class Trainer:
     config, recipe, codes : what to train, how, and on what
     device : where to work
     codebooks : the codec's, float [K, N, D], to start from (`start_from_codebooks`); None: from random embeddings
+    start : a trained model of this `config` to start from, in place of both
     """
 
     def __init__(self, config: LMConfig, recipe: Recipe, codes: Codes, device: str = "cpu",
-                 codebooks: np.ndarray | None = None):
+                 codebooks: np.ndarray | None = None, start: LanguageModel | None = None):
         check_codes(config, codes)
         self.config, self.recipe, self.facts, self.device = config, recipe, codes.facts, device
         self.stream = np.concatenate([sound[:, :config.n_codebooks] for sound in codes.sounds["train"].values()])
@@ -62,9 +70,12 @@ class Trainer:
         self.judged = pieces[::every]
         torch.manual_seed(recipe.seed)
         self.model = LanguageModel(config, recipe.dropout)
-        if codebooks is not None:
-            start_from_codebooks(self.model, codebooks)
-        start_at_frequencies(self.model, self.stream)
+        if start is not None:
+            self.model.load_state_dict(start.state_dict())
+        else:
+            if codebooks is not None:
+                start_from_codebooks(self.model, codebooks)
+            start_at_frequencies(self.model, self.stream)
         self.model.to(device)
         self.average = LanguageModel(config).to(device).requires_grad_(False).eval()
         self.average.load_state_dict(self.model.state_dict())
@@ -207,6 +218,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder for the model, the checkpoint and the log")
     parser.add_argument("--config", type=Path, help="config.json of the model; default: the official size")
     parser.add_argument("--codec", help="start from the codebooks of this codec: a name or a model folder")
+    parser.add_argument("--model", type=Path, help="start from this language model, in its shape: a folder")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so long")
     for name, value in asdict(Recipe()).items():
         kind = {"action": "store_true"} if value is False else {"type": type(value), "default": value}
@@ -214,10 +226,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         codes = read_codes(args.codes)
-        config = LMConfig.from_file(args.config) if args.config else default_config(codes.facts)
+        if args.model and (args.config or args.codec):
+            raise ValueError("--model: expected neither --config nor --codec with it, got both --model and "
+                             f"{'--config' if args.config else '--codec'}")
+        start = load_folder(args.model) if args.model else None
+        given = LMConfig.from_file(args.config) if args.config else default_config(codes.facts)
+        config = start.config if start else given
         recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
         codebooks = np.stack(load_model(args.codec).quantizer.codebooks) if args.codec else None
-        trainer = Trainer(config, recipe, codes, "cuda" if torch.cuda.is_available() else "cpu", codebooks)
+        trainer = Trainer(config, recipe, codes, "cuda" if torch.cuda.is_available() else "cpu", codebooks, start)
         args.out.mkdir(parents=True, exist_ok=True)
         if (args.out / "checkpoint.pt").exists():
             trainer.restore(load_checkpoint(args.out))
