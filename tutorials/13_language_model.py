@@ -448,4 +448,4 @@ except ValueError as error:
 # - `tinyencodec.lm`: the transformer, one step per frame; `tinyencodec.attention`: attention and the KV cache.
 # - `tinyencodec.exact`, `tinyencodec.exact_product`: arithmetic with the same bits everywhere.
 # - `tinyencodec.lm_coder`: model and arithmetic coder together, several blocks side by side.
-# - `tinyencodec.train.lm`: training such a model for your own codec.
+# - `tinyencodec.train.lm`: training such a model for your own codec, from nothing or from a trained one.
