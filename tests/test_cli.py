@@ -420,5 +420,9 @@ def test_interrupted_while_arguments_are_read(monkeypatch, capsys):
         return result
 
     monkeypatch.setattr(cli.Parser, "parse_known_intermixed_args", interrupted)
-    assert cli.main(["in.wav", "out.wav"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
+    try:
+        assert cli.main(["in.wav", "out.wav"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended and capsys.readouterr().err == "tinyencodec: interrupted\n"
