@@ -46,6 +46,27 @@ def test_kmeans_start_with_fewer_vectors_than_entries():
     assert error(book, vectors) < 1e-12
 
 
+def test_refitting_starts_where_the_entries_are():
+    """Entry by entry: what stood near a cluster stands in its middle afterwards, under the same number."""
+    vectors, centres = clusters(16, 40)
+    book = Codebook(16, 8)
+    book.embed.copy_(centres + 0.2 * torch.randn(centres.shape, generator=generator(5)))
+    before = error(book, vectors)
+    book.refit(vectors, generator())
+    assert (book.embed - centres).abs().max() < 0.05
+    assert error(book, vectors) < 0.2 * before
+
+
+def test_refitting_moves_entries_that_nothing_is_near():
+    vectors, _ = clusters(16, 40)
+    book = Codebook(32, 8)
+    book.start(vectors, generator())
+    fitted = error(book, vectors)
+    book.embed[:20] = 100 + torch.randn(20, 8, generator=generator())
+    book.refit(vectors, generator())
+    assert error(book, vectors) < 2 * fitted and len(book.nearest(vectors).unique()) > 25
+
+
 def test_moving_average():
     """One step moves an entry by 1 - DECAY of the way, weighted by use."""
     book = Codebook(2, 1)

@@ -12,4 +12,5 @@ In reading order:
     recipe, distributed, trainer     one step of training
     checkpoints, validation, log     what is kept of a run
     codec, export                    the commands
+    refit                            codebooks once more, for what the decoder makes heard
 """

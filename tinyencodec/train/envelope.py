@@ -9,8 +9,6 @@ STOI itself drops silent frames, clips what is far too loud, and works at 10 kHz
 Chapter 14 of the tutorials uses it.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -49,12 +47,21 @@ class Envelopes(nn.Module):
         return (power @ self.bands + 1e-12).sqrt().transpose(1, 2)
 
 
+def stretches(envelopes: Tensor) -> Tensor:
+    """Of `Envelopes`, all stretches of 384 ms (or what there is), less their mean: [M, bands, n, stretch]."""
+    span = min(_SPAN, envelopes.shape[2])
+    e = envelopes.unfold(2, span, max(1, span // 4))
+    return e - e.mean(dim=3, keepdim=True)
+
+
+def shapes(envelopes: Tensor) -> Tensor:
+    """`stretches` brought to length 1, if they do not belong to silence."""
+    e = stretches(envelopes)
+    return e / (e.square().sum(dim=3, keepdim=True) + _FLOOR**2 * e.shape[3]).sqrt()
+
+
 def envelope_loss(x: Tensor, y: Tensor) -> Tensor:
-    """1 - correlation of two `Envelopes` over all stretches of 384 ms (or what there is); a mean over all bands."""
-    span = min(_SPAN, x.shape[2])
-    step = max(1, span // 4)
-    x, y = (e.unfold(2, span, step) for e in (x, y))
-    x, y = x - x.mean(dim=3, keepdim=True), y - y.mean(dim=3, keepdim=True)
-    floor = _FLOOR * math.sqrt(span)
+    """1 - correlation of two `Envelopes` over all stretches; a mean over all bands."""
+    x, y = stretches(x), stretches(y)
     size = x.square().sum(dim=3).add(1e-12).sqrt() * y.square().sum(dim=3).add(1e-12).sqrt()
-    return 1 - ((x * y).sum(dim=3) / (size + floor**2)).mean()
+    return 1 - ((x * y).sum(dim=3) / (size + _FLOOR**2 * x.shape[3])).mean()

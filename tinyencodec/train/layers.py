@@ -38,6 +38,16 @@ class Kernel(nn.Module):
         return self.weight_v * (self.weight_g / torch.linalg.vector_norm(self.weight_v, dim=(1, 2), keepdim=True))
 
     @torch.no_grad()
+    def put(self, weight: Tensor) -> None:
+        """Set the weight that acts; with weight norm, as directions of length 1: shorter ones would turn faster."""
+        if self.weight_norm:
+            length = torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
+            self.weight_g.copy_(length)
+            self.weight_v.copy_(torch.where(length > 0, weight / length, self.weight_v))  # zeros have no direction
+        else:
+            self.weight.copy_(weight)
+
+    @torch.no_grad()
     def scale(self, factor: Tensor | float) -> None:
         """Multiply the weight by a number, or by one per index of its first dimension, [A]."""
         weight = self.weight_g if self.weight_norm else self.weight

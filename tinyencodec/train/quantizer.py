@@ -23,6 +23,7 @@ from tinyencodec.train.distributed import gather_rows, sum_over_processes
 
 DECAY = 0.99
 _DEAD = 2 / 4800  # of a batch's vectors
+_RARE = 0.02  # of an even share of the vectors, in k-means
 _BLOCK = 4096  # vectors compared with all entries at a time in k-means
 
 
@@ -50,11 +51,19 @@ class Codebook(nn.Module):
         picks = torch.randperm(len(vectors), generator=rng)
         picks = picks.repeat(-(-len(self.embed) // len(picks)))[:len(self.embed)]
         self.embed.copy_(vectors[picks.to(vectors.device)])
-        for _ in range(rounds):
+        self.refit(vectors, rng, rounds)
+
+    def refit(self, vectors: Tensor, rng: torch.Generator, rounds: int = 10) -> None:
+        """The same k-means, from the entries as they are. In between, those with next to no vectors are drawn anew."""
+        for left in reversed(range(rounds)):
             chosen = torch.cat([self.nearest(block) for block in vectors.split(_BLOCK)])
             counts, sums = self._tally(vectors, chosen)
             filled = counts > 0
             self.embed[filled] = sums[filled] / counts[filled, None]
+            rare = counts < _RARE * len(vectors) / len(self.embed)
+            if left and rare.any():
+                picks = torch.randint(len(vectors), (int(rare.sum()),), generator=rng)
+                self.embed[rare] = vectors[picks.to(vectors.device)]
         self.adopt()
 
     def adopt(self) -> None:
@@ -121,11 +130,14 @@ class ResidualQuantizer(nn.Module):
             codebook.inited.zero_()
 
     @torch.no_grad()
-    def start(self, latents: Tensor, rng: torch.Generator) -> None:
-        """Set all codebooks by k-means: [M, D], best some ten times as many as there are entries."""
+    def start(self, latents: Tensor, rng: torch.Generator, fresh: bool = True, rounds: int = 10) -> None:
+        """Set all codebooks by k-means: [M, D], best some ten times as many as there are entries.
+
+        fresh : begin with entries drawn from the latents; False: with those that there are.
+        """
         residual = latents.clone()
         for codebook in self.codebooks:
-            codebook.start(residual, rng)
+            (codebook.start if fresh else codebook.refit)(residual, rng, rounds)
             for block in residual.split(_BLOCK):
                 block -= codebook.embed[codebook.nearest(block)]
 

@@ -89,19 +89,8 @@ def _write(layer: Conv | ConvTranspose, rows: Tensor, first_tap: int) -> int:
     n_out, taps, n_in = rows.shape
     outputs[:n_out] = 0
     outputs[:n_out, :n_in, first_tap:first_tap + taps] = rows.transpose(1, 2).to(weight)
-    _put(layer, weight)
+    layer.conv.put(weight)
     return n_out
-
-
-def _put(layer: Conv | ConvTranspose, weight: Tensor) -> None:
-    """Set the weight; with weight norm, as directions of length 1: the shorter they are, the faster they would turn."""
-    kernel = layer.conv
-    if kernel.weight_norm:
-        length = torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
-        kernel.weight_g.copy_(length)
-        kernel.weight_v.copy_(torch.where(length > 0, weight / length, kernel.weight_v))  # zeros have no direction
-    else:
-        kernel.weight.copy_(weight)
 
 
 def _through(layer: nn.Module, x: Tensor, known: int) -> Tensor:
@@ -124,13 +113,13 @@ def _level(layer: Conv | ConvTranspose, x: Tensor, known: int, target: float) ->
         factors = target / y.std(dim=(0, 2)).clamp(min=1e-6)
         factors[:known] = 1.0
         weight = layer.conv.folded()
-        _put(layer, weight * (factors[:, None, None] if isinstance(layer, Conv) else factors[None, :, None]))
+        layer.conv.put(weight * (factors[:, None, None] if isinstance(layer, Conv) else factors[None, :, None]))
         y = layer(x)
     layer.norm = norm
     if norm is not None:
         norm.weight.fill_(float(y.std()))
         weight = layer.conv.weight
-        weight.div_(torch.linalg.vector_norm(weight) / y.shape[1]**0.5)  # the norm undoes it; see `_put`
+        weight.div_(torch.linalg.vector_norm(weight) / y.shape[1]**0.5)  # the norm undoes it; see `Kernel.put`
 
 
 def _start_residual(unit: Residual, x: Tensor, known: int) -> None:
@@ -140,7 +129,7 @@ def _start_residual(unit: Residual, x: Tensor, known: int) -> None:
         weight = torch.eye(n).to(x)[:, :, None]
         if n > known:
             weight[known:, known:, 0] = 0.5**0.5 * torch.linalg.qr(torch.randn(n - known, n - known))[0].to(x)
-        _put(shortcut, weight)
+        shortcut.conv.put(weight)
         _level(shortcut, x, n, LEVEL)
     _level(first, F.elu(x), 0, LEVEL)
     targets = torch.full((n,), _BRANCH).to(x)
