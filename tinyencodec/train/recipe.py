@@ -64,7 +64,7 @@ class Recipe:
     adversarial: float = 1.0
     features: float = 2.0
     bf16: bool = False  # convolutions in bfloat16
-    freeze: str = ""  # "encoder" (and codebooks) or "decoder": not trained
+    freeze: str = ""  # what is not trained: "encoder" (and codebooks), "quantizer" (codebooks) or "decoder"
 
     def __post_init__(self) -> None:
         for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip"):
@@ -76,7 +76,8 @@ class Recipe:
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
         self._require(sum(self.shares().values()) > 0, "s1", "a share above 0, or one for s2, s3 or s4")
         self._require(self.start in ("transform", "random"), "start", "'transform' or 'random'")
-        self._require(self.freeze in ("", "encoder", "decoder"), "freeze", "'encoder' or 'decoder'")
+        self._require(self.freeze in ("", "encoder", "quantizer", "decoder"), "freeze",
+                      "'encoder', 'quantizer' or 'decoder'")
 
     def _require(self, ok: bool, name: str, expected: str) -> None:
         if not ok:

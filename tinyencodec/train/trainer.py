@@ -148,7 +148,8 @@ class Trainer:
         n = config.codebooks_for(config.target_bandwidths[int(rng.integers(len(config.target_bandwidths)))])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         with torch.autocast(self.device.type, enabled=False):
-            quantized, commitment = quantizer(z, n, None if self.recipe.freeze == "encoder" else generator)
+            still = self.recipe.freeze in ("encoder", "quantizer")
+            quantized, commitment = quantizer(z, n, None if still else generator)
         around = torch.from_numpy(rng.random(len(z)) < self.recipe.bypass).to(z.device)
         return torch.where(around[:, None, None], z, quantized), commitment
 
