@@ -426,7 +426,7 @@ book.say(f"At first both have the same score; in the last steps the recording's 
 #   `tinyencodec.train.balancer`, `tinyencodec.train.discriminator`: what is wanted, and who may pull how hard.
 # - `tinyencodec.train.quantizer`: k-means start, moving averages, replacement.
 # - `tinyencodec.train.refit`: codebooks once more, when the encoder is done. It measures from gradients how loud an
-#   error in each direction of the latent would be, and turns the latent so that the quantiser makes the loud ones small.
+#   error in each direction of the latent would be, and turns the latent so that the loud ones are small.
 # - `tinyencodec.train.trainer`, `tinyencodec.train.recipe`: one step, and the numbers of a run.
 # - `tinyencodec.train.transform`, `tinyencodec.train.transform_start`: the start as a transform codec.
 # - `tinyencodec.train.codec`: `python -m tinyencodec.train.codec`, training in earnest, stopped and resumed at will.

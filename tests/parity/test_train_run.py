@@ -239,3 +239,31 @@ def test_learning_rate():
     with pytest.raises(ValueError, match="freeze"):
         Recipe(freeze="everything")
     assert CODECS["tiny_24khz"].n_codebooks == 16 and CODECS["tiny_48khz"].n_codebooks == 8
+
+
+def test_averaged_checkpoints(corpus, model, tmp_path, capsys):
+    """A share of the way from one to the other, in what was trained; other codebooks are refused."""
+    def run(name, **changes):
+        recipe = dataclasses.replace(RECIPE, freeze="encoder", **changes)
+        trainer = Trainer(recipe, Mixer(PackedCorpus(corpus, "train"), 1200, 0), codec=load(model))
+        for _ in range(2):
+            advance(trainer)
+        checkpoints.save_checkpoint(trainer, tmp_path, name)
+        return trainer.codec.state_dict()
+
+    a, b = run("a.pt"), run("b.pt", mel=1.0, squared=3.0)
+    arguments = [str(tmp_path / "a.pt"), str(tmp_path / "mean"), "--average", str(tmp_path / "b.pt")]
+    assert export.main([*arguments, "--share", "0.25"]) == 0
+    mean = load(tmp_path / "mean").state_dict()
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+    for name in dict(load(model).named_parameters()):
+        assert torch.allclose(mean[name], 0.75 * a[name] + 0.25 * b[name], atol=1e-7)
+    assert torch.equal(mean["quantizer.layers.0.codebook.embed"], a["quantizer.layers.0.codebook.embed"])
+    assert export.main([*arguments, "--share", "1.5"]) == 2
+    assert "--share: expected a number from 0 to 1, got 1.5" in capsys.readouterr().err
+    trainer = make_trainer(corpus)
+    for _ in range(5):  # its codebooks are two steps further
+        advance(trainer)
+    checkpoints.save_checkpoint(trainer, tmp_path, "c.pt")
+    assert export.main([str(tmp_path / "c.pt"), str(tmp_path / "no"), *arguments[2:]]) == 2
+    assert "expected two models with the same codebooks" in capsys.readouterr().err and not (tmp_path / "no").exists()
