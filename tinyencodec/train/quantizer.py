@@ -51,20 +51,26 @@ class Codebook(nn.Module):
         picks = torch.randperm(len(vectors), generator=rng)
         picks = picks.repeat(-(-len(self.embed) // len(picks)))[:len(self.embed)]
         self.embed.copy_(vectors[picks.to(vectors.device)])
-        self.refit(vectors, rng, rounds)
+        for _ in range(rounds):
+            self._to_means(vectors)
+        self.adopt()
 
     def refit(self, vectors: Tensor, rng: torch.Generator, rounds: int = 10) -> None:
         """The same k-means, from the entries as they are. In between, those with next to no vectors are drawn anew."""
         for left in reversed(range(rounds)):
-            chosen = torch.cat([self.nearest(block) for block in vectors.split(_BLOCK)])
-            counts, sums = self._tally(vectors, chosen)
-            filled = counts > 0
-            self.embed[filled] = sums[filled] / counts[filled, None]
-            rare = counts < _RARE * len(vectors) / len(self.embed)
+            rare = self._to_means(vectors) < _RARE * len(vectors) / len(self.embed)
             if left and rare.any():
                 picks = torch.randint(len(vectors), (int(rare.sum()),), generator=rng)
                 self.embed[rare] = vectors[picks.to(vectors.device)]
         self.adopt()
+
+    def _to_means(self, vectors: Tensor) -> Tensor:
+        """One round of k-means; returns how many vectors chose each entry [N]."""
+        chosen = torch.cat([self.nearest(block) for block in vectors.split(_BLOCK)])
+        counts, sums = self._tally(vectors, chosen)
+        filled = counts > 0
+        self.embed[filled] = sums[filled] / counts[filled, None]
+        return counts
 
     def adopt(self) -> None:
         """Take the entries as they are: each counts as used once, until the averages know better."""
