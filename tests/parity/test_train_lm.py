@@ -29,6 +29,7 @@ from .seeding import music
 
 CONFIG = LMConfig(n_codebooks=3, codebook_size=37, dim=24, n_layers=2, n_heads=4, ff_dim=40, past_context=11)
 SMALL = LMConfig(n_codebooks=2, codebook_size=16, dim=16, n_layers=1, n_heads=2, ff_dim=32, past_context=8)
+DEEP = replace(SMALL, n_layers=3)
 RECIPE = lm.Recipe(steps=8, rate=1e-2, warmup=2, frames=64, seconds=2.0, evaluate=4, dropout=0.2, noise=0.1)
 FACTS = lm_codes.CodecFacts("toy", 16, (1, 2), 10)
 
@@ -379,6 +380,26 @@ def test_a_trained_model_is_where_it_starts():
     assert not torch.equal(trainer.model.emb[0].weight, start.emb[0].weight)  # and it is left as it was
 
 
+@pytest.mark.parametrize("config", [SMALL, DEEP], ids=["as many", "more"])
+def test_more_layers_predict_the_same_at_first_and_learn(config):
+    start = seeded(SMALL)
+    trainer = lm.Trainer(config, RECIPE, toy_codes(), start=start)
+    seen = random_codes(SMALL, 9) + 1
+    with torch.no_grad():
+        (one, _), (other, _) = start(seen), trainer.average(seen)
+    torch.testing.assert_close(other, one, rtol=0, atol=1e-4 * float(one.abs().max()))
+    for _ in range(2):  # what lies before a matrix of zeros is reached from the second step on
+        trainer.train_step()
+    parameters = dict(trainer.model.transformer.named_parameters())
+    assert [name for name, value in parameters.items() if not value.grad.any()] == []
+
+
+def test_fewer_layers_or_another_width_are_refused():
+    for model, config in ((DEEP, SMALL), (SMALL, replace(DEEP, ff_dim=64))):
+        with pytest.raises(ValueError, match="to start from: expected LMConfig.*or fewer layers, got LMConfig"):
+            lm_twin.deepened(lm_twin.LanguageModel(model), config)
+
+
 def test_the_average_follows_the_weights():
     trainer = lm.Trainer(SMALL, replace(RECIPE, average=0.5), toy_codes())
     before, name = trainer.average.state_dict()["linears.0.bias"].clone(), "linears.0.bias"
@@ -536,8 +557,12 @@ def test_commands(tmp_path, capsys):
     assert lm.main([*tuned, "--steps", "1"]) == 0
     one, other = (lm_twin.load_folder(folder).emb[0].weight for folder in (out, tmp_path / "tuned"))
     torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
-    assert lm.main([*tuned, "--config", "c.json"]) == 2
-    assert "expected neither --config nor --codec with it, got both --model and --config" in capsys.readouterr().err
+    (tmp_path / "deep.json").write_text(json.dumps(DEEP.to_dict()))
+    deep = [str(tmp_path / "deep"), *tuned[2:], "--config", str(tmp_path / "deep.json"), "--steps", "1"]
+    assert lm.main([str(path), *deep]) == 0
+    assert lm_twin.load_folder(tmp_path / "deep").config == DEEP
+    assert lm.main([*tuned, "--codec", "tiny_24khz"]) == 2
+    assert "expected --model or --codec to start from, got both" in capsys.readouterr().err
     assert lm_evaluate.main([str(out), str(path), "--packages", "--coder"]) == 0
     table = capsys.readouterr().out
     assert table.count("by the coder") == 6

@@ -3,6 +3,7 @@
     python -m tinyencodec.train.lm codes.safetensors out/ --codec tiny_24khz --config small.json --minutes 60
     python -m tinyencodec.train.lm codes.safetensors out/ --config small.json     # goes on where that stopped
     python -m tinyencodec.train.lm mine.safetensors tuned/ --model weights/tiny_24khz/lm --rate 5e-4   # fine-tunes
+    python -m tinyencodec.train.lm mine.safetensors deep/ --model tuned/ --config six_layers.json    # grows it
 
 Codes come from `lm_codes`, the model is `lm_twin`'s, `lm_batches` says what it is shown. The loss is the cross entropy
 of the codes, in bits per code, averaged over the codebooks in use; AdamW with warm-up and a cosine, the gradient's
@@ -41,6 +42,7 @@ from tinyencodec.train.lm_evaluate import model_bits
 from tinyencodec.train.lm_recipe import HELP, Recipe, learning_rate
 from tinyencodec.train.lm_twin import (
     LanguageModel,
+    deepened,
     load_folder,
     save_folder,
     start_at_frequencies,
@@ -54,7 +56,7 @@ class Trainer:
     config, recipe, codes : what to train, how, and on what
     device : where to work
     codebooks : the codec's, float [K, N, D], to start from (`start_from_codebooks`); None: from random embeddings
-    start : a trained model of this `config` to start from, in place of both
+    start : a trained model to start from, in place of both; of this `config`, or with fewer layers
     """
 
     def __init__(self, config: LMConfig, recipe: Recipe, codes: Codes, device: str = "cpu",
@@ -71,7 +73,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = LanguageModel(config, recipe.dropout)
         if start is not None:
-            self.model.load_state_dict(start.state_dict())
+            self.model.load_state_dict(deepened(start, config).state_dict())
         else:
             if codebooks is not None:
                 start_from_codebooks(self.model, codebooks)
@@ -216,9 +218,9 @@ def main(argv: list[str] | None = None) -> int:
                                      description="Train a language model on codes; run again, it goes on.")
     parser.add_argument("codes", type=Path, help="codes file, from tinyencodec.train.lm_codes")
     parser.add_argument("out", type=Path, help="folder for the model, the checkpoint and the log")
-    parser.add_argument("--config", type=Path, help="config.json of the model; default: the official size")
+    parser.add_argument("--config", type=Path, help="config.json of the model; default: that of --model, or official")
     parser.add_argument("--codec", help="start from the codebooks of this codec: a name or a model folder")
-    parser.add_argument("--model", type=Path, help="start from this language model, in its shape: a folder")
+    parser.add_argument("--model", type=Path, help="start from this language model, a folder; --config may add layers")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so long")
     for name, value in asdict(Recipe()).items():
         kind = {"action": "store_true"} if value is False else {"type": type(value), "default": value}
@@ -226,12 +228,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         codes = read_codes(args.codes)
-        if args.model and (args.config or args.codec):
-            raise ValueError("--model: expected neither --config nor --codec with it, got both --model and "
-                             f"{'--config' if args.config else '--codec'}")
+        if args.model and args.codec:
+            raise ValueError("expected --model or --codec to start from, got both")
         start = load_folder(args.model) if args.model else None
-        given = LMConfig.from_file(args.config) if args.config else default_config(codes.facts)
-        config = start.config if start else given
+        given = LMConfig.from_file(args.config) if args.config else start and start.config
+        config = given or default_config(codes.facts)
         recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
         codebooks = np.stack(load_model(args.codec).quantizer.codebooks) if args.codec else None
         trainer = Trainer(config, recipe, codes, "cuda" if torch.cuda.is_available() else "cpu", codebooks, start)

@@ -15,6 +15,7 @@ nothing here codes frame by frame in earnest.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -167,6 +168,33 @@ def start_from_codebooks(model: LanguageModel, codebooks: np.ndarray) -> None:
         table.weight[1:] = book @ into / scale
         alike = book @ out
         head.weight.copy_(alike * (head.weight.square().mean() / alike.square().mean()).sqrt())
+
+
+@torch.no_grad()
+def deepened(model: LanguageModel, config: LMConfig) -> LanguageModel:
+    """A copy in the shape of `config`, which may have more layers; what it predicts is the same.
+
+    New layers follow the others. What they add to their input begins as zeros, and gain and bias of the norm that was
+    the last one move to the new end: in between, a norm finds what is normalised already, and leaves it. (After
+    Net2Net; Chen, Goodfellow & Shlens 2016.)
+
+    Raises `ValueError` if `config` differs in more, or has fewer layers.
+    """
+    old = model.config
+    if config.n_layers < old.n_layers or replace(config, n_layers=old.n_layers) != old:
+        raise ValueError(f"language model to start from: expected {config}, or fewer layers, got {old}")
+    deep = LanguageModel(config)
+    deep.load_state_dict(model.state_dict(), strict=False)
+    layers = cast(list[Layer], deep.transformer.layers)
+    for layer in layers[old.n_layers:]:
+        for part in (layer.self_attn.out_proj, layer.linear2):
+            part.weight.zero_()
+            part.bias.zero_()
+    end = layers[old.n_layers - 1].norm2.state_dict()
+    layers[-1].norm2.load_state_dict({name: value.clone() for name, value in end.items()})
+    for layer in layers[old.n_layers - 1:-1]:
+        layer.norm2.reset_parameters()
+    return deep
 
 
 def save_folder(model: LanguageModel, folder: Path, precision: str = "float32") -> None:
