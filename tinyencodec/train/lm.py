@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> int:
                                      description="Train a language model on codes; run again, it goes on.")
     parser.add_argument("codes", type=Path, help="codes file, from tinyencodec.train.lm_codes")
     parser.add_argument("out", type=Path, help="folder for the model, the checkpoint and the log")
-    parser.add_argument("--config", type=Path, help="config.json of the model; default: that of --model, or official")
+    parser.add_argument("--config", type=Path, help="config.json of the model; default: --model's or the official size")
     parser.add_argument("--codec", help="start from the codebooks of this codec: a name or a model folder")
     parser.add_argument("--model", type=Path, help="start from this language model, a folder; --config may add layers")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so long")
