@@ -387,7 +387,8 @@ def test_more_layers_predict_the_same_at_first_and_learn(config):
     seen = random_codes(SMALL, 9) + 1
     with torch.no_grad():
         (one, _), (other, _) = start(seen), trainer.average(seen)
-    torch.testing.assert_close(other, one, rtol=0, atol=1e-4 * float(one.abs().max()))
+    # 2.2e-6 was found: what norms add to the variance, once more in every new layer
+    torch.testing.assert_close(other, one, rtol=0, atol=1e-5 * float(one.abs().max()))
     for _ in range(2):  # what lies before a matrix of zeros is reached from the second step on
         trainer.train_step()
     parameters = dict(trainer.model.transformer.named_parameters())

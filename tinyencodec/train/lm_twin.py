@@ -190,8 +190,7 @@ def deepened(model: LanguageModel, config: LMConfig) -> LanguageModel:
         for part in (layer.self_attn.out_proj, layer.linear2):
             part.weight.zero_()
             part.bias.zero_()
-    end = layers[old.n_layers - 1].norm2.state_dict()
-    layers[-1].norm2.load_state_dict({name: value.clone() for name, value in end.items()})
+    layers[-1].norm2.load_state_dict(layers[old.n_layers - 1].norm2.state_dict())
     for layer in layers[old.n_layers - 1:-1]:
         layer.norm2.reset_parameters()
     return deep
