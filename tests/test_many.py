@@ -12,7 +12,7 @@ import soundfile
 from tinyencodec import cli, entropy, store
 from tinyencodec.inputs import Found
 from tinyencodec.many import Choices, Outcome, Task, plan, prepare, reason
-from tinyencodec.many_report import Report, printable
+from tinyencodec.many_report import Report, showable
 
 single = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("test_cli.py"))))  # tests are no package
 RATE = single.RATE
@@ -252,6 +252,6 @@ failed:
 
 
 def test_printable(monkeypatch):
-    assert printable(os.fsdecode(b"\xff ") + "ä\t\r\x1b]0;x\x07\u202e") == "\\udcff ä\\t\\r\\x1b]0;x\\x07\\u202e"
+    assert showable(os.fsdecode(b"\xff ") + "ä\t\r\x1b]0;x\x07\u202e") == "\\udcff ä\\t\\r\\x1b]0;x\\x07\\u202e"
     monkeypatch.setattr("sys.stdout", open(os.devnull, "w", encoding="ascii"))
-    assert printable("ä") == "\\xe4"
+    assert showable("ä") == "\\xe4"

@@ -128,7 +128,7 @@ def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespa
     from tinyencodec.store import HQ_MODEL
     from tinyencodec.transcode import usual_bandwidth
 
-    model = _load(HQ_MODEL if args.hq else args.model, args)
+    model = load(HQ_MODEL if args.hq else args.model, args)
     bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
     EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # a name that no file can hold is told before the work
     raw = None
@@ -156,14 +156,18 @@ def _decompress(fo: BinaryIO, dest: Path | None, args: argparse.Namespace, raw: 
     kind = raw or ("WAV" if dest is None else kind_of(dest))
     name = "standard input" if args.input == STANDARD else args.input
     with progress("decompressing") as report:
-        done = decompress_file(fo, dest, kind, lambda header: (model or _load(args.model or header.model, args), None),
+        done = decompress_file(fo, dest, kind, lambda header: (model or load(args.model or header.model, args), None),
                                name, force=args.force, keep_going=args.keep_going, rescale=args.rescale,
                                progress=report)
     for remark in done.remarks:
         print(one_line(f"tinyencodec: warning: {remark}"), file=sys.stderr)
 
 
-def _load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
+def load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
+    """The model of that name or folder, None for the default, to work with as many threads as the user wants.
+
+    Raises `OSError` or `ValueError` as `load_model`.
+    """
     from tinyencodec.store import load_model
 
     model = load_model(name)

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from tinyencodec.cli_code import load
+
 if TYPE_CHECKING:
     from tinyencodec.codes_file import SavedCodes
     from tinyencodec.ecdc import EcdcReader
@@ -95,7 +97,7 @@ def _from_sound(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.store import HQ_MODEL
     from tinyencodec.transcode import usual_bandwidth
 
-    model = _load(HQ_MODEL if args.hq else args.model, args)
+    model = load(HQ_MODEL if args.hq else args.model, args)
     bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
     EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # what no file can hold is told before the work
     coded = io.BytesIO()  # an .ecdc file: small, however long the sound
@@ -162,7 +164,7 @@ def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None
 
     coded = io.BytesIO()
     with blame(str(args.input)):
-        model = _load(args.model or saved.model, args)
+        model = load(args.model or saved.model, args)
         write_ecdc(coded, model, saved.frames(model), saved.length)
     coded.seek(0)
     with progress("decoding") as report:
@@ -170,14 +172,6 @@ def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None
                                rescale=args.rescale, progress=report)
     for remark in done.remarks:
         print(one_line(f"tinyencodec codes: warning: {remark}"), file=sys.stderr)
-
-
-def _load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
-    from tinyencodec.store import load_model
-
-    model = load_model(name)
-    model.threads = args.threads or model.threads
-    return model
 
 
 def _configured(name: str, args: argparse.Namespace) -> SimpleNamespace:

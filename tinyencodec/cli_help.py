@@ -11,6 +11,8 @@ from collections.abc import Callable
 from textwrap import fill, indent, wrap
 from typing import Any, NamedTuple, NoReturn
 
+from tinyencodec.limits import printable
+
 _WIDEST = 100  # columns
 _TERM = re.compile(r"(  \S+(?: \S+)* {2,})(?!#)(\S.*)")  # two spaces, a term, two spaces or more, what it means
 
@@ -87,4 +89,4 @@ def _fill(line: str, width: int) -> str:
 
 def one_line(text: str) -> str:
     """The text without line breaks, and with other control characters as escapes: a terminal would obey them."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.splitlines()))
+    return printable(" ".join(text.splitlines()), None)

@@ -41,9 +41,9 @@ def check_header(path: Path) -> None:
         raise ValueError(f"expected a safetensors header of at most {MAX_HEADER} bytes, got {size}")
 
 
-def printable(error: Exception) -> str:
-    """What another library says of a file, which may quote it: at most 300 letters, none of which a terminal obeys."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(error)[:300])
+def printable(words: object, longest: int | None = 300) -> str:
+    """What may quote a stranger, such as another library's error: `longest` letters, none of which a terminal obeys."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(words)[:longest])
 
 
 class ZipSource(io.FileIO):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyencodec.files import atomic_write
+from tinyencodec.limits import printable
 from tinyencodec.many import Outcome, Task
 
 
@@ -37,9 +38,9 @@ class Report:
         """Take an outcome; yield lines that are worth telling at once."""
         self._outcomes[task], self._elapsed = outcome, time.monotonic() - self._start
         if outcome.error:
-            yield printable(f"{task.source}: {outcome.error}")
+            yield showable(f"{task.source}: {outcome.error}")
         for remark in outcome.remarks:
-            yield printable(f"warning: {task.source}: {remark}")
+            yield showable(f"warning: {task.source}: {remark}")
 
     def status(self, task: Task) -> str:
         """In one word: done, failed, skipped, or left."""
@@ -70,7 +71,7 @@ class Report:
             for task, (_, _, seconds, bytes_in, bytes_out, elapsed) in self._done():
                 rate = self._rate(bytes_in, bytes_out, seconds)
                 print(f"{seconds:9.2f} {bytes_in:12} {bytes_out:12} {rate:8.2f} {seconds / elapsed:12.1f}  "
-                      f"{printable(task.source)}")
+                      f"{showable(task.source)}")
         counts = [f"{totals[word]} {word}" for word in ("done", "skipped", "failed", "left") if totals[word]]
         print(f"{len(self._tasks)} file{'s' * (len(self._tasks) != 1)}: {', '.join(counts)}")
         if totals["done"]:
@@ -83,7 +84,7 @@ class Report:
         if self.failed:
             print("failed:")
         for task in self.failed:
-            print(printable(f"  {task.source}: {self._outcomes[task].error}"))
+            print(showable(f"  {task.source}: {self._outcomes[task].error}"))
 
     def _done(self) -> list[tuple[Task, Outcome]]:
         return [(task, self._outcomes[task]) for task in self._tasks if self.status(task) == "done"]
@@ -100,8 +101,7 @@ class Report:
             fo.write(json.dumps({"totals": self.totals(), "files": files}, indent=1).encode() + b"\n")
 
 
-def printable(text: str | Path) -> str:
+def showable(text: str | Path) -> str:
     """On one line, without what would move the cursor, in letters that standard output has."""
-    letters = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(text))
     encoding = sys.stdout.encoding or "utf-8"
-    return "".join(letters).encode(encoding, "backslashreplace").decode(encoding)
+    return printable(text, None).encode(encoding, "backslashreplace").decode(encoding)
