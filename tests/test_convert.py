@@ -195,6 +195,22 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["src"]
 
 
+def test_interrupted_while_the_folder_is_made(tmp_path, monkeypatch):
+    save_file(draw(SMALL), tmp_path / "in.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(SMALL.to_dict()))
+    before, mkdir = sorted(tmp_path.iterdir()), Path.mkdir
+
+    def interrupted(path, *args, **options):  # a signal that comes in the system's call rises at its end
+        mkdir(path, *args, **options)
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(tmp_path / "in.safetensors", tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_listing():
     assert checkpoint.listing(["a", "b"]) == "a; b"
     assert checkpoint.listing(list("abcdefghijklm")) == "a; b; c; d; e; f; g; h; i; j; k; l; and 1 more"

@@ -161,8 +161,8 @@ def _write_folder(dest: Path, config: CodecConfig | LMConfig, tensors: dict[str,
     """Write the three files under a temporary name beside `dest`, then rename."""
     dest.parent.mkdir(parents=True, exist_ok=True)
     scratch = dest.with_name(f".{dest.name}.{os.getpid()}.part")
-    scratch.mkdir()
     try:
+        scratch.mkdir()  # in here: a signal that comes meanwhile rises when it is done
         text = json.dumps(config.to_dict(), indent=2) + "\n"
         (scratch / "config.json").write_text(text, encoding="utf-8", newline="\n")
         # transformers loads a file only if it says which framework it is for.
