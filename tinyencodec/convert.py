@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def _model_card(name: str, kind: str, file: Path, origin: str, dropped: list[str
 def _write_folder(dest: Path, config: CodecConfig | LMConfig, tensors: dict[str, np.ndarray], card: str) -> None:
     """Write the three files under a temporary name beside `dest`, then rename."""
     dest.parent.mkdir(parents=True, exist_ok=True)
-    scratch = dest.with_name(f".{dest.name}.{os.getpid()}.part")
+    scratch = dest.with_name(f".{secrets.token_hex(8)}.part")
     try:
         scratch.mkdir()  # in here: a signal that comes meanwhile rises when it is done
         text = json.dumps(config.to_dict(), indent=2) + "\n"
