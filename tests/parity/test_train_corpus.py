@@ -11,7 +11,7 @@ import soundfile
 
 from tinyencodec.train import corpus, debian
 from tinyencodec.train.mixing import Mixer, draw_kinds, reverberate
-from tinyencodec.train.packed import KINDS, PackedCorpus, read_manifest, split_of
+from tinyencodec.train.packed import KINDS, PackedCorpus, kind_of, read_manifest, split_of
 from tinyencodec.train.recipe import Recipe
 from tinyencodec.train.sounds import find_sounds
 
@@ -52,13 +52,13 @@ def test_build(tmp_path, capsys):
     rows = read_manifest(tmp_path / "out")
     assert len(rows) == 61
     assert {row.name for row in rows if "pk3" in row.name} == {"data.pk3/inside/one.wav"}
-    assert Counter(row.kind for row in rows) == {"effects": 31, "music": 30}
+    assert Counter(row.kind for row in rows) == {"speech": 30, "effects": 1, "music": 30}
     assert all((row.licence, row.package, row.original_rate) == ("CC0", "own", RATE) for row in rows)
     assert all(row.split == split_of(f"own/{row.name}") for row in rows)
     said = capsys.readouterr()
     assert "'below the rate': 2" in said.out and "silent.wav" in said.err and "broken.ogg" in said.err
     # What was packed is what was there, at full scale.
-    row = next(row for row in rows if row.split == "train" and row.kind == "effects" and "voices" in row.name)
+    row = next(row for row in rows if row.split == "train" and row.kind == "speech")
     packed = PackedCorpus(tmp_path / "out", "train")
     original, _ = soundfile.read(tmp_path / "own" / row.name, dtype="float32")
     clip = packed.clip(row, 0, row.length + 5)
@@ -80,6 +80,39 @@ def test_splits_hold_whole_names_and_stay():
     counts = Counter(map(split_of, names))
     assert 150 < counts["validation"] < 250 and 150 < counts["test"] < 250
     assert split_of("package/1.ogg") == split_of("package/1.ogg")
+
+
+@pytest.mark.parametrize("name, kind, expected", [
+    ("game/Music/a.ogg", "effects", "music"), ("game/voices/old/a.ogg", "effects", "speech"),
+    ("game/Music/a.ogg", "speech", "speech"), ("game/a_voices.ogg", "effects", "effects"),
+    ("voices", "effects", "effects"),
+])
+def test_folders_tell_the_kind_among_effects(name, kind, expected):
+    assert kind_of(name, kind) == expected
+
+
+def test_voices_that_are_never_packed(tmp_path, capsys, monkeypatch):
+    """Of a package in `TAKEN`, other sounds than those it names, and three languages' voices, stay out."""
+    package = "tuxpaint-stamps-default"
+    wanted = {"a_desc.ogg", "a_desc_ca.ogg", "a_desc_elf.ogg", "a_desc_pt_BR.ogg"}
+    for name in wanted | {"a.ogg", "a_desc_fr.ogg", "a_desc_el.ogg", "a_desc_bg.ogg"}:
+        (tmp_path / package).mkdir(exist_ok=True)
+        soundfile.write(tmp_path / package / name, np.full(16_000, 0.5), 16_000)
+    monkeypatch.setattr(corpus, "PACKAGES", {package: "speech"})
+    assert corpus.main([str(tmp_path / "out"), "--debian", str(tmp_path)]) == 0
+    assert {row.name for row in read_manifest(tmp_path / "out")} == wanted
+    assert "'passed over': 4" in capsys.readouterr().out
+
+
+def test_packages_left_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(corpus, "PACKAGES", {"one": "speech", "two": "music", "three": "effects"})
+    for package in corpus.PACKAGES:
+        make_sounds(tmp_path / package, 1, rate=16_000)
+    assert corpus.main([str(tmp_path / "out"), "--debian", str(tmp_path), "--without", "one,three"]) == 0
+    assert [row.package for row in read_manifest(tmp_path / "out")] == ["two"]
+    assert corpus.main([str(tmp_path / "new"), "--debian", str(tmp_path), "--without", "one,four"]) == 2
+    assert "expected some of one, two, three, got four" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_subset(tmp_path):

@@ -1,7 +1,8 @@
 """`python -m tinyencodec.train.corpus`: gather sounds, hold some out, pack them for training.
 
     python -m tinyencodec.train.corpus --debian downloads/ corpus24/
-    python -m tinyencodec.train.corpus --speech ~/readings --music ~/songs ~/more corpus24/
+    python -m tinyencodec.train.corpus corpus24/ --speech ~/readings --music ~/songs ~/more
+    python -m tinyencodec.train.corpus --debian downloads/ --without festvox-ru,nexuiz-music corpus24/
     python -m tinyencodec.train.corpus --debian downloads/ --rate 48000 --channels 2 --min-rate 44100 corpus48/
     python -m tinyencodec.train.corpus --subset corpus24/ --limit-mb 60 small24/
 
@@ -10,6 +11,7 @@ packed one, for a machine that has no network: a piece from the middle of as man
 """
 
 import argparse
+import re
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -17,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyencodec.train.debian import PACKAGES, copyright_text, fetch, licence_names
+from tinyencodec.train.debian import PACKAGES, TAKEN, copyright_text, fetch, licence_names
 from tinyencodec.train.packed import (
     KINDS,
     MANIFEST,
     SPLITS,
     Entry,
+    kind_of,
     pack_samples,
     read_manifest,
     split_of,
@@ -31,6 +34,7 @@ from tinyencodec.train.packed import (
 from tinyencodec.train.sounds import find_sounds
 
 _SPLIT_SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}  # of a subset
+_ALL = re.compile("")
 _KIND_SHARES = {"speech": 0.45, "music": 0.45, "effects": 0.1}
 
 
@@ -57,10 +61,17 @@ class CorpusWriter:
         seconds = round(len(samples) / self.sample_rate, 3)
         self.entries.append(replace(entry, offset=offset, length=len(samples), seconds=seconds))
 
-    def add_folder(self, folder: Path, kind: str, package: str, licence: str, min_rate: int) -> Counter:
-        """Append all sounds below `folder`; returns how many were taken, too low in rate, or unreadable."""
+    def add_folder(self, folder: Path, kind: str, package: str, licence: str, min_rate: int,
+                   wanted: re.Pattern = _ALL) -> Counter:
+        """Append the sounds below `folder` in whose names `wanted` is found.
+
+        Returns how many were taken, passed over, too low in rate, or unreadable.
+        """
         counts: Counter[str] = Counter()
         for sound in find_sounds(folder):
+            if not wanted.search(sound.name):
+                counts["passed over"] += 1
+                continue
             try:
                 if (rate := sound.rate()) < min_rate:
                     counts["below the rate"] += 1
@@ -70,9 +81,9 @@ class CorpusWriter:
                 counts["unreadable or silent"] += 1
                 print(f"left out: {sound.name}: {error}", file=sys.stderr)
                 continue
-            inside = "music" if kind == "effects" and "music" in Path(sound.name).parent.parts else kind
-            self.add(samples, Entry(split_of(f"{package}/{sound.name}"), inside, 0, 0, 0.0, self.sample_rate,
-                                    self.channels, rate, round(gain, 6), package, licence, sound.name))
+            split = split_of(f"{package}/{sound.name}")
+            self.add(samples, Entry(split, kind_of(sound.name, kind), 0, 0, 0.0, self.sample_rate, self.channels, rate,
+                                    round(gain, 6), package, licence, sound.name))
             counts["taken"] += 1
         return counts
 
@@ -85,6 +96,9 @@ class CorpusWriter:
 
 def build(args: argparse.Namespace) -> None:
     """Gather the sounds that the command line names."""
+    without = set(filter(None, args.without.split(",")))
+    if unknown := without - set(PACKAGES):
+        raise ValueError(f"--without: expected some of {', '.join(PACKAGES)}, got {', '.join(sorted(unknown))}")
     writer = CorpusWriter(args.out, args.rate, args.channels)
     for kind in KINDS:
         for folder in getattr(args, kind):
@@ -93,11 +107,14 @@ def build(args: argparse.Namespace) -> None:
             counts = writer.add_folder(folder, kind, folder.resolve().name, args.licence, args.min_rate)
             print(f"{folder}: {dict(counts)}")
     for package, kind in PACKAGES.items() if args.debian else ():
+        if package in without:
+            continue
         tree = fetch(package, args.debian)
         text = copyright_text(tree, package)
         (args.out / "licences").mkdir(exist_ok=True)
         (args.out / "licences" / f"{package}.txt").write_text(text, encoding="utf-8")
-        print(f"{package}: {dict(writer.add_folder(tree, kind, package, licence_names(text), args.min_rate))}")
+        counts = writer.add_folder(tree, kind, package, licence_names(text), args.min_rate, TAKEN.get(package, _ALL))
+        print(f"{package}: {dict(counts)}")
     writer.finish()
     summarise(writer.entries)
 
@@ -143,6 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     for kind in KINDS:
         add(f"--{kind}", metavar="FOLDER", type=Path, nargs="+", default=[], help=f"folders of {kind}")
     add("--debian", metavar="FOLDER", type=Path, help="fetch the free packages of Debian, and keep them there")
+    add("--without", metavar="NAME,NAME...", default="", help="packages of Debian to leave out")
     add("--licence", default="the user's", help="what the manifest says for your own folders")
     add("--rate", type=int, default=24_000, metavar="HZ", help="default: %(default)d")
     add("--channels", type=int, default=1, choices=(1, 2), help="default: %(default)d")

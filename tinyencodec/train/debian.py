@@ -12,10 +12,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-# Kind of what a package holds. In one of effects, a folder called "music" holds music.
+# Kind of what a package holds. Below one of effects, folders may say otherwise: see `packed.kind_of`.
 PACKAGES = {
     "fillets-ng-data-nl": "speech", "fillets-ng-data-cs": "speech", "festvox-ru": "speech",
-    "klettres-data": "speech", "ktuberling-data": "speech",
+    "klettres-data": "speech", "ktuberling-data": "speech", "tuxpaint-stamps-default": "speech", "gcin-voice": "speech",
     "asterisk-core-sounds-en-g722": "speech", "asterisk-core-sounds-fr-g722": "speech",
     "asterisk-core-sounds-ru-g722": "speech", "asterisk-core-sounds-es-g722": "speech",
     "asterisk-core-sounds-it-g722": "speech",
@@ -23,7 +23,11 @@ PACKAGES = {
     "singularity-music": "music", "ufoai-music": "music", "nexuiz-music": "music",
     "hyperrogue-music": "effects", "colobot-common-sounds": "effects", "fillets-ng-data": "effects",
     "sonic-pi-samples": "effects", "hydrogen-drumkits": "effects",
+    "hedgewars-data": "effects", "warmux-data": "effects", "kajongg": "effects",
 }
+# Which of a package's sounds are taken, by the ends of their names, if not all. Of the stamps: the descriptions, read
+# aloud by about one person a language, but for three languages, so that there are voices that no model has learnt from.
+TAKEN = {"tuxpaint-stamps-default": re.compile(r"_desc(_(?!(bg|el|fr)\.)\w+)?\.ogg$")}
 _LICENCE = re.compile(r"^License:[ \t]*(\S[^\n]*)", re.MULTILINE)
 _KNOWN = re.compile(r"\b(?:CC[- ]BY(?:-SA)?[- ]\d\.\d|CC0|L?GPL-\d(?:\.\d)?|GNU (?:Lesser )?General Public License|"
                     r"CREATIVE COMMONS|[Pp]ublic [Dd]omain|BSD|MIT)\b")

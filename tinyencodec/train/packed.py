@@ -56,6 +56,12 @@ def split_of(name: str) -> str:
     return "test" if share < _HELD_OUT else "validation" if share < 2 * _HELD_OUT else "train"
 
 
+def kind_of(name: str, kind: str) -> str:
+    """The kind of a sound below a folder of `kind`: among effects, a folder "music" holds music, "voices" speech."""
+    folders = {part.lower() for part in Path(name).parent.parts} if kind == "effects" else set()
+    return "music" if "music" in folders else "speech" if "voices" in folders else kind
+
+
 def pack_samples(wav: np.ndarray) -> tuple[np.ndarray, float]:
     """float [C, T] -> int16 [T, C] with a peak of 32767, and the gain. `ValueError` if it is silent."""
     peak = float(np.abs(wav).max(initial=0))
