@@ -25,8 +25,8 @@ PACKAGES = {
     "sonic-pi-samples": "effects", "hydrogen-drumkits": "effects",
     "hedgewars-data": "effects", "warmux-data": "effects", "kajongg": "effects",
 }
-# Which of a package's sounds are taken, by the ends of their names, if not all. Of the stamps: the descriptions, read
-# aloud by about one person a language, but for three languages, so that there are voices that no model has learnt from.
+# Which of a package's sounds are taken, by the ends of their names, if not all. Of the stamps: the spoken descriptions,
+# but for three of their languages, so that there are voices to test with that no model has learnt from.
 TAKEN = {"tuxpaint-stamps-default": re.compile(r"_desc(_(?!(bg|el|fr)\.)\w+)?\.ogg$")}
 _LICENCE = re.compile(r"^License:[ \t]*(\S[^\n]*)", re.MULTILINE)
 _KNOWN = re.compile(r"\b(?:CC[- ]BY(?:-SA)?[- ]\d\.\d|CC0|L?GPL-\d(?:\.\d)?|GNU (?:Lesser )?General Public License|"
