@@ -112,6 +112,8 @@ def test_packages_left_out(tmp_path, capsys, monkeypatch):
     assert [row.package for row in read_manifest(tmp_path / "out")] == ["two"]
     assert corpus.main([str(tmp_path / "new"), "--debian", str(tmp_path), "--without", "one,four"]) == 2
     assert "expected some of one, two, three, got four" in capsys.readouterr().err
+    assert corpus.main([str(tmp_path / "new"), "--speech", str(tmp_path / "one"), "--without", "two"]) == 2
+    assert "--without: expected --debian beside it" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

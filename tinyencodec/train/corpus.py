@@ -34,8 +34,8 @@ from tinyencodec.train.packed import (
 from tinyencodec.train.sounds import find_sounds
 
 _SPLIT_SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}  # of a subset
-_ALL = re.compile("")
 _KIND_SHARES = {"speech": 0.45, "music": 0.45, "effects": 0.1}
+_ALL = re.compile("")  # is found in every name
 
 
 class CorpusWriter:
@@ -97,6 +97,8 @@ class CorpusWriter:
 def build(args: argparse.Namespace) -> None:
     """Gather the sounds that the command line names."""
     without = set(filter(None, args.without.split(",")))
+    if without and not args.debian:
+        raise ValueError(f"--without: expected --debian beside it, got {args.without} alone")
     if unknown := without - set(PACKAGES):
         raise ValueError(f"--without: expected some of {', '.join(PACKAGES)}, got {', '.join(sorted(unknown))}")
     writer = CorpusWriter(args.out, args.rate, args.channels)
