@@ -88,7 +88,8 @@ class RunLog:
             axis.set(title="training", xlabel="step", yscale="log")
         for axis in axes.flat:
             if axis.lines:
-                axis.legend(fontsize="small", framealpha=0.4)
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, fontsize="small", frameon=False,
+                            columnspacing=0.8, handlelength=1)
         _write(plt, figure, self.folder / "curves.png")
 
     @torch.no_grad()
