@@ -9,6 +9,7 @@ ends with one line on stderr and exit code 2, and no file is written; into a pip
 
 import argparse
 import difflib
+import importlib
 import os
 import signal
 import sys
@@ -56,9 +57,10 @@ def _main(argv: list[str]) -> int:
     parser = parser_of(name)
     if not name:
         _look_for_a_mistyped_command(argv, parser)
-    with deferred():  # argparse cannot be interrupted: an AttributeError of its own would take the interrupt's place
+    with deferred():  # neither can be interrupted: an error of their own would take the interrupt's place
         # Options may stand between INPUT and OUTPUT.
         args, others = parser.parse_known_intermixed_args(argv[1:] if name else argv)
+        importlib.import_module("numpy")  # that every command imports sooner or later
     if others:
         _tell_what_is_too_much(others, parser, name)
     try:
