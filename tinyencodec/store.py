@@ -46,7 +46,10 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
 
 
 def find_model(name_or_path: str | os.PathLike) -> Path:
-    """The folder of a model given by name or path; `ValueError` if there is none."""
+    """The folder of a model given by name or path; `ValueError` if there is none.
+
+    A name comes first: for a folder of that name, where you are, say `./name`.
+    """
     text = os.fspath(name_or_path)
     if _NAME.fullmatch(text):
         for place in model_places():
