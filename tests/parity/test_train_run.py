@@ -97,21 +97,23 @@ def test_goes_on_to_the_bit(corpus, tmp_path, stop):
 
 
 def test_command_stops_and_goes_on(corpus, model, tmp_path):
-    """The same by the command line, with the logs: 6 steps equal 3 and 3."""
+    """The same by the command line, with the logs: 7 steps equal 3 and 4; the end is validated too."""
     common = ["--corpus", str(corpus), "--batch", "2", "--seconds", "0.1", "--adversary-from", "2",
               "--disc-filters", "2", "--log-every", "1", "--validate-every", "3", "--clips", "1", "--threads", "1",
               "--device", "cpu"]
     new = ["--model", str(model)]
-    assert codec.main([*common, *new, "--out", str(tmp_path / "whole"), "--steps", "6"]) == 0
+    assert codec.main([*common, *new, "--out", str(tmp_path / "whole"), "--steps", "7"]) == 0
     assert codec.main([*common, *new, "--out", str(tmp_path / "parts"), "--steps", "3"]) == 0
-    assert codec.main([*common, "--out", str(tmp_path / "parts"), "--steps", "6", "--workers", "2"]) == 0
+    assert codec.main([*common, "--out", str(tmp_path / "parts"), "--steps", "7", "--workers", "2"]) == 0
     a, b = (checkpoints.read_checkpoint(tmp_path / name / checkpoints.NAME) for name in ("whole", "parts"))
     assert all(torch.equal(value, b["codec"][name]) for name, value in a["codec"].items())
     for name, column in (("train.csv", "minutes"), ("validation.csv", "minutes"), ("codebooks.csv", "")):
         one, other = log.read_table(tmp_path / "whole" / name), log.read_table(tmp_path / "parts" / name)
         assert len(one) > 2
         assert [{**row, column: 0} for row in one] == [{**row, column: 0} for row in other]
-    assert {row["kbps"] for row in log.read_table(tmp_path / "whole" / "validation.csv")} == {"inf", "4.8", "9.6"}
+    validation = log.read_table(tmp_path / "whole" / "validation.csv")
+    assert {row["kbps"] for row in validation} == {"inf", "4.8", "9.6"}
+    assert {row["step"] for row in validation} == {"3", "6", "7"}
     for name in ("curves.png", "spectrograms.png"):
         assert (tmp_path / "parts" / name).read_bytes().startswith(b"\x89PNG")
     assert export.main([str(tmp_path / "parts"), str(tmp_path / "exported"), "--precision", "half"]) == 0

@@ -116,7 +116,7 @@ class Run:
             self.log.train.append(step=trainer.step, minutes=trainer.seconds / 60,
                                   lr=trainer.recipe.rate(trainer.step - 1), **means)
             bar.set_postfix({name: f"{means[name]:.3f}" for name in ("squared", "mel") if name in means})
-        if trainer.step % args.validate_every == 0:
+        if trainer.step % args.validate_every == 0 or trainer.step == trainer.recipe.steps:
             self.validate(bar.write)
         if args.keep_every and trainer.step % args.keep_every == 0:
             save_checkpoint(trainer, args.out, f"checkpoint-{trainer.step}.pt")
@@ -166,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="of the CPU; default: PyTorch's choice")
     add("--workers", type=int, default=0, help="threads that draw clips ahead of time; default: %(default)d")
     add("--log-every", type=int, default=100, metavar="STEPS")
-    add("--validate-every", type=int, default=2000, metavar="STEPS")
+    add("--validate-every", type=int, default=2000, metavar="STEPS", help="and at the end; default: %(default)d")
     add("--clips", type=int, default=8, help="held-out clips of each kind to validate on; default: %(default)d")
     add("--save-every", type=float, default=10, metavar="MINUTES")
     add("--keep-every", type=int, metavar="STEPS", help="also keep a checkpoint under its step's number")
