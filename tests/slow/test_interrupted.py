@@ -106,16 +106,18 @@ def test_ended_at_any_moment(folder, name, number):
 def test_ended_while_numpy_is_loaded(folder, number):
     """In C it imports `datetime`; whatever is raised there comes out as an ImportError."""
     program = """if True:
-        import os, runpy, sys
-        times = []
+        import os, runpy, signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what runs behind it
+        number, times = int(os.environ["NUMBER"]), []
         def hook(event, args):
             if event == "import" and args[0] == "datetime" and not times:
                 times.append(1)
-                os.kill(os.getpid(), int(sys.argv.pop()))
+                os.kill(os.getpid(), number)
         sys.addaudithook(hook)
         runpy.run_module("tinyencodec", run_name="__main__")"""
-    argv = [sys.executable, "-c", program, "info", "in.ecdc", str(int(number))]
-    done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=folder, text=True, capture_output=True)
+    argv = [sys.executable, "-c", program, "info", "in.ecdc"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBER": str(int(number))}
+    done = subprocess.run(argv, env=environment, cwd=folder, text=True, capture_output=True)
     wanted = "tinyencodec: interrupted\n" if number == signal.SIGINT else ""
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", wanted)
 
