@@ -57,7 +57,7 @@ def _main(argv: list[str]) -> int:
     parser = parser_of(name)
     if not name:
         _look_for_a_mistyped_command(argv, parser)
-    with deferred():  # neither can be interrupted: an error of their own would take the interrupt's place
+    with deferred():  # argparse and the start of NumPy would turn an interrupt into an error of their own
         # Options may stand between INPUT and OUTPUT.
         args, others = parser.parse_known_intermixed_args(argv[1:] if name else argv)
         importlib.import_module("numpy")  # that every command imports sooner or later
