@@ -116,7 +116,7 @@ for axis, (name, w) in zip(axes, {"box": box, "triangle": triangle, "uneven": un
     axis.plot(w, color="0.6", label="kernel")
     axis.set(title=f"{name}: kernel of {len(w)}, stride 8", xlabel="output sample")
 axes[0].set_ylabel("value")
-axes[2].legend(fontsize=8, loc="lower right")
+axes[0].legend(fontsize=8, loc="lower right")
 book.show("constant_in")
 assert np.ptp(sums["box"]) == 0 and np.ptp(sums["triangle"]) < 1e-12 and np.ptp(sums["uneven"]) > 0.1
 

@@ -184,8 +184,8 @@ for name, (y, color) in courses.items():
     plt.plot(1000 * np.arange(40) / per_second, y[part, channel], "o-", markersize=3, label=name, color=color)
 plt.axhline(-1, color="0.6", linewidth=0.8, linestyle=":")
 plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”", xlabel="time (ms)",
-              ylabel="value", ylim=(None, 1.4 * x[part, channel].max()))
-plt.legend(ncols=3)
+              ylabel="value", ylim=(None, 1.6 * x[part, channel].max()))
+plt.legend(ncols=3, loc="upper right")
 book.show("channel")
 flat, kept = np.mean(np.maximum(x, 0) == 0), np.mean(elu(x) == 0)
 assert flat > 0.1 and kept < 0.01 and (elu(x) >= np.maximum(x, 0) - 1).all()

@@ -170,8 +170,9 @@ fig.colorbar(image, ax=axes[1], label="forget gate")
 for rank in (0.02, 0.5, 0.98):
     chosen = order[int(rank * (size - 1))]
     axes[2].plot(seconds, cells[:, chosen], label=f"mean forget gate {forget[:, chosen].mean():.2f}")
-axes[2].set(title="Three cells", xlabel="time (s)", ylabel="value of the cell")
-axes[2].legend(fontsize=8, ncols=3)
+axes[2].set(title="Three cells", xlabel="time (s)", ylabel="value of the cell",
+            ylim=(None, 1.25 * axes[2].get_ylim()[1]))
+axes[2].legend(fontsize=8, ncols=3, loc="upper right")
 book.show("gates")
 assert 0 < forget.min() and forget.max() < 1
 

@@ -250,8 +250,8 @@ part = slice(seam - 120, seam + 360)
 for label, x in (("original", guitar), ("end to end", hard), ("cross-faded", faded)):
     axes[1].plot(np.arange(part.start, part.stop) / 24, x[0, part], label=label)
 axes[1].axvspan(seam / 24, seam / 24 + 10, alpha=0.15, label="shared")
-axes[1].set(xlabel="time / ms", ylabel="amplitude", title="One seam")
-axes[1].legend(loc="upper right")
+axes[1].set(xlabel="time / ms", ylabel="amplitude", title="One seam", ylim=(None, 0.8))
+axes[1].legend(loc="upper center", ncols=4)
 book.show("seam")
 
 # %% [markdown]
