@@ -105,6 +105,11 @@ def test_discriminator(channels):
         bins = window // 2 + 1
         assert [layer.shape[3] for layer in layers] == [-(-bins // n) for n in (1, 2, 4, 8, 8)]
         assert all(layer.shape[2] == score.shape[2] for layer in layers)
+    # At the start nothing but the signal counts, and no layer loses it.
+    softer = discriminator(0.01 * x)[1]
+    for loud, soft in zip(features, softer):
+        assert all(torch.allclose(0.01 * a, b, rtol=1e-3, atol=1e-6) for a, b in zip(loud, soft))
+        assert all(0.2 < layer.square().mean().sqrt() / loud[0].square().mean().sqrt() < 5 for layer in loud)
     # It can learn to tell two kinds of signal apart.
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3, betas=(0.5, 0.9))
     for step in range(20):
