@@ -137,14 +137,15 @@ def test_speech_has_pesq_and_stoi(tmp_path, monkeypatch):
             from tinyencodec.evaluate.coders import Coded
             return Coded(wav, {"none": 6000, "lm": 3000})
 
-    monkeypatch.setattr(sources, "find_measures", lambda: {"pesq": lambda *_: 4.5, "stoi": lambda *_: None})
+    monkeypatch.setattr(sources, "find_measures", lambda speech: {
+        "visqol": lambda *_: 4.0, **({"pesq": lambda *_: 4.5, "stoi": lambda *_: None} if speech else {})})
     wav = notes(1, 8000)
     original, same = sources.listen(Same(), wav, 8000, True)
     assert (original.label, original.figures) == ("original", {"kbps": 128.0}) and original.wav is wav
     assert same.label == "6 kbit/s" and same.figures["si_snr"] > 80
     assert {name: same.figures[name] for name in ("kbps", "kbps_lm", "mel", "pesq")} == pytest.approx(
         {"kbps": 6, "kbps_lm": 3, "mel": 0, "pesq": 4.5}) and "stoi" not in same.figures
-    assert "pesq" not in sources.listen(Same(), wav, 8000, False)[1].figures
+    assert "pesq" not in (figures := sources.listen(Same(), wav, 8000, False)[1].figures) and figures["visqol"] == 4
 
 
 def test_no_source_is_clipped():

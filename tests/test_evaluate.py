@@ -153,24 +153,37 @@ def speech():
 
 
 class TestListening:
-    @pytest.mark.parametrize("name, best", [("pesq", 4.64), ("stoi", 1.0)])
+    @pytest.mark.parametrize("name, best", [("pesq", 4.64), ("stoi", 1.0), ("visqol", 4.73)])
     def test_falls_with_noise(self, name, best, speech):
-        pytest.importorskip(listening.PACKAGES[name])
-        score = listening.find_measures()[name]
+        pytest.importorskip(listening.MODULES[name])
+        score = listening.find_measures(speech=True)[name]
         same, good, bad = (score(speech, y, 24_000) for y in (speech, noisy(speech, 20), noisy(speech, 0)))
         assert same == pytest.approx(best, abs=0.01) and same > good > bad > 0
         assert score(np.concatenate([speech, speech]), np.concatenate([speech, speech]), 24_000) == pytest.approx(same)
 
-    @pytest.mark.parametrize("name", listening.MEASURES)
-    def test_none_for_what_is_no_speech(self, name, speech):
-        pytest.importorskip(listening.PACKAGES[name])
-        assert listening.find_measures()[name](speech[:, :1000], speech[:, :1000], 24_000) is None
+    @pytest.mark.parametrize("name", listening.MODULES)
+    def test_none_for_what_is_too_short(self, name, speech):
+        pytest.importorskip(listening.MODULES[name])
+        assert listening.find_measures(speech=True)[name](speech[:, :1000], speech[:, :1000], 24_000) is None
+
+    def test_visqol_hears_the_treble(self, speech):
+        pytest.importorskip("visqol")
+        pytest.importorskip("pesq")
+        spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(speech.shape))
+        spectrum[:, :spectrum.shape[1] * 10 // 12] = 0
+        hissing = speech + 0.003 * np.fft.irfft(spectrum)  # from 10 kHz on
+        assert listening.visqol(speech, hissing, 24_000) < 2.5 and listening.pesq(speech, hissing, 24_000) > 4.6
+
+    def test_only_some_are_for_all_kinds(self):
+        assert {*listening.find_measures(speech=False)} == {*listening.find_measures(speech=True)} & {"visqol"}
 
     def test_silence_is_the_worst_that_speech_can_become(self, speech):
-        for name, score in listening.find_measures().items():
+        for name, score in listening.find_measures(speech=True).items():
             assert score(speech, 0 * speech, 24_000) == listening.WORST[name]
             assert score(0 * speech, speech, 24_000) is None
 
     def test_what_is_not_installed_is_not_found(self, monkeypatch):
         monkeypatch.setattr(listening.importlib.util, "find_spec", lambda name: None)
-        assert listening.find_measures() == {}
+        assert listening.find_measures(speech=True) == {}
+        assert [line.split(":")[0] for line in listening.left_out(speech=True)] == ["PESQ", "STOI", "VISQOL"]
+        assert [line.split(":")[0] for line in listening.left_out(speech=False)] == ["VISQOL"]

@@ -114,18 +114,19 @@ def test_stereo_in_segments_and_a_corpus(capsys, tmp_path):
 
 def test_without_optional_packages(capsys, monkeypatch, tmp_path):
     real = importlib.util.find_spec
-    missing = {*listening.PACKAGES.values(), "matplotlib"}
+    missing = {*listening.MODULES.values(), "matplotlib"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else real(name, *rest))
     monkeypatch.setattr(programs.shutil, "which", lambda name: None)
     assert run(*SOUNDS, "-m", "mono", "-b", "1.6", "-o", "out") == 0
     out, err = capsys.readouterr()
     left_out = re.findall("^left out: (.*)", out, re.MULTILINE)
-    assert len(left_out) == 5 and err == ""
+    assert len(left_out) == 6 and err == ""
     assert left_out[0] == "Opus: opusenc is not installed (Debian's package opus-tools)"
     assert left_out[1] == "MP3: lame is not installed (Debian's package lame)"
     assert left_out[2] == "PESQ: pesq is not installed (pip install 'tinyencodec[evaluate]')"
-    assert left_out[4].startswith("pictures: matplotlib is not installed")
+    assert left_out[5].startswith("pictures: matplotlib is not installed")
     assert "STOI" in left_out[3] and "STOI" not in out.replace(left_out[3], "")
+    assert left_out[4] == "VISQOL: visqol-python is not installed (pip install 'tinyencodec[evaluate]')"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "table.md"}
 
 
@@ -151,7 +152,7 @@ def test_a_coder_of_known_quality():
     assert first["kbps"] == pytest.approx(1.5) and first["kbps_lm"] == pytest.approx(0.75)  # 1 and 2, by length
     assert first["delay"] == [100, 100] and first["gain"] == pytest.approx(1.25, rel=0.02)
     assert [example.rate for example in examples] == [1, 2] and examples[0].wav.shape == (1, 8000)
-    for name in listening.find_measures():
+    for name in listening.find_measures(speech=True):
         assert name in figures["each"][0]
 
 

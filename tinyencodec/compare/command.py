@@ -8,7 +8,7 @@ import tinyencodec
 from tinyencodec.compare.page import About, clock, render
 from tinyencodec.compare.sources import Start, listen, read_start
 from tinyencodec.evaluate.coders import OurCoder
-from tinyencodec.evaluate.listening import PACKAGES, find_measures
+from tinyencodec.evaluate.listening import left_out as measures_left_out
 from tinyencodec.files import atomic_write, check_output
 
 _NEEDS = ("jinja2", "matplotlib")
@@ -42,6 +42,5 @@ def _notes(args: argparse.Namespace, start: Start, left_out: list[str]) -> list[
         whole = "" if start.seconds is None else f" of {clock(start.seconds)}"
         notes.append(f"Only the first {clock(args.seconds)}{whole} (--seconds).")
     if args.speech:
-        left_out = left_out + [f"{name.upper()}: {package} is not installed (pip install 'tinyencodec[evaluate]')"
-                               for name, package in PACKAGES.items() if name not in find_measures()]
+        left_out = left_out + measures_left_out(True)
     return notes + [f"Left out: {line}." for line in left_out]

@@ -18,7 +18,8 @@ from tinyencodec.sink import FORMATS, AudioWriter
 
 _TITLES = {"kbps": ("fixed width", "kbit/s"), "kbps_table": ("tables", "kbit/s"),
            "kbps_lm": ("language model", "kbit/s"), "si_snr": ("SI-SNR", "dB"), "mel": ("mel distance", "0.05 is 1 dB"),
-           "pesq": ("PESQ-WB", "1 to 4.6"), "stoi": ("STOI", "0 to 1")}
+           "pesq": ("PESQ-WB", "1 to 4.6"), "stoi": ("STOI", "0 to 1"),
+           "visqol": ("ViSQOL", "1 to 4.7")}
 _LONGEST = 4.5  # rem, of a bar
 _DIGITS = {"mel": 3, "stoi": 3}  # 2 for the others
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)

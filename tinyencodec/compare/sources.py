@@ -59,7 +59,7 @@ def read_start(path: str | os.PathLike, sample_rate: int, channels: int, seconds
 
 def listen(coder: OurCoder, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
     """The original, [C, T], and what comes back at each of the coder's rates. PESQ and STOI for speech only."""
-    mel, measures = MelScales(sample_rate), find_measures() if is_speech else {}
+    mel, measures = MelScales(sample_rate), find_measures(is_speech)
     spectra, sources = mel(wav), [Source("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]
     with progress("comparing") as report:
         for number, rate in enumerate(coder.rates):

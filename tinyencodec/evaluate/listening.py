@@ -1,7 +1,10 @@
-"""Two models of how people judge speech, by optional packages (the extra `evaluate`): PESQ and STOI.
+"""Models of how people judge sound, by optional packages (the extra `evaluate`): PESQ and STOI, ViSQOL.
 
 PESQ-WB (ITU-T P.862.2) predicts a listeners' mark from 1 to 4.6, STOI (Taal et al. 2011) the share of words that are
 understood, 0 to 1. Both are for speech at 16 kHz with one channel: others are mixed and resampled to that.
+
+ViSQOL (Chinen et al. 2020; the paper's own measure) predicts a mark from 1 to 4.73 for all kinds of sound at 48 kHz, by
+how alike spectrograms are in small patches. This is its mode for audio, for speech, too: so the treble counts.
 """
 
 import importlib.util
@@ -12,18 +15,27 @@ import numpy as np
 
 from tinyencodec.audio import convert_audio
 
-MEASURES = ("pesq", "stoi")
-PACKAGES = {"pesq": "pesq", "stoi": "pystoi"}
-WORST = {"pesq": 1.0, "stoi": 0.0}
-_RATE = 16_000  # Hz
+PACKAGES = {"pesq": "pesq", "stoi": "pystoi", "visqol": "visqol-python"}
+MODULES = {"pesq": "pesq", "stoi": "pystoi", "visqol": "visqol"}
+FOR_SPEECH = ("pesq", "stoi")
+WORST = {"pesq": 1.0, "stoi": 0.0, "visqol": 1.0}
+_RATE, _FULL_RATE = 16_000, 48_000  # Hz
 
 Measure = Callable[[np.ndarray, np.ndarray, int], float | None]
 
 
-def find_measures() -> dict[str, Measure]:
-    """Those of MEASURES whose packages are installed, each as a function of (x, y, sample rate)."""
-    found = {"pesq": pesq, "stoi": stoi}
-    return {name: found[name] for name in MEASURES if importlib.util.find_spec(PACKAGES[name]) is not None}
+def find_measures(speech: bool) -> dict[str, Measure]:
+    """Those for speech, or for other sounds, whose packages are installed, each a function of (x, y, sample rate)."""
+    found = {"pesq": pesq, "stoi": stoi, "visqol": visqol}
+    return {name: measure for name, measure in found.items()
+            if (speech or name not in FOR_SPEECH) and importlib.util.find_spec(MODULES[name]) is not None}
+
+
+def left_out(speech: bool) -> list[str]:
+    """A line for each measure whose package is missing."""
+    return [f"{name.upper()}: {package} is not installed (pip install 'tinyencodec[evaluate]')"
+            for name, package in PACKAGES.items()
+            if (speech or name not in FOR_SPEECH) and name not in find_measures(speech)]
 
 
 def pesq(x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:
@@ -37,7 +49,7 @@ def pesq(x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:
         except PesqError:
             return None
 
-    return _attempts("pesq", attempt, x, y, sample_rate)
+    return _attempts("pesq", attempt, x, y, sample_rate, _RATE)
 
 
 def stoi(x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:
@@ -52,11 +64,27 @@ def stoi(x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:
             except RuntimeWarning:
                 return None
 
-    return _attempts("stoi", attempt, x, y, sample_rate)
+    return _attempts("stoi", attempt, x, y, sample_rate, _RATE)
 
 
-def _attempts(name: str, attempt: Callable, x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:
-    x, y = (convert_audio(wav.astype(np.float32), sample_rate, _RATE, 1)[0] for wav in (x, y))
+def visqol(x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:
+    """ViSQOL of y, [C, T] as x; None where x is silent or shorter than a second or so."""
+    from visqol import VisqolApi
+
+    api = VisqolApi()
+    api.create(mode="audio")
+
+    def attempt(x: np.ndarray, y: np.ndarray) -> float | None:
+        try:
+            return float(api.measure_from_arrays(x.astype(np.float64), y.astype(np.float64), _FULL_RATE).moslqo)
+        except ValueError:  # its way to say that x is too short
+            return None
+
+    return _attempts("visqol", attempt, x, y, sample_rate, _FULL_RATE)
+
+
+def _attempts(name: str, attempt: Callable, x: np.ndarray, y: np.ndarray, sample_rate: int, rate: int) -> float | None:
+    x, y = (convert_audio(wav.astype(np.float32), sample_rate, rate, 1)[0] for wav in (x, y))
     if not x.any():
         return None
     found = attempt(x, y) if y.any() else None

@@ -11,12 +11,12 @@ import tinyencodec
 from tinyencodec.evaluate.clips import Clip
 from tinyencodec.evaluate.coders import Coder
 from tinyencodec.evaluate.distance import MelScales, mel_distance, si_snr
-from tinyencodec.evaluate.listening import PACKAGES, find_measures
+from tinyencodec.evaluate.listening import PACKAGES, find_measures, left_out
 from tinyencodec.evaluate.match import match
 from tinyencodec.progress import progress
 
 SPEECH = "speech"  # the kind of sound that PESQ and STOI are for
-METRICS = ("si_snr", "mel", "pesq", "stoi")
+METRICS = ("si_snr", "mel", "pesq", "stoi", "visqol")
 RATES = {"none": "kbps", "table": "kbps_table", "lm": "kbps_lm"}  # by entropy coding
 _PACKAGES = ("numpy", "scipy", "numba", *PACKAGES.values())
 
@@ -40,7 +40,7 @@ def measure(clips: dict[str, list[Clip]], coders: list[Coder], sample_rate: int)
         powers of ten), delay (samples) and gain found. `rate` is the nominal one.
     examples : the first clip of each kind
     """
-    mel, measures = MelScales(sample_rate), find_measures()
+    mel, measures = MelScales(sample_rate), {kind: find_measures(kind == SPEECH) for kind in clips}
     work = [(clip, number) for some in clips.values() for number, clip in enumerate(some)]
     asked = [(coder, rate) for coder in coders for rate in coder.rates]
     each: list[dict] = []
@@ -56,15 +56,13 @@ def measure(clips: dict[str, list[Clip]], coders: list[Coder], sample_rate: int)
                 row = {"kind": clip.kind, "coder": coder.name, "rate": rate, "clip": number}
                 row |= {RATES[kind]: bits * sample_rate / clip.wav.shape[1] / 1000 for kind, bits in coded.bits.items()}
                 row |= {"si_snr": si_snr(clip.wav, y.wav), "mel": mel_distance(spectra, mel(y.wav))}
-                if clip.kind == SPEECH:
-                    row |= {name: score(clip.wav, y.wav, sample_rate) for name, score in measures.items()}
+                row |= {name: score(clip.wav, y.wav, sample_rate) for name, score in measures[clip.kind].items()}
                 each.append(row | {"delay": y.delay, "gain": y.gain})
                 if number == 0:
                     examples.append(Example(clip.kind, coder.name, rate, y.wav))
     figures = {
         "versions": _versions() | {coder.name: coder.version for coder in coders},
-        "left_out": [f"{name.upper()}: {PACKAGES[name]} is not installed (pip install 'tinyencodec[evaluate]')"
-                     for name in PACKAGES if SPEECH in clips and name not in measures],
+        "left_out": left_out(SPEECH in clips),
         "sample_rate": sample_rate, "channels": work[0][0].wav.shape[0],
         "clips": [{"kind": clip.kind, "clip": number, "name": clip.name, "start": clip.start,
                    "seconds": clip.wav.shape[1] / sample_rate} for clip, number in work],

@@ -10,7 +10,8 @@ import numpy as np
 
 from tinyencodec.evaluate.clips import Clip
 from tinyencodec.evaluate.distance import spectrum
-from tinyencodec.evaluate.measure import RATES, SPEECH, Example
+from tinyencodec.evaluate.listening import FOR_SPEECH
+from tinyencodec.evaluate.measure import METRICS, RATES, SPEECH, Example
 from tinyencodec.evaluate.report import TITLES
 
 SHOWN = (6.0, 12.0)  # kbit/s: each coder's nearest rates get a spectrogram
@@ -22,26 +23,27 @@ _WINDOW, _RANGE = 1024, 80  # samples; dB below the loudest
 
 
 def rate_distortion(figures: dict) -> bytes:
-    """A PNG of a column for each kind, SI-SNR above mel distance, and one of PESQ above STOI; a line for each coder."""
+    """A PNG of a column for each kind and one for speech alone, with a panel per metric; a line for each coder."""
     plt, means = _pyplot(), figures["means"]
     kinds = list(dict.fromkeys(row["kind"] for row in means))
-    columns = [[(kind, "si_snr"), (kind, "mel")] for kind in kinds]
-    columns += [[(SPEECH, "pesq"), (SPEECH, "stoi")]] if any("pesq" in row or "stoi" in row for row in means) else []
-    figure, axes = plt.subplots(2, len(columns), figsize=(3.7 * len(columns), 6), squeeze=False, layout="constrained")
+    known = {metric for metric in METRICS if any(metric in row for row in means)}
+    columns = [[(kind, metric) for metric in METRICS if metric in known and metric not in FOR_SPEECH] for kind in kinds]
+    columns += [[(SPEECH, metric) for metric in FOR_SPEECH if metric in known]] if known & {*FOR_SPEECH} else []
+    height = max(map(len, columns))
+    figure, axes = plt.subplots(height, len(columns), figsize=(3.7 * len(columns), 3 * height), squeeze=False,
+                                layout="constrained")
     rates = [row[name] for row in means for name in _LINES if name in row]
     lines: dict[str, object] = {}
     for column, panels in zip(columns, axes.T):
         for (kind, metric), axis in zip(column, panels):
             rows = [row for row in means if row["kind"] == kind and metric in row]
-            if rows:
-                lines |= _draw_lines(axis, rows, metric, [*dict.fromkeys(row["coder"] for row in means)])
-                axis.set_title(f"{kind}: {TITLES[metric]}" + (" (lower is better)" if metric == "mel" else ""),
-                               fontsize="medium")
-                _rate_axis(axis, rates)
-            else:
-                axis.set_axis_off()
-    for axis in axes[-1]:
-        axis.set_xlabel("kbit/s, measured")
+            lines |= _draw_lines(axis, rows, metric, [*dict.fromkeys(row["coder"] for row in means)])
+            axis.set_title(f"{kind}: {TITLES[metric]}" + (" (lower is better)" if metric == "mel" else ""),
+                           fontsize="medium")
+            _rate_axis(axis, rates)
+        panels[len(column) - 1].set_xlabel("kbit/s, measured")
+        for axis in panels[len(column):]:
+            axis.set_axis_off()
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=min(6, len(lines)), frameon=False,
                   labelcolor=_GREY)
     return _png(plt, figure)

@@ -5,18 +5,20 @@ from collections.abc import Iterator
 from tinyencodec.evaluate.measure import METRICS, RATES
 
 TITLES = {"kbps": "kbit/s", "kbps_table": "by table", "kbps_lm": "by lm", "si_snr": "SI-SNR, dB", "mel": "mel distance",
-          "pesq": "PESQ-WB", "stoi": "STOI"}
+          "pesq": "PESQ-WB", "stoi": "STOI", "visqol": "ViSQOL"}
 _DIGITS = {"si_snr": 2, "mel": 3, "pesq": 2, "stoi": 3}  # 2 for the others
+_NAME = 24  # columns
 
 
 def table(figures: dict) -> str:
     """The text for what `measure` returned and the command added; ends with a newline."""
     lines = list(_about(figures))
     for kind, columns, rows in _blocks(figures):
-        widths = [max(6, len(TITLES[column])) for column in columns]
-        lines += ["", f"{kind:28}  " + "  ".join(TITLES[column] for column in columns)]
+        widths = [max(5, len(TITLES[column])) for column in columns]
+        lines += ["", f"{kind:{_NAME}}  " + "  ".join(TITLES[column] for column in columns)]
         for who, cells in rows:
-            lines.append(f"{who:28.28}  " + "  ".join(cell.rjust(width) for cell, width in zip(cells, widths)))
+            padded = (cell.rjust(width) for cell, width in zip(cells, widths))
+            lines.append(f"{who:{_NAME}.{_NAME}}  " + "  ".join(padded))
     return "\n".join([*lines, "", *_legend(figures)]) + "\n"
 
 
