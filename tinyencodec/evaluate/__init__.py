@@ -36,7 +36,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("sounds").add_argument
     add("sounds", metavar="KIND=PATH", nargs="*",
         help="audio files, or folders of them, such as speech=readings/ music=songs/; more paths of the kind may "
-             "follow. PESQ and STOI are for the kind speech")
+             "follow. PESQ and STOI are for the kind speech, ViSQOL for all")
     add("--corpus", metavar="FOLDER", type=Path, help="in place of those: a corpus packed for training")
     add("--split", choices=_SPLITS, default="test", help="part of the corpus; default: %(default)s")
     add("--kinds", metavar="NAMES", type=_list_of(str), help="kinds of the corpus; default: all")

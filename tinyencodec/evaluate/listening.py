@@ -1,4 +1,4 @@
-"""Models of how people judge sound, by optional packages (the extra `evaluate`): PESQ and STOI, ViSQOL.
+"""Models of how people judge sound, by optional packages (the extra `evaluate`): PESQ, STOI and ViSQOL.
 
 PESQ-WB (ITU-T P.862.2) predicts a listeners' mark from 1 to 4.6, STOI (Taal et al. 2011) the share of words that are
 understood, 0 to 1. Both are for speech at 16 kHz with one channel: others are mixed and resampled to that.
