@@ -209,7 +209,7 @@ for axis, title, places in ((axes[0], "without replacement", entries), (axes[1],
     axes[2].plot(used[title], label=title)
 axes[0].legend()
 axes[2].set(xlabel="step", ylabel="entries used in a batch", title="Of 32 entries", ylim=(0, 33))
-axes[2].legend(loc=(0.15, 0.72))
+axes[2].legend(loc=(0.18, 0.6), fontsize=8)
 book.show("collapse")
 assert np.mean(used["without replacement"][-50:]) < 12 and np.mean(used["with replacement"][-50:]) > 24
 book.say(f"In the end {np.mean(used['without replacement'][-50:]):.1f} entries are used on average without "
