@@ -22,7 +22,7 @@ from tinyencodec.evaluate import listening, programs
 from tinyencodec.evaluate.coders import Coded, Coder, OurCoder, payload_bits
 from tinyencodec.evaluate.distance import si_snr
 from tinyencodec.evaluate.match import match
-from tinyencodec.evaluate.measure import means, measure
+from tinyencodec.evaluate.measure import METRICS, means, measure
 from tinyencodec.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
 from tinyencodec.store import load_model
 
@@ -160,6 +160,24 @@ def test_means_are_of_what_is_known():
     row = {"kind": "speech", "coder": "x", "rate": 6, "kbps": 6.0, "delay": 1}
     [mean] = means([row | {"pesq": 1.0}, row | {"pesq": None}, row | {"pesq": 3.0, "delay": -1}])
     assert mean == {"kind": "speech", "coder": "x", "rate": 6, "clips": 3, "kbps": 6.0, "pesq": 2.0, "delay": [-1, 1]}
+
+
+@pytest.mark.parametrize("missing, shape", [
+    ({}, (3, 3)), ({"visqol": ("speech", "music")}, (2, 3)), ({"visqol": ("speech",)}, (3, 3)),
+    ({"pesq": ("speech",), "stoi": ("speech",)}, (3, 2))])
+def test_no_panel_is_empty(missing, shape, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from tinyencodec.evaluate import plots
+
+    monkeypatch.setattr(plots, "_png", lambda plt, figure: figure)
+    speech = {"kind": "speech", "coder": "x", "rate": 6, "kbps": 6.0, **dict.fromkeys(METRICS, 1.0)}
+    music = {name: value for name, value in speech.items() if name not in ("pesq", "stoi")} | {"kind": "music"}
+    rows = [{name: value for name, value in row.items() if row["kind"] not in missing.get(name, ())}
+            for row in (speech, music)]
+    figure = plots.rate_distortion({"means": rows})
+    assert figure.axes[0].get_gridspec().get_geometry() == shape
+    shown = [axis for axis in figure.axes if axis.axison]
+    assert all(axis.lines for axis in shown) and len(shown) == 8 - sum(map(len, missing.values()))
 
 
 def test_our_rate_is_that_of_the_payload(tmp_path):

@@ -26,9 +26,10 @@ def rate_distortion(figures: dict) -> bytes:
     """A PNG of a column for each kind and one for speech alone, with a panel per metric; a line for each coder."""
     plt, means = _pyplot(), figures["means"]
     kinds = list(dict.fromkeys(row["kind"] for row in means))
-    known = {metric for metric in METRICS if any(metric in row for row in means)}
-    columns = [[(kind, metric) for metric in METRICS if metric in known and metric not in FOR_SPEECH] for kind in kinds]
-    columns += [[(SPEECH, metric) for metric in FOR_SPEECH if metric in known]] if known & {*FOR_SPEECH} else []
+    wanted = [[(kind, metric) for metric in METRICS if metric not in FOR_SPEECH] for kind in kinds]
+    wanted.append([(SPEECH, metric) for metric in FOR_SPEECH])
+    known = {(row["kind"], metric) for row in means for metric in METRICS if metric in row}
+    columns = [column for panels in wanted if (column := [panel for panel in panels if panel in known])]
     height = max(map(len, columns))
     figure, axes = plt.subplots(height, len(columns), figsize=(3.7 * len(columns), 3 * height), squeeze=False,
                                 layout="constrained")
