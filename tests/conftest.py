@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.model import EncodecModel
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.models.tensors import expected_tensors
 
 # No deadline: the first call of a kernel may compile it.
 settings.register_profile("tinyencodec", deadline=None)

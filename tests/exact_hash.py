@@ -8,10 +8,10 @@ import hashlib
 
 import numpy as np
 
-from tinyencodec.arithmetic import quantised_cdf
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_coder import LMCoder
-from tinyencodec.lm_config import LMConfig
+from tinyencodec.entropy.arithmetic import quantised_cdf
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.lm.model import LanguageModel
 
 CONFIG = LMConfig(n_codebooks=4, codebook_size=128, dim=56, n_layers=3, n_heads=8, ff_dim=96, past_context=60)
 N_FRAMES = 600

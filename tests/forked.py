@@ -65,14 +65,14 @@ def serve() -> list[str]:
     """Answer requests; in each fork, return its arguments."""
     import gc
 
-    import tinyencodec.cli
+    import tinyencodec.cli.main
 
     for line in sys.stdin:
         gc.freeze()  # so that collections in the forks leave shared memory alone
         request = json.loads(line)
         if "warm" in request:
             with contextlib.redirect_stdout(sys.stderr):
-                code = tinyencodec.cli.main(request["warm"])
+                code = tinyencodec.cli.main.main(request["warm"])
             print(json.dumps({"code": code}), flush=True)
             continue
         errors, counter = tempfile.TemporaryFile(), tempfile.TemporaryFile()
@@ -126,7 +126,7 @@ def become(request: dict, errors: int, counter: int) -> None:
 if __name__ == "__main__":
     os.chdir(sys.argv[1])
     arguments = serve()
-    from tinyencodec.cli import main
+    from tinyencodec.cli.main import main
 
     sys.argv = ["tinyencodec", *arguments]
     try:

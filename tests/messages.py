@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyencodec.arithmetic import TOTAL, ArithmeticEncoder, bounds, quantised_cdf
+from tinyencodec.entropy.arithmetic import TOTAL, ArithmeticEncoder, bounds, quantised_cdf
 
 
 def message(kind, n_symbols, n_entries, seed=0):

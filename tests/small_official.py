@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.lm_config import LM_PRESETS, LMConfig
-from tinyencodec.official import OFFICIAL, Official, OfficialFile
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.lm.config import LM_PRESETS, LMConfig
+from tinyencodec.models.official import OFFICIAL, Official, OfficialFile
+from tinyencodec.models.tensors import expected_tensors
 
 NAME, CODEC, LM = "small", "small.th", "small_lm.th"
 CONFIG = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), num_lstm_layers=1,
@@ -52,7 +52,8 @@ def die(*args, **options):
 
 def die_at(place):
     """Have the process die at a certain place."""
-    from tinyencodec import convert, download, install
+    from tinyencodec.models import convert
+    from tinyencodec.models.fetch import download, install
 
     def half(url, response):
         yield response.read(response.length // 2)
@@ -83,7 +84,8 @@ def fork(home, place, arguments):
 
 
 if __name__ == "__main__":
-    from tinyencodec import cli, fetch  # noqa: F401
+    from tinyencodec.cli import main as cli
+    from tinyencodec.models.fetch import fetch  # noqa: F401
 
     how = json.loads(sys.argv[1])
     register(dict.__setitem__, how["url"], how["hashes"])

@@ -55,8 +55,8 @@ def small_model(folder: Path) -> Path:
     """A model of random weights: all layers of the official one, few channels."""
     from safetensors.numpy import save_file
 
-    from tinyencodec.checkpoint import expected_tensors
-    from tinyencodec.config import CodecConfig
+    from tinyencodec.codec.config import CodecConfig
+    from tinyencodec.models.tensors import expected_tensors
 
     config = CodecConfig(num_filters=4, hidden_size=16, target_bandwidths=(1.5, 3.0, 6.0))
     rng = np.random.default_rng(1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.arithmetic import (
+from tinyencodec.entropy.arithmetic import (
     MAX_SYMBOLS,
     TOTAL,
     ArithmeticDecoder,

@@ -10,8 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec import pcm
-from tinyencodec.audio import convert_audio, read_audio, write_audio
+from tinyencodec.audio import pcm
+from tinyencodec.audio.files import convert_audio, read_audio, write_audio
 
 RATE = 8000
 

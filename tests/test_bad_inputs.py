@@ -13,11 +13,11 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import EcdcHeader, write_header
-from tinyencodec.pcm import wav_header
+from tinyencodec.audio.pcm import wav_header
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.ecdc.container import EcdcHeader, write_header
+from tinyencodec.models.tensors import expected_tensors
 
 RATE = 8000
 MONO = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0), num_filters=2, upsampling_ratios=(4, 2),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyencodec
-from tinyencodec.batch import decode_batch, encode_batch
+from tinyencodec.many_signals import decode_batch, encode_batch
 
 SHAPES = ["causal", "no shortcut", "scaled", "segments", "segments, no norm"]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tinyencodec import cli
-from tinyencodec.bench import child, peers, subject
-from tinyencodec.bench.speed import Contestant
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.model import EncodecModel
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.tools.bench import child, peers, subject
+from tinyencodec.tools.bench.speed import Contestant
 
 SMALL = {"num_filters": 2, "hidden_size": 4, "codebook_size": 16, "upsampling_ratios": (4, 2), "num_lstm_layers": 1,
          "sampling_rate": 8000, "target_bandwidths": (4.0, 8.0)}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.bits import BitReader, BitWriter, read_exactly
+from tinyencodec.ecdc.bits import BitReader, BitWriter, read_exactly
 
 
 def pack_bit_by_bit(values, width):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.block_search import BlockSearch
-from tinyencodec.blocks import Layout, block_bytes, codes_check, end_bytes, frames_per_block
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
-from tinyencodec.segments import segment_frames
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.block_layout import Layout, block_bytes, codes_check, end_bytes, frames_per_block
+from tinyencodec.ecdc.block_search import BlockSearch
 
 SMALL = {"sampling_rate": 800, "upsampling_ratios": (4, 2), "codebook_size": 16, "target_bandwidths": (0.4, 1.6)}
 SEGMENTS = SMALL | {"use_causal_conv": False, "audio_channels": 2, "normalize": True}

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from tinyencodec.checkpoint import canonical_name, check_tensors, expected_tensors, read_model_folder
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.models.tensors import canonical_name, check_tensors, expected_tensors, read_model_folder
 
 SMALL = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), kernel_size=3,
                     last_kernel_size=5, num_lstm_layers=1, target_bandwidths=(8.0, 16.0))

@@ -15,10 +15,11 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli, files
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import EcdcHeader, read_header, write_header
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.ecdc.container import EcdcHeader, read_header, write_header
+from tinyencodec.models.tensors import expected_tensors
+from tinyencodec.system import files
 
 DATA = Path(__file__).parent / "data"
 RATE = 8000
@@ -195,8 +196,8 @@ def test_in_blocks(home, monkeypatch, capsys, model, options):
 
 def add_coders(folder):
     """Tables and a language model of random numbers."""
-    from tinyencodec.lm_config import LMConfig
-    from tinyencodec.tables import fit_tables, save_tables
+    from tinyencodec.entropy.tables import fit_tables, save_tables
+    from tinyencodec.lm.config import LMConfig
 
     rng = np.random.default_rng(0)
     save_tables(folder, fit_tables(rng.integers(0, 99, (4, 16))))
@@ -399,7 +400,7 @@ def test_bad_input_in_a_process():
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_terminated_while_writing():
     """SIGTERM between the first byte and the renaming: the temporary file goes, no output appears."""
-    script = ("import os, sys, signal, tinyencodec.files as f, tinyencodec.cli as c\n"
+    script = ("import os, sys, signal, tinyencodec.system.files as f, tinyencodec.cli.main as c\n"
               "f.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
               "sys.argv = ['tinyencodec', '-m', 'mono', 'in.wav']\n"
               "sys.exit(c.main())")

@@ -11,10 +11,10 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.ecdc import EcdcHeader, payload_size, write_header
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.ecdc.container import EcdcHeader, payload_size, write_header
+from tinyencodec.models.tensors import expected_tensors
 
 RATE = 8000
 MONO = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0, 16.0), num_filters=2, upsampling_ratios=(4, 2),

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tinyencodec import cli
-from tinyencodec.cli_help import Command, Parser
+from tinyencodec.cli import main as cli
+from tinyencodec.cli.parser import Command, Parser
 
 ALL = ["", *cli.COMMANDS]
 
@@ -126,7 +126,7 @@ def test_help_as_a_word(capsys, monkeypatch, tmp_path):
 def test_help_loads_nothing_that_takes_time():
     code = """
 import sys
-from tinyencodec import cli
+from tinyencodec.cli import main as cli
 [cli.parser_of(name).format_help() for name in ["", *cli.COMMANDS]]
 sys.exit(str({"numba", "scipy", "soundfile", "torch", "dask", "shtab", "multiprocessing"} & {*sys.modules}))
 """

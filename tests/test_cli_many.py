@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 import tinyencodec
-from tinyencodec import cli
+from tinyencodec.cli import main as cli
 
 single = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("test_cli.py"))))  # tests are no package
 RATE = single.RATE

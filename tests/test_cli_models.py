@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinyencodec import cli, download, store
-from tinyencodec.convert import convert
-from tinyencodec.official import OFFICIAL, sha256_of
+from tinyencodec.cli import main as cli
+from tinyencodec.models import store
+from tinyencodec.models.convert import convert
+from tinyencodec.models.fetch import download
+from tinyencodec.models.official import OFFICIAL, sha256_of
 
 HERE = Path(__file__).parent
 web = SimpleNamespace(**runpy.run_path(str(HERE / "file_server.py")))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec import codec, jit
-from tinyencodec.codec import compress, compress_stream, decompress, decompress_stream
-from tinyencodec.ecdc import read_header
-from tinyencodec.entropy import FixedCoder
-from tinyencodec.tables import TableCoder
+from tinyencodec import compression as codec
+from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
+from tinyencodec.ecdc.coders import FixedCoder
+from tinyencodec.ecdc.container import read_header
+from tinyencodec.entropy.tables import TableCoder
+from tinyencodec.kernels import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
 pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 200)), max_size=10)

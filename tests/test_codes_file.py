@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 import tinyencodec
-from tinyencodec.codes_file import read_codes, write_codes
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import read_ecdc, read_header, write_ecdc
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.ecdc.codes_file import read_codes, write_codes
+from tinyencodec.ecdc.container import read_ecdc, read_header, write_ecdc
 
 SHAPES = ["causal", "scaled", "segments", "segments, no norm"]
 KINDS = ["npz", "safetensors"]

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tinyencodec import cli
-from tinyencodec.compare import page, pictures, sources
-from tinyencodec.compare.sources import Source
+from tinyencodec.cli import main as cli
+from tinyencodec.tools.compare import page, pictures, sources
+from tinyencodec.tools.compare.sources import Source
 
 from .test_evaluate_command import here, notes  # noqa: F401
 
@@ -134,7 +134,7 @@ def test_speech_has_pesq_and_stoi(tmp_path, monkeypatch):
         rates = (6.0,)
 
         def code(self, wav, rate):
-            from tinyencodec.evaluate.coders import Coded
+            from tinyencodec.tools.evaluate.coders import Coded
             return Coded(wav, {"none": 6000, "lm": 3000})
 
     monkeypatch.setattr(sources, "find_measures", lambda speech: {
@@ -240,7 +240,7 @@ def test_bad_input(argv, message, capsys, tmp_path):
 
 
 def test_the_command_line_stays_quick_to_start():
-    code = ("import sys, tinyencodec.cli; "
+    code = ("import sys, tinyencodec.cli.main; "
             "sys.exit(', '.join({'matplotlib', 'jinja2', 'scipy', 'torch'} & set(sys.modules)) or 0)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tinyencodec import cli, completion
+from tinyencodec.cli import completion
+from tinyencodec.cli import main as cli
 
 needs_shtab = pytest.mark.skipif("not __import__('importlib.util').util.find_spec('shtab')",
                                  reason="shtab is not installed")

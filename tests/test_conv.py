@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.conv import Conv1d, pad
-from tinyencodec.conv_transpose import ConvTranspose1d
-from tinyencodec.norm import fold_weight_norm, group_norm
+from tinyencodec.layers.conv import Conv1d, pad
+from tinyencodec.layers.conv_transpose import ConvTranspose1d
+from tinyencodec.layers.norm import fold_weight_norm, group_norm
 
 
 def naive_conv(x, weight, bias, stride, dilation):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tinyencodec import checkpoint
-from tinyencodec.checkpoint import expected_tensors, read_model_folder
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
-from tinyencodec.convert import convert
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.models import tensors as checkpoint
+from tinyencodec.models.convert import convert
+from tinyencodec.models.tensors import expected_tensors, read_model_folder
 
 # The helper beside this file is no module on the path.
 make = type("make", (), runpy.run_path(str(Path(__file__).with_name("torch_writer.py"))))
@@ -189,7 +189,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyencodec.convert.save_file", interrupt)
+    monkeypatch.setattr("tinyencodec.models.convert.save_file", interrupt)
     with pytest.raises(KeyboardInterrupt):
         convert(src, tmp_path / "dest")
     assert [path.name for path in tmp_path.iterdir()] == ["src"]

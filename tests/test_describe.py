@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyencodec import cli, tables
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ
-from tinyencodec.describe import describe
-from tinyencodec.ecdc import EcdcHeader, EcdcWriter, payload_size, write_header
-from tinyencodec.entropy import FixedCoder
-from tinyencodec.packets import write_end, write_packets
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ
+from tinyencodec.ecdc.coders import FixedCoder
+from tinyencodec.ecdc.container import EcdcHeader, EcdcWriter, payload_size, write_header
+from tinyencodec.ecdc.describe import describe
+from tinyencodec.ecdc.packets import write_end, write_packets
+from tinyencodec.entropy import tables
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinyencodec import download as module
-from tinyencodec.download import DownloadError, download
+from tinyencodec.models.fetch import download as module
+from tinyencodec.models.fetch.download import DownloadError, download
 
 web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("file_server.py"))))
 DATA = bytes(range(256)) * 400  # 102 400 bytes
@@ -300,7 +300,7 @@ def test_the_disk_is_full(server, tmp_path, monkeypatch, number, fetched):
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
 def test_a_file_may_not_grow(server, tmp_path, fetched):
     """The system itself stops the writing."""
-    code = ("import resource, sys; from pathlib import Path; from tinyencodec.download import download\n"
+    code = ("import resource, sys; from pathlib import Path; from tinyencodec.models.fetch.download import download\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
             "try: download(sys.argv[1], Path(sys.argv[2]))\n"
             "except OSError as error: print(error.filename, error.strerror)")

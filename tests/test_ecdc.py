@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec import ecdc
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
-from tinyencodec.ecdc import EcdcHeader, EcdcReader, EcdcWriter, read_ecdc, read_header, write_ecdc, write_header
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.ecdc import container as ecdc
+from tinyencodec.ecdc.container import (
+    EcdcHeader,
+    EcdcReader,
+    EcdcWriter,
+    read_ecdc,
+    read_header,
+    write_ecdc,
+    write_header,
+)
 
 NORMALISED = CodecConfig(sampling_rate=800, audio_channels=2, normalize=True, chunk_length_s=0.1, overlap=0.25,
                          upsampling_ratios=(4, 2), target_bandwidths=(3.0,), codebook_size=8)

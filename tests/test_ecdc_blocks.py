@@ -13,13 +13,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinyencodec.blocks import block_bytes, end_bytes
-from tinyencodec.config import ENCODEC_24KHZ, CodecConfig
-from tinyencodec.ecdc import EcdcHeader, EcdcReader, EcdcWriter, read_ecdc, read_header, write_ecdc
-from tinyencodec.ecdc_header import header_bytes, is_ecdc
-from tinyencodec.entropy import FixedCoder
-from tinyencodec.segments import segment_frames
-from tinyencodec.tables import TableCoder
+from tinyencodec.codec.config import ENCODEC_24KHZ, CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.block_layout import block_bytes, end_bytes
+from tinyencodec.ecdc.coders import FixedCoder
+from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_ecdc, read_header, write_ecdc
+from tinyencodec.ecdc.header import header_bytes, is_ecdc
+from tinyencodec.entropy.tables import TableCoder
 
 coders = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("coders.py"))))
 SMALL = {"sampling_rate": 800, "upsampling_ratios": (4, 2), "codebook_size": 16, "target_bandwidths": (0.4, 1.6)}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyencodec import read_audio
-from tinyencodec.evaluate import distance, listening
-from tinyencodec.evaluate.distance import MelScales, mel_distance, mel_filters, si_snr, spectrum
-from tinyencodec.evaluate.match import MOST_GAIN, find_delay, find_gain, match, shift
+from tinyencodec.tools.evaluate import distance, listening
+from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, mel_filters, si_snr, spectrum
+from tinyencodec.tools.evaluate.match import MOST_GAIN, find_delay, find_gain, match, shift
 
 
 def noise(*shape, seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tinyencodec.evaluate.clips import PEAK, Sound, corpus_sounds, draw_clips, file_sounds
+from tinyencodec.tools.evaluate.clips import PEAK, Sound, corpus_sounds, draw_clips, file_sounds
 from tinyencodec.train.corpus import CorpusWriter
 from tinyencodec.train.packed import Entry
 

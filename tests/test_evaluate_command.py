@@ -14,17 +14,17 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
-from tinyencodec import cli
-from tinyencodec.bench.subject import random_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import EcdcHeader, payload_size
-from tinyencodec.evaluate import listening, programs
-from tinyencodec.evaluate.coders import Coded, Coder, OurCoder, payload_bits
-from tinyencodec.evaluate.distance import si_snr
-from tinyencodec.evaluate.match import match
-from tinyencodec.evaluate.measure import METRICS, means, measure
-from tinyencodec.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
-from tinyencodec.store import load_model
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.ecdc.container import EcdcHeader, payload_size
+from tinyencodec.models.store import load_model
+from tinyencodec.tools.bench.subject import random_tensors
+from tinyencodec.tools.evaluate import listening, programs
+from tinyencodec.tools.evaluate.coders import Coded, Coder, OurCoder, payload_bits
+from tinyencodec.tools.evaluate.distance import si_snr
+from tinyencodec.tools.evaluate.match import match
+from tinyencodec.tools.evaluate.measure import METRICS, means, measure
+from tinyencodec.tools.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
 
 from .test_evaluate_clips import write_corpus
 
@@ -142,7 +142,7 @@ class Late(Coder):
 
 
 def test_a_coder_of_known_quality():
-    from tinyencodec.evaluate.clips import Clip
+    from tinyencodec.tools.evaluate.clips import Clip
 
     clips = {"speech": [Clip("speech", "a", 0.0, notes(1, 8000)), Clip("speech", "b", 0.0, notes(0.5, 8000))]}
     figures, examples = measure(clips, [Late()], 8000)
@@ -167,7 +167,7 @@ def test_means_are_of_what_is_known():
     ({"pesq": ("speech",), "stoi": ("speech",)}, (3, 2))])
 def test_no_panel_is_empty(missing, shape, monkeypatch):
     pytest.importorskip("matplotlib")
-    from tinyencodec.evaluate import plots
+    from tinyencodec.tools.evaluate import plots
 
     monkeypatch.setattr(plots, "_png", lambda plt, figure: figure)
     speech = {"kind": "speech", "coder": "x", "rate": 6, "kbps": 6.0, **dict.fromkeys(METRICS, 1.0)}
@@ -280,5 +280,5 @@ def test_more_paths_of_a_kind(capsys, tmp_path):
 
 
 def test_nothing_imports_pytorch():
-    code = "import sys, tinyencodec.evaluate.command, tinyencodec.train.packed; sys.exit('torch' in sys.modules)"
+    code = "import sys, tinyencodec.tools.evaluate.command, tinyencodec.train.packed; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from tinyencodec import exact
-from tinyencodec.exact_product import PANEL, Affine, _affine
-from tinyencodec.jit import JIT
+from tinyencodec.kernels.jit import JIT
+from tinyencodec.lm import exact
+from tinyencodec.lm.exact_matmul import PANEL, Affine, _affine
 
 compiled = pytest.mark.skipif(not JIT, reason="the twins run in the kernels' place")
 sizes = st.integers(1, 40)

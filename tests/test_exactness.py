@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyencodec.exact import VERSION, check_arithmetic
-from tinyencodec.lm import LanguageModel
+from tinyencodec.lm.exact import VERSION, check_arithmetic
+from tinyencodec.lm.model import LanguageModel
 
 from .exact_hash import CONFIG, bits_hash, cdf_hash, make_tensors
 

@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 
 import tinyencodec
-from tinyencodec import download, install, official, store, tables
-from tinyencodec.handed import TABLES
-from tinyencodec.lm_store import load_language_model
+from tinyencodec.entropy import tables
+from tinyencodec.models import official, store
+from tinyencodec.models.fetch import download, install
+from tinyencodec.models.fetch.local_files import TABLES
+from tinyencodec.models.lm_store import load_language_model
 
 HERE = Path(__file__).parent
 web = SimpleNamespace(**runpy.run_path(str(HERE / "file_server.py")))
@@ -76,7 +78,7 @@ def test_arrives(world):
     fetch(world)
     model = tinyencodec.load_model(small.NAME)
     assert model.name == small.NAME and model.folder == world.folder
-    np.testing.assert_array_equal(tinyencodec.checkpoint.read_model_folder(world.folder)[1]["encoder.layers.0.conv.bias"],
+    np.testing.assert_array_equal(tinyencodec.models.tensors.read_model_folder(world.folder)[1]["encoder.layers.0.conv.bias"],
                                   small.draw(small.CONFIG)["encoder.layers.0.conv.bias"])
     assert load_language_model(world.folder / "lm").config == small.LM_CONFIG
     assert [request.path for request in world.server.requests] == ["/official/small.th", "/official/small_lm.th"]
@@ -276,7 +278,7 @@ def test_full_while_converting(world, monkeypatch):
     def fail(*args, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(args[1]))
 
-    monkeypatch.setattr(tinyencodec.convert, "save_file", fail)
+    monkeypatch.setattr(tinyencodec.models.convert, "save_file", fail)
     refused(world, OSError, "No space left on device: .*model.safetensors")
     monkeypatch.undo()
 
@@ -418,7 +420,8 @@ def test_killed(world, tmp_path, monkeypatch):
 
 
 def test_nothing_is_imported_for_it():
-    code = ("import sys, tinyencodec.handed, tinyencodec.install, tinyencodec.download, tinyencodec.official\n"
+    code = ("import sys\nfrom tinyencodec.models import official\n"
+            "from tinyencodec.models.fetch import download, install, local_files\n"
             "assert not {'numba', 'scipy', 'soundfile'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True)
     assert TABLES == tables.FILE_NAME

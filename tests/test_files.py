@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tinyencodec.files import atomic_write, check_output, is_rewritable, is_special
+from tinyencodec.system.files import atomic_write, check_output, is_rewritable, is_special
 
 
 def write(path, data=b"new", **options):

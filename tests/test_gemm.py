@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec import jit
-from tinyencodec.gemm import _gemm_naive, gemm, pack, unpack
-from tinyencodec.tile import ROWS, WIDTH
+from tinyencodec.kernels import jit
+from tinyencodec.kernels.gemm import _gemm_naive, gemm, pack, unpack
+from tinyencodec.kernels.tile import ROWS, WIDTH
 
 
 def float64_product(x, matrix, n_rows, row_step, init, taps=1, tap_step=0):
@@ -97,8 +97,8 @@ def test_never_reads_outside_its_signal(change):
 
 DIGEST = """
 import hashlib, numpy as np
-from tinyencodec.activation import elu
-from tinyencodec.gemm import gemm, pack
+from tinyencodec.layers.activation import elu
+from tinyencodec.kernels.gemm import gemm, pack
 random = np.random.default_rng(1)
 x = random.standard_normal(4000).astype(np.float32)
 y = gemm(x, pack(random.standard_normal((96, 40))), 60, 64, random.standard_normal(40).astype(np.float32))

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import tinyencodec
-from tinyencodec.ecdc import write_ecdc
+from tinyencodec.ecdc.container import write_ecdc
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if (path / "expected.safetensors").is_file())

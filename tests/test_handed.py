@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 import tinyencodec
-from tinyencodec import official
-from tinyencodec.convert import convert
-from tinyencodec.handed import find_handed
-from tinyencodec.official import OFFICIAL, sha256_of
+from tinyencodec.models import official
+from tinyencodec.models.convert import convert
+from tinyencodec.models.fetch.local_files import find_handed
+from tinyencodec.models.official import OFFICIAL, sha256_of
 
 small = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("small_official.py"))))
 NAME, CODEC, LM = small.NAME, small.CODEC, small.LM

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tinyencodec.inputs import Found, find_inputs
+from tinyencodec.system.inputs import Found, find_inputs
 
 SUFFIXES = (".wav", ".flac")
 ODD = ["[1] a*b?.wav", "new\nline.wav", "ä ö.wav", os.fsdecode(b"\xff\xfe.wav"), " .wav", "-b.wav", "a.b.wav"]

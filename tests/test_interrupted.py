@@ -19,8 +19,8 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="forks, and /dev/full")
 forked = runpy.run_path(str(Path(__file__).with_name("forked.py")))

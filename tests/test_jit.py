@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from tinyencodec import gemm, jit
-from tinyencodec.jit import kernel
+from tinyencodec.kernels import gemm, jit
+from tinyencodec.kernels.jit import kernel
 
 
 def test_a_kernel_works_where_no_cache_can_be_written():
@@ -27,7 +27,7 @@ def test_the_twin_stays_reachable():
 
 
 def test_without_jit_the_twin_takes_its_place():
-    code = "from tinyencodec import gemm; assert gemm._gemm is gemm._gemm_naive"
+    code = "from tinyencodec.kernels import gemm; assert gemm._gemm is gemm._gemm_naive"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
 
 
@@ -37,7 +37,7 @@ def test_a_full_disk_costs_time_only(tmp_path):
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may hold anything, as on a full disk
 import numpy as np
-from tinyencodec.activation import elu
+from tinyencodec.layers.activation import elu
 assert (elu(np.ones(3, np.float32)) == 1).all()
 """
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, check=True)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.arithmetic import MAX_SYMBOLS, TOTAL, ArithmeticDecoder, ArithmeticEncoder, bounds
-from tinyencodec.lanes import LaneDecoder, encode_symbols
+from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, TOTAL, ArithmeticDecoder, ArithmeticEncoder, bounds
+from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 
 _made = runpy.run_path(str(Path(__file__).with_name("messages.py")))
 gap, message, parts_of, straddle = (_made[name] for name in ("gap", "message", "parts_of", "straddle"))

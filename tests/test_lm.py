@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from scipy import special
 
-from tinyencodec.jit import JIT
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_config import LM_PRESETS, LMConfig
-from tinyencodec.lm_store import load_language_model
+from tinyencodec.kernels.jit import JIT
+from tinyencodec.lm.config import LM_PRESETS, LMConfig
+from tinyencodec.lm.model import LanguageModel
+from tinyencodec.models.lm_store import load_language_model
 
 CONFIG = LMConfig(n_codebooks=3, codebook_size=10, dim=12, n_layers=2, n_heads=3, ff_dim=20, past_context=9)
 

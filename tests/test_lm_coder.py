@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyencodec.jit import JIT
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_coder import LMCoder
+from tinyencodec.kernels.jit import JIT
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.lm.model import LanguageModel
 
 from .test_lm import CONFIG, draw_tensors
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from tinyencodec import lock
-from tinyencodec.lock import exclusive
+from tinyencodec.system import lock
+from tinyencodec.system.lock import exclusive
 
-HOLD = ("import sys, time; from tinyencodec.lock import exclusive\n"
+HOLD = ("import sys, time; from tinyencodec.system.lock import exclusive\n"
         "with exclusive(sys.argv[1]): print('mine', flush=True); sys.stdin.read()")
 
 

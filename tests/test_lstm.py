@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.lstm import LSTM
+from tinyencodec.layers.lstm import LSTM
 
 
 def weights(random, size, layers):

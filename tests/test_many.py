@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from tinyencodec import cli, entropy, store
-from tinyencodec.inputs import Found
-from tinyencodec.many import Choices, Outcome, Task, plan, prepare, reason
-from tinyencodec.many_report import Report, showable
+from tinyencodec.cli import main as cli
+from tinyencodec.ecdc import coders as entropy
+from tinyencodec.models import store
+from tinyencodec.system.inputs import Found
+from tinyencodec.tools.batch.report import Report, showable
+from tinyencodec.tools.batch.work import Choices, Outcome, Task, plan, prepare, reason
 
 single = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("test_cli.py"))))  # tests are no package
 RATE = single.RATE
@@ -225,7 +227,7 @@ def test_reasons(error, expected):
 
 def test_report(capsys, monkeypatch):
     clock = SimpleNamespace(monotonic=iter([10.0, 12.0, 14.0, 20.0, 30.0]).__next__)
-    monkeypatch.setattr("tinyencodec.many_report.time", clock)
+    monkeypatch.setattr("tinyencodec.tools.batch.report.time", clock)
     tasks = [Task(Path(f"{name}.wav"), Path(f"{name}.ecdc"), 1) for name in "abc\nde"]
     a, b, c, newline, d, e = tasks
     report = Report(tasks, [a, b, newline, d, e], compress=True, cores=2)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyencodec
-from tinyencodec import jit
-from tinyencodec.model import EncodedFrame
-from tinyencodec.segments import OverlapAdd
+from tinyencodec.codec.model import EncodedFrame
+from tinyencodec.codec.segments import OverlapAdd
+from tinyencodec.kernels import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)

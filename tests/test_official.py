@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.lm_config import LM_PRESETS, LMConfig
-from tinyencodec.official import OFFICIAL, checked_by, converted_size, likely_size, sha256_of
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.lm.config import LM_PRESETS, LMConfig
+from tinyencodec.models.official import OFFICIAL, checked_by, converted_size, likely_size, sha256_of
 
 FILES = [file for official in OFFICIAL.values() for file in official.parts().values()]
 

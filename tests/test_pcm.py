@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.pcm import Pcm, PcmReader, encode, read_wav_header, wav_header
+from tinyencodec.audio.pcm import Pcm, PcmReader, encode, read_wav_header, wav_header
 
 SUBTYPES = {"s16le": "PCM_16", "s24le": "PCM_24", "s32le": "PCM_32", "f32le": "FLOAT", "f64le": "DOUBLE"}
 

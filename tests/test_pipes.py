@@ -18,11 +18,12 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli, jit
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.codec import compress_stream
-from tinyencodec.config import CodecConfig
-from tinyencodec.pcm import wav_header
+from tinyencodec.audio.pcm import wav_header
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.compression import compress_stream
+from tinyencodec.kernels import jit
+from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 DATA = Path(__file__).parent / "data"

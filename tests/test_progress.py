@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinyencodec import progress
+from tinyencodec.system import progress
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from tinyencodec.resample import Converter, Resampler, convert_audio
+from tinyencodec.audio.resample import Converter, Resampler, convert_audio
 
 RATIOS = [(44_100, 24_000), (24_000, 44_100), (48_000, 24_000), (24_000, 48_000), (16_000, 24_000), (8000, 24_000),
           (48_000, 32_000), (22_050, 48_000), (24_000, 24_000), (7, 3), (3, 7), (1, 10), (10, 1), (997, 1000)]

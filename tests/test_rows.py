@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tinyencodec.checkpoint import expected_tensors, read_model_folder
-from tinyencodec.rows import pack_rows, unpack_rows
+from tinyencodec.models.int8_rows import pack_rows, unpack_rows
+from tinyencodec.models.tensors import expected_tensors, read_model_folder
 
 
 def test_half_a_scale_is_the_most_that_is_lost():

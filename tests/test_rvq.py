@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.rvq import ResidualVectorQuantizer
+from tinyencodec.codec.rvq import ResidualVectorQuantizer
 
 
 def naive_encode(z, codebooks):

@@ -9,10 +9,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec import pcm
-from tinyencodec.audio import read_audio, write_audio
-from tinyencodec.files import atomic_write
-from tinyencodec.sink import AudioWriter
+from tinyencodec.audio import pcm
+from tinyencodec.audio.files import read_audio, write_audio
+from tinyencodec.audio.writer import AudioWriter
+from tinyencodec.system.files import atomic_write
 
 RATE = 8000
 

@@ -6,15 +6,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from tinyencodec import source
-from tinyencodec.audio import read_audio
-from tinyencodec.pcm import Pcm, encode
-from tinyencodec.source import AudioReader
+from tinyencodec.audio import reader as source
+from tinyencodec.audio.files import read_audio
+from tinyencodec.audio.pcm import Pcm, encode
+from tinyencodec.audio.reader import AudioReader
 
 RATE = 8000
 
@@ -163,7 +164,8 @@ def test_files_are_closed(tmp_path, monkeypatch):
 
 
 def test_nothing_heavy_is_imported_early():
-    script = ("import sys, tinyencodec.cli, tinyencodec.source, tinyencodec.sink, tinyencodec.resample\n"
+    script = ("import sys, tinyencodec.cli.main\n"
+              "from tinyencodec.audio import reader, resample, writer\n"
               "assert not {'soundfile', 'scipy', 'numba'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60,
-                   env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(source.__file__))})
+                   env={**os.environ, "PYTHONPATH": str(Path(source.__file__).parents[2])})

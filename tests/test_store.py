@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyencodec
-from tinyencodec import store
+from tinyencodec.models import store
 
 
 def test_the_default_is_bundled():

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyencodec
-from tinyencodec import jit
-from tinyencodec.config import ENCODEC_48KHZ
-from tinyencodec.engine import Engine
-from tinyencodec.segments import segment_frames, split_frames
+from tinyencodec.codec.config import ENCODEC_48KHZ
+from tinyencodec.codec.segments import segment_frames, split_frames
+from tinyencodec.kernels import jit
+from tinyencodec.layers.tiles import Engine
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)

@@ -9,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from tinyencodec import tables
-from tinyencodec.arithmetic import TOTAL, bounds
-from tinyencodec.audio import read_audio, write_audio
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.store import DEFAULT_MODEL, find_model, load_model
-from tinyencodec.tables import TableCoder, count_codes, fit_tables, load_tables, save_tables, table_cdf, tables_id
+from tinyencodec.audio.files import read_audio, write_audio
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.entropy import tables
+from tinyencodec.entropy.arithmetic import TOTAL, bounds
+from tinyencodec.entropy.tables import (
+    TableCoder,
+    count_codes,
+    fit_tables,
+    load_tables,
+    save_tables,
+    table_cdf,
+    tables_id,
+)
+from tinyencodec.models.store import DEFAULT_MODEL, find_model, load_model
+from tinyencodec.models.tensors import expected_tensors
 
 
 def some_tables(n_codebooks=3, n_entries=20, seed=0):
@@ -257,7 +265,7 @@ def test_fit_from_the_command_line(tmp_path, capsys):
                       [DEFAULT_MODEL, files[0]]):
         assert tables.main([str(argument) for argument in arguments]) == 2
         error = capsys.readouterr().err
-        assert error.startswith("python -m tinyencodec.tables: ") and error.count("\n") == 1
+        assert error.startswith("python -m tinyencodec.entropy.tables: ") and error.count("\n") == 1
     assert (folder / "tables.safetensors").read_bytes() == before
 
 

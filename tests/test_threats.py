@@ -16,16 +16,17 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli, limits
-from tinyencodec.checkpoint import expected_tensors, read_safetensors
-from tinyencodec.codes_file import read_codes, write_codes
-from tinyencodec.config import CodecConfig
-from tinyencodec.convert import convert
-from tinyencodec.ecdc import EcdcHeader, read_header
-from tinyencodec.ecdc_header import header_bytes
-from tinyencodec.files import atomic_write
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.source import AudioReader
+from tinyencodec.audio.reader import AudioReader
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.ecdc.codes_file import read_codes, write_codes
+from tinyencodec.ecdc.container import EcdcHeader, read_header
+from tinyencodec.ecdc.header import header_bytes
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.models.convert import convert
+from tinyencodec.models.tensors import expected_tensors, read_safetensors
+from tinyencodec.system import untrusted as limits
+from tinyencodec.system.files import atomic_write
 
 MONO = CodecConfig(sampling_rate=8000, num_filters=2, upsampling_ratios=(4, 2), hidden_size=4, codebook_size=16,
                    target_bandwidths=(4.0, 8.0), num_lstm_layers=1)
@@ -137,7 +138,7 @@ def test_a_config_cannot_ask_for_what_no_weights_pay_for(home):
     Path("mono").mkdir()
     Path("mono/config.json").write_text(json.dumps(fields))
     Path("x.ecdc").write_bytes(header_bytes(EcdcHeader("mono", 8, 1024)) + bytes(4096))
-    from tinyencodec.describe import describe
+    from tinyencodec.ecdc.describe import describe
 
     with memory(16 * MIB):
         refused(describe, "x.ecdc", "./mono", match="codebooks: expected at most 4194304 entries")
@@ -350,7 +351,7 @@ def test_file_names_on_the_terminal(capsys, name):
 def test_links_are_no_trap(here, tmp_path, monkeypatch):
     """The temporary file beside an output is a new one under a name that nobody can guess, never a link."""
     (tmp_path / "victim").write_text("old")
-    monkeypatch.setattr("tinyencodec.files.secrets.token_hex", lambda _: "guessed")
+    monkeypatch.setattr("tinyencodec.system.files.secrets.token_hex", lambda _: "guessed")
     os.symlink(tmp_path / "victim", here / ".guessed.tmp")
     with pytest.raises(FileExistsError), atomic_write("out.wav") as fo:
         fo.write(b"new")

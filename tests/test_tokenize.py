@@ -18,12 +18,12 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.inputs import find_inputs
-from tinyencodec.lock import exclusive
-from tinyencodec.tokenize import deaths, open_dataset, part, plan, work
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.tensors import expected_tensors
+from tinyencodec.system.inputs import find_inputs
+from tinyencodec.system.lock import exclusive
+from tinyencodec.tools.tokenize import deaths, open_dataset, part, plan, work
 
 RATE = 8000
 SMALL = {"sampling_rate": RATE, "target_bandwidths": (4.0, 8.0), "num_filters": 2, "upsampling_ratios": (4, 2),
@@ -250,8 +250,8 @@ def test_killed_and_taken_up_again(whole, sounds, encoded):
     options = [str(sounds), "--out", "set", "-m", "stereo", "-b", "8", "--shard-size", "0.001", "-j", "1"]
     script = """if 1:
         import sys, time
-        from tinyencodec import cli
-        from tinyencodec.tokenize import part, plan
+        from tinyencodec.cli import main as cli
+        from tinyencodec.tools.tokenize import part, plan
         plan._LEAST, encode = 100_000, part._encode_file
         part._encode_file = lambda *args: (time.sleep(0.2), encode(*args))[1]
         cli.main(["tokenize", *sys.argv[1:]])"""
@@ -282,7 +282,7 @@ def test_killed_and_taken_up_again(whole, sounds, encoded):
 def test_killed_when_all_but_tidying_was_done(whole, sounds, encoded, monkeypatch):
     options = (sounds, "--out", "set", "-m", "stereo", "-b", 8, "--shard-size", "0.001", "-j", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("tinyencodec.tokenize.work.shutil.rmtree", interrupt)
+        patch.setattr("tinyencodec.tools.tokenize.work.shutil.rmtree", interrupt)
         assert run(*options) == 130
     assert Path("set", plan.UNFINISHED).is_dir()
     del encoded[:]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.torchfile import read_torch_file
+from tinyencodec.models.torchfile import read_torch_file
 
 # The helper beside this file is no module on the path.
 make = type("make", (), runpy.run_path(str(Path(__file__).with_name("torch_writer.py"))))

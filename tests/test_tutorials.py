@@ -107,7 +107,7 @@ class TestChapter:
                 assert not anchor or anchor in anchors(TUTORIALS / name), f"link to {target}"
 
     def test_modules_exist_and_point_back(self, path):
-        assert module_list(path), "expected a list such as - `tinyencodec.rvq`: ..."
+        assert module_list(path), "expected a list such as - `tinyencodec.codec.rvq`: ..."
         for name in module_list(path):
             assert name in MODULES, f"{name} is no module"
             assert name == "tinyencodec" or chapters_of(name), f"{name}: no line about its chapter"

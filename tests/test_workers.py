@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import tinyencodec
-from tinyencodec import workers
-from tinyencodec.workers import WorkerDied, run_jobs
+from tinyencodec.system import workers
+from tinyencodec.system.workers import WorkerDied, run_jobs
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_ended_early(jobs, tmp_path):
 
 def test_orphans_end_by_themselves(tmp_path):
     """Whatever ends the program: its workers finish what they are doing, and go."""
-    script = ("import sys\nfrom worker_jobs import prepare\nfrom tinyencodec.workers import run_jobs\n"
+    script = ("import sys\nfrom worker_jobs import prepare\nfrom tinyencodec.system.workers import run_jobs\n"
               "if __name__ == '__main__':\n"
               "    for _ in run_jobs(prepare, (sys.argv[1],), map('{}'.format, range(10**9)), 1): pass\n")
     Path(tmp_path, "script.py").write_text(script)

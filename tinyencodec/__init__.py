@@ -14,25 +14,26 @@ Names below are imported on first use, so that `import tinyencodec` itself is qu
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tinyencodec.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from tinyencodec.audio import convert_audio, read_audio, write_audio
-    from tinyencodec.batch import decode_batch, encode_batch
-    from tinyencodec.codec import compress, compress_stream, decompress, decompress_stream
-    from tinyencodec.codes_file import read_codes, write_codes
-    from tinyencodec.config import CodecConfig
-    from tinyencodec.fetch import fetch_model
-    from tinyencodec.model import EncodecModel, EncodedFrame
-    from tinyencodec.store import list_models, load_model
+    from tinyencodec.audio.files import convert_audio, read_audio, write_audio
+    from tinyencodec.codec.config import CodecConfig
+    from tinyencodec.codec.model import EncodecModel, EncodedFrame
+    from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
+    from tinyencodec.ecdc.codes_file import read_codes, write_codes
+    from tinyencodec.many_signals import decode_batch, encode_batch
+    from tinyencodec.models.fetch.fetch import fetch_model
+    from tinyencodec.models.store import list_models, load_model
 
 _HOME = {
-    "load_model": "store", "list_models": "store", "fetch_model": "fetch",
-    "EncodecModel": "model", "EncodedFrame": "model", "CodecConfig": "config",
-    "compress": "codec", "decompress": "codec", "compress_stream": "codec", "decompress_stream": "codec",
-    "encode_batch": "batch", "decode_batch": "batch", "read_codes": "codes_file", "write_codes": "codes_file",
-    "AudioReader": "source", "AudioWriter": "sink",
-    "read_audio": "audio", "convert_audio": "audio", "write_audio": "audio",
+    "load_model": "models.store", "list_models": "models.store", "fetch_model": "models.fetch.fetch",
+    "EncodecModel": "codec.model", "EncodedFrame": "codec.streaming", "CodecConfig": "codec.config",
+    "compress": "compression", "decompress": "compression", "compress_stream": "compression",
+    "decompress_stream": "compression", "encode_batch": "many_signals", "decode_batch": "many_signals",
+    "read_codes": "ecdc.codes_file", "write_codes": "ecdc.codes_file",
+    "AudioReader": "audio.reader", "AudioWriter": "audio.writer",
+    "read_audio": "audio.files", "convert_audio": "audio.files", "write_audio": "audio.files",
 }
 __all__ = ["AudioReader", "AudioWriter", "CodecConfig", "EncodecModel", "EncodedFrame", "compress", "compress_stream",
            "convert_audio", "decode_batch", "decompress", "decompress_stream", "encode_batch", "fetch_model",

@@ -2,7 +2,7 @@
 
 import sys
 
-from tinyencodec.cli import main
+from tinyencodec.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

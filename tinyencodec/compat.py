@@ -24,10 +24,10 @@ import os
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinyencodec import store
-from tinyencodec.batch import check_items, each
-from tinyencodec.model import EncodecModel as Model
-from tinyencodec.streaming import EncodedFrame
+from tinyencodec.codec.model import EncodecModel as Model
+from tinyencodec.codec.streaming import EncodedFrame
+from tinyencodec.many_signals import check_items, each
+from tinyencodec.models import store
 
 Frame = tuple[np.ndarray, np.ndarray | None]  # codes int64 [B, K, F]; scale float32 [B, 1]
 

@@ -13,13 +13,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tinyencodec.block_codes import AT_ONCE, KEEP_GOING
-from tinyencodec.blocks import frames_per_block
-from tinyencodec.ecdc import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
-from tinyencodec.ecdc_header import require
-from tinyencodec.entropy import Coder, load_coder
-from tinyencodec.model import EncodecModel
-from tinyencodec.store import load_model
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.ecdc.block_io import AT_ONCE, KEEP_GOING
+from tinyencodec.ecdc.block_layout import frames_per_block
+from tinyencodec.ecdc.coders import Coder, load_coder
+from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
+from tinyencodec.ecdc.header import require
+from tinyencodec.models.store import load_model
 
 Progress = Callable[[int, int | None], None]  # called with (samples done, samples in all if known)
 

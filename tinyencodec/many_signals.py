@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.model import EncodecModel
-from tinyencodec.segments import split_frames
-from tinyencodec.streaming import EncodedFrame
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.codec.segments import split_frames
+from tinyencodec.codec.streaming import EncodedFrame
 
 
 class EncodedBatch(NamedTuple):

@@ -323,7 +323,7 @@ book.show("six_kilobits")
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.audio`: `read_audio`, `convert_audio` and `write_audio`, from files to arrays and back
-# - `tinyencodec.resample`: change of sample rate, block by block, with the filter that prevents aliasing
-# - `tinyencodec.pcm`: samples as bytes, for pipes
-# - `tinyencodec.config`: the sample rate, channels and bitrates of each model
+# - `tinyencodec.audio.files`: `read_audio`, `convert_audio` and `write_audio`, from files to arrays and back
+# - `tinyencodec.audio.resample`: change of sample rate, block by block, with the filter that prevents aliasing
+# - `tinyencodec.audio.pcm`: samples as bytes, for pipes
+# - `tinyencodec.codec.config`: the sample rate, channels and bitrates of each model

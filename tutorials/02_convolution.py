@@ -31,8 +31,8 @@ from matplotlib import pyplot as plt
 from numpy.lib.stride_tricks import sliding_window_view
 
 import tinyencodec
-from tinyencodec.conv import Conv1d
-from tinyencodec.gemm import gemm, pack, unpack
+from tinyencodec.kernels.gemm import gemm, pack, unpack
+from tinyencodec.layers.conv import Conv1d
 
 book.open_chapter()
 rate = 24_000  # Hz
@@ -240,10 +240,10 @@ assert np.allclose(compiled(x, matrix, b, k), reference, atol=1e-4)
 #
 # The compiled loop fetches an output from memory, adds one product, and puts it back, thousands of times. A processor
 # can multiply far more often than it can fetch. The remedy is to fetch a number once and use it many times.
-# `tinyencodec.tile` keeps a small block of outputs, several rows times several columns, in the processor's registers
-# (the few numbers it holds at hand) until they are finished. Each fetched input then serves all columns of the block,
-# each fetched weight all its rows. `tinyencodec.gemm` (*general matrix multiply*, a traditional name) walks such tiles
-# over overlapping rows.
+# `tinyencodec.kernels.tile` keeps a small block of outputs, several rows times several columns, in the processor's
+# registers (the few numbers it holds at hand) until they are finished. Each fetched input then serves all columns of
+# the block, each fetched weight all its rows. `tinyencodec.kernels.gemm` (*general matrix multiply*, a traditional
+# name) walks such tiles over overlapping rows.
 #
 # Now the race: 3000 outputs of 64 channels, on one core. The first one runs for 20 outputs and is scaled up.
 
@@ -264,7 +264,7 @@ times = {
     "im2col, then NumPy's product": seconds(im2col, x, w, b),
     "overlapping rows, NumPy's product": seconds(strided, x, w, b),
     "Numba, plain loops": seconds(compiled, x, matrix, b, k),
-    "tinyencodec.gemm": seconds(layer.valid, x, repeats=20),
+    "our gemm": seconds(layer.valid, x, repeats=20),
 }
 
 # %%
@@ -277,11 +277,11 @@ axis.set(title="The same convolution, five times", xlabel="time (ms), logarithmi
          xlim=(200 * min(times.values()), 10_000 * times["Python loops"]))
 book.show("times")
 operations = 2 * 3000 * k * c_in * c_out
-book.say(f"From the loops to the package's kernel: {times['Python loops'] / times['tinyencodec.gemm']:,.0f} times "
-         f"faster. That kernel does {operations / times['tinyencodec.gemm'] / 1e9:.0f} billion additions and "
+book.say(f"From the loops to the package's kernel: {times['Python loops'] / times['our gemm']:,.0f} times "
+         f"faster. That kernel does {operations / times['our gemm'] / 1e9:.0f} billion additions and "
          f"multiplications a second here; the plain compiled loops, "
          f"{operations / times['Numba, plain loops'] / 1e9:.0f} billion.")
-assert times["Python loops"] > 100 * times["Numba, plain loops"] > 100 * times["tinyencodec.gemm"]
+assert times["Python loops"] > 100 * times["Numba, plain loops"] > 100 * times["our gemm"]
 
 # %% [markdown]
 # ## One product for everything
@@ -337,7 +337,7 @@ assert not our_change.any() and np.abs(numpy_change).max() < 1e-4
 
 plt.figure(figsize=(8, 2.4))
 plt.plot(np.abs(numpy_change).max(axis=1), ".", markersize=2, label="NumPy's product")
-plt.plot(np.abs(our_change).max(axis=1), ".", markersize=2, label="tinyencodec.gemm")
+plt.plot(np.abs(our_change).max(axis=1), ".", markersize=2, label="our gemm")
 plt.gca().set(title="Change of each row when computed on its own", xlabel="row", ylabel="largest change",
               ylim=(-3e-7, 1.5 * np.abs(numpy_change).max() + 1e-7))
 plt.legend(markerscale=5, ncols=2, loc="upper right")
@@ -369,7 +369,7 @@ book.say(f"With NumPy's product, {100 * np.mean(numpy_change != 0):.0f} % of the
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.conv`: the convolution layer; `valid` is this chapter, the rest of it the next three
-# - `tinyencodec.gemm`: the product of overlapping rows and a packed matrix, with a naive twin in three lines
-# - `tinyencodec.tile`: the block of sums in registers
-# - `tinyencodec.jit`: how all hot loops are compiled, cached, and paired with their naive twins
+# - `tinyencodec.layers.conv`: the convolution layer; `valid` is this chapter, the rest of it the next three
+# - `tinyencodec.kernels.gemm`: the product of overlapping rows and a packed matrix, with a naive twin in three lines
+# - `tinyencodec.kernels.tile`: the block of sums in registers
+# - `tinyencodec.kernels.jit`: how all hot loops are compiled, cached, and paired with their naive twins

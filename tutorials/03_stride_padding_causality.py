@@ -28,9 +28,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.checkpoint import read_model_folder
-from tinyencodec.conv import Conv1d, pad
-from tinyencodec.model import EncodecModel
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.layers.conv import Conv1d, pad
+from tinyencodec.models.tensors import read_model_folder
 
 book.open_chapter()
 rate = 24_000  # Hz
@@ -351,7 +351,7 @@ book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then {heard[first]
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.conv`: `pad` with both modes and the rule for signals shorter than their padding; `Conv1d` with stride,
-#   dilation and causality; `needs` and `lead` say how much it must see first
-# - `tinyencodec.stack`: `needs` for layers in a row
-# - `tinyencodec.model`: `encoder_delay` and `decoder_delay`
+# - `tinyencodec.layers.conv`: `pad` with both modes and the rule for signals shorter than their padding; `Conv1d` with
+#   stride, dilation and causality; `needs` and `lead` say how much it must see first
+# - `tinyencodec.layers.stack`: `needs` for layers in a row
+# - `tinyencodec.codec.model`: `encoder_delay` and `decoder_delay`

@@ -25,8 +25,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.conv import Conv1d
-from tinyencodec.conv_transpose import ConvTranspose1d
+from tinyencodec.layers.conv import Conv1d
+from tinyencodec.layers.conv_transpose import ConvTranspose1d
 
 book.open_chapter()
 rate = 24_000  # Hz
@@ -296,6 +296,6 @@ book.show("trimming")
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.conv_transpose`: the layer; `_block_matrix` is the disguise for any kernel and stride
-# - `tinyencodec.seanet`: the decoder, with one transposed convolution per stage
-# - `tinyencodec.gemm`: the product of matrices that both kinds of convolution share
+# - `tinyencodec.layers.conv_transpose`: the layer; `_block_matrix` is the disguise for any kernel and stride
+# - `tinyencodec.codec.seanet`: the decoder, with one transposed convolution per stage
+# - `tinyencodec.kernels.gemm`: the product of matrices that both kinds of convolution share

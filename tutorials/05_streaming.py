@@ -28,7 +28,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.conv import Conv1d
+from tinyencodec.layers.conv import Conv1d
 
 book.open_chapter()
 rate = 24_000  # Hz
@@ -306,9 +306,9 @@ book.say(f"One frame at a time, coding and decoding run at {speeds[0]:.0f} times
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.conv`: `ConvState`, and `Conv1d.step` with the mirror at both ends
-# - `tinyencodec.conv_transpose`, `tinyencodec.lstm`: the same for the other layers
-# - `tinyencodec.stack`: a list of layers, with `start`, `step` and `flush` of its own
-# - `tinyencodec.engine`, `tinyencodec.pipeline`: long signals in tiles that fit the cache, layers shared out among
-#   threads
-# - `tinyencodec.streaming`: the codec's encoder and decoder for pieces
+# - `tinyencodec.layers.conv`: `ConvState`, and `Conv1d.step` with the mirror at both ends
+# - `tinyencodec.layers.conv_transpose`, `tinyencodec.layers.lstm`: the same for the other layers
+# - `tinyencodec.layers.stack`: a list of layers, with `start`, `step` and `flush` of its own
+# - `tinyencodec.layers.tiles`, `tinyencodec.layers.threads`: long signals in tiles that fit the cache, layers shared
+#   out among threads
+# - `tinyencodec.codec.streaming`: the codec's encoder and decoder for pieces

@@ -25,13 +25,13 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.activation import elu
-from tinyencodec.checkpoint import read_model_folder
-from tinyencodec.conv import Conv1d
-from tinyencodec.conv_transpose import ConvTranspose1d
-from tinyencodec.norm import fold_weight_norm
-from tinyencodec.seanet import ResidualBlock
-from tinyencodec.stack import ELU
+from tinyencodec.codec.seanet import ResidualBlock
+from tinyencodec.layers.activation import elu
+from tinyencodec.layers.conv import Conv1d
+from tinyencodec.layers.conv_transpose import ConvTranspose1d
+from tinyencodec.layers.norm import fold_weight_norm
+from tinyencodec.layers.stack import ELU
+from tinyencodec.models.tensors import read_model_folder
 
 book.open_chapter()
 rate = 24_000  # Hz
@@ -503,7 +503,7 @@ assert min(levels) > snr(whole, no_branch) - 3
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.activation`: the ELU from its own `expm1`, $e^x - 1$ without loss of digits near zero
-# - `tinyencodec.norm`: `fold_weight_norm`; and the group norm, which the 48 kHz model has instead
-# - `tinyencodec.seanet`: `ResidualBlock`, whose two sums are one product
-# - `tinyencodec.stack`: why an ELU is left to the convolution after it
+# - `tinyencodec.layers.activation`: the ELU from its own `expm1`, $e^x - 1$ without loss of digits near zero
+# - `tinyencodec.layers.norm`: `fold_weight_norm`; and the group norm, which the 48 kHz model has instead
+# - `tinyencodec.codec.seanet`: `ResidualBlock`, whose two sums are one product
+# - `tinyencodec.layers.stack`: why an ELU is left to the convolution after it

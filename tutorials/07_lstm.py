@@ -28,9 +28,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.checkpoint import read_model_folder
-from tinyencodec.gemm import gemm, pack
-from tinyencodec.lstm import LSTM
+from tinyencodec.kernels.gemm import gemm, pack
+from tinyencodec.layers.lstm import LSTM
+from tinyencodec.models.tensors import read_model_folder
 
 book.open_chapter()
 rate = 24_000  # Hz
@@ -348,6 +348,6 @@ assert at_once[-1] > one_by_one[-1]
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.lstm`: the two-layer LSTM; `_recur` is the loop over frames, beside a naive twin like ours
-# - `tinyencodec.activation`: `_sigmoid` and `_tanh`, both from the same function as ELU
-# - `tinyencodec.pipeline`: while one thread runs the LSTM, others work on the layers before and after it
+# - `tinyencodec.layers.lstm`: the two-layer LSTM; `_recur` is the loop over frames, beside a naive twin like ours
+# - `tinyencodec.layers.activation`: `_sigmoid` and `_tanh`, both from the same function as ELU
+# - `tinyencodec.layers.threads`: while one thread runs the LSTM, others work on the layers before and after it

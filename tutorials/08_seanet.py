@@ -28,10 +28,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyencodec
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import ENCODEC_24KHZ
-from tinyencodec.lstm import LSTM
-from tinyencodec.seanet import ResidualBlock
+from tinyencodec.codec.config import ENCODEC_24KHZ
+from tinyencodec.codec.seanet import ResidualBlock
+from tinyencodec.layers.lstm import LSTM
+from tinyencodec.models.tensors import expected_tensors
 
 book.open_chapter()
 model = tinyencodec.load_model()
@@ -339,7 +339,8 @@ book.say(f"Without a quantiser the signal-to-noise ratio is {snr(speech, straigh
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.seanet`: the residual block, and the two lists of layers.
-# - `tinyencodec.stack`: layers in a row, at once or piece by piece; `needs` computes the delay measured above.
-# - `tinyencodec.engine`, `tinyencodec.pipeline`: the same stack fed in tiles that fit the cache, by several threads.
-# - `tinyencodec.checkpoint`: names and shapes of all numbers.
+# - `tinyencodec.codec.seanet`: the residual block, and the two lists of layers.
+# - `tinyencodec.layers.stack`: layers in a row, at once or piece by piece; `needs` computes the delay measured above.
+# - `tinyencodec.layers.tiles`, `tinyencodec.layers.threads`: the same stack fed in tiles that fit the cache, by
+#   several threads.
+# - `tinyencodec.models.tensors`: names and shapes of all numbers.

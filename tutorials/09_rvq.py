@@ -342,7 +342,8 @@ book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to {
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.rvq`: this chapter's `rvq_encode`, in blocks that fit the processor's cache, and the sum that decodes.
-# - `tinyencodec.gemm`: the matrix product that scores all entries.
+# - `tinyencodec.codec.rvq`: this chapter's `rvq_encode`, in blocks that fit the processor's cache, and the sum that
+#   decodes.
+# - `tinyencodec.kernels.gemm`: the matrix product that scores all entries.
 # - `tinyencodec.train.quantizer`: k-means and the moving averages by which codebooks follow a learning encoder.
-# - `tinyencodec.bits`: how ten-bit codes become bytes, in [chapter 11](11_bits_and_files.py).
+# - `tinyencodec.ecdc.bits`: how ten-bit codes become bytes, in [chapter 11](11_bits_and_files.py).

@@ -29,10 +29,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyencodec
-from tinyencodec.checkpoint import read_model_folder
-from tinyencodec.model import EncodecModel
-from tinyencodec.segments import OverlapAdd, Windows, scale_of
-from tinyencodec.store import HQ_MODEL
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.codec.segments import OverlapAdd, Windows, scale_of
+from tinyencodec.models.store import HQ_MODEL
+from tinyencodec.models.tensors import read_model_folder
 
 book.open_chapter()
 model = tinyencodec.load_model()
@@ -314,8 +314,8 @@ else:
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.model`: `EncodecModel` with `encode`, `decode`, and checks of what it is given.
-# - `tinyencodec.segments`: windows, scale, overlap-add, and how many frames a segment has.
-# - `tinyencodec.streaming`: the same, piece by piece ([chapter 5](05_streaming.py)).
-# - `tinyencodec.norm`: the group norm that makes segments necessary.
-# - `tinyencodec.store`: models by name.
+# - `tinyencodec.codec.model`: `EncodecModel` with `encode`, `decode`, and checks of what it is given.
+# - `tinyencodec.codec.segments`: windows, scale, overlap-add, and how many frames a segment has.
+# - `tinyencodec.codec.streaming`: the same, piece by piece ([chapter 5](05_streaming.py)).
+# - `tinyencodec.layers.norm`: the group norm that makes segments necessary.
+# - `tinyencodec.models.store`: models by name.

@@ -31,9 +31,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyencodec
-from tinyencodec.bits import BitWriter
-from tinyencodec.codec import decompress_stream
-from tinyencodec.segments import segment_frames
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.compression import decompress_stream
+from tinyencodec.ecdc.bits import BitWriter
 
 book.open_chapter()
 model = tinyencodec.load_model()
@@ -350,9 +350,10 @@ book.say(f"One second is lost. A second after it, the largest difference from th
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.bits`: packing and unpacking, many codes at a time.
-# - `tinyencodec.ecdc`, `tinyencodec.ecdc_header`: files of version 0, the official one; and a header that survives a
-#   flipped bit.
-# - `tinyencodec.blocks`, `tinyencodec.block_search`: version 1, and finding the next good block after damage.
-# - `tinyencodec.packets`: a form for pipes, when nobody knows yet how long the sound will be.
-# - `tinyencodec.describe`: `tinyencodec info FILE` says where the bytes of a file go.
+# - `tinyencodec.ecdc.bits`: packing and unpacking, many codes at a time.
+# - `tinyencodec.ecdc.container`, `tinyencodec.ecdc.header`: files of version 0, the official one; and a header that
+#   survives a flipped bit.
+# - `tinyencodec.ecdc.block_layout`, `tinyencodec.ecdc.block_search`: version 1, and finding the next good block after
+#   damage.
+# - `tinyencodec.ecdc.packets`: a form for pipes, when nobody knows yet how long the sound will be.
+# - `tinyencodec.ecdc.describe`: `tinyencodec info FILE` says where the bytes of a file go.

@@ -30,9 +30,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import tinyencodec
-from tinyencodec.arithmetic import ArithmeticDecoder, ArithmeticEncoder, bounds, quantised_cdf
-from tinyencodec.entropy import load_coder
-from tinyencodec.lanes import encode_symbols
+from tinyencodec.ecdc.coders import load_coder
+from tinyencodec.entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder, bounds, quantised_cdf
+from tinyencodec.entropy.arithmetic_compiled import encode_symbols
 
 book.open_chapter()
 rng = np.random.default_rng(0)
@@ -417,8 +417,8 @@ book.say("\n".join(lines))
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.arithmetic`: the coder as one long number, its invariant and its cost; probabilities to units of
-#   $2^{-24}$.
-# - `tinyencodec.lanes`: the same, compiled, for many messages side by side.
-# - `tinyencodec.tables`: frequencies of codes, in one byte each.
-# - `tinyencodec.entropy`: the three ways from codes to bytes: fixed width, tables, language model.
+# - `tinyencodec.entropy.arithmetic`: the coder as one long number, its invariant and its cost; probabilities to units
+#   of $2^{-24}$.
+# - `tinyencodec.entropy.arithmetic_compiled`: the same, compiled, for many messages side by side.
+# - `tinyencodec.entropy.tables`: frequencies of codes, in one byte each.
+# - `tinyencodec.ecdc.coders`: the three ways from codes to bytes: fixed width, tables, language model.

@@ -30,13 +30,13 @@ import numpy as np
 from scipy.special import erf
 
 import tinyencodec
-from tinyencodec import exact
-from tinyencodec.arithmetic import quantised_cdf
-from tinyencodec.checkpoint import canonical_tensors, read_safetensors
-from tinyencodec.entropy import FixedCoder, load_coder
-from tinyencodec.lanes import LaneDecoder
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_coder import LMCoder
+from tinyencodec.ecdc.coders import FixedCoder, load_coder
+from tinyencodec.entropy.arithmetic import quantised_cdf
+from tinyencodec.entropy.arithmetic_compiled import LaneDecoder
+from tinyencodec.lm import exact
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.lm.model import LanguageModel
+from tinyencodec.models.tensors import canonical_tensors, read_safetensors
 
 book.open_chapter()
 rng = np.random.default_rng(0)
@@ -386,7 +386,7 @@ book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our
 #
 # The remedy is to compute so that there is nothing to disagree about. The standard for floating-point numbers, IEEE
 # 754, fixes the result of $+$, $-$, $\times$, $\div$ and the square root to the last bit. It does not fix the order of
-# sums, nor whether $a \cdot b + c$ is rounded once or twice, nor functions such as $\exp$. So in `tinyencodec.exact`
+# sums, nor whether $a \cdot b + c$ is rounded once or twice, nor functions such as $\exp$. So in `tinyencodec.lm.exact`
 #
 # - each sum has one order, written down, whatever the number of threads or the width of vectors;
 # - each product is rounded before it is added;
@@ -445,7 +445,7 @@ except ValueError as error:
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.lm`: the transformer, one step per frame; `tinyencodec.attention`: attention and the KV cache.
-# - `tinyencodec.exact`, `tinyencodec.exact_product`: arithmetic with the same bits everywhere.
-# - `tinyencodec.lm_coder`: model and arithmetic coder together, several blocks side by side.
+# - `tinyencodec.lm.model`: the transformer, one step per frame; `tinyencodec.lm.attention`: attention and the KV cache.
+# - `tinyencodec.lm.exact`, `tinyencodec.lm.exact_matmul`: arithmetic with the same bits everywhere.
+# - `tinyencodec.lm.coder`: model and arithmetic coder together, several blocks side by side.
 # - `tinyencodec.train.lm`: training such a model for your own codec, from nothing or from a trained one.

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 
 import tinyencodec
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import StftDiscriminator

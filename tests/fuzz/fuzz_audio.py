@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 from driver import mutate, number
 
-from tinyencodec.source import AudioReader
+from tinyencodec.audio.reader import AudioReader
 
 MOST = 1 << 22  # samples of one input that are looked at
 FOLDER = Path(tempfile.mkdtemp())

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 from driver import mutate, number
 
-from tinyencodec.codes_file import read_codes, write_codes
-from tinyencodec.config import CodecConfig
-from tinyencodec.segments import segment_frames
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.codes_file import read_codes, write_codes
 
 FOLDER = Path(tempfile.mkdtemp())
 SMALL = {"sampling_rate": 800, "upsampling_ratios": (4, 2), "codebook_size": 16, "target_bandwidths": (0.4, 1.6)}

@@ -14,14 +14,14 @@ import numpy as np
 from driver import mutate
 
 import tinyencodec
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import EcdcHeader
-from tinyencodec.ecdc_header import header_bytes
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_coder import LMCoder
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.model import EncodecModel
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.ecdc.container import EcdcHeader
+from tinyencodec.ecdc.header import header_bytes
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.lm.model import LanguageModel
+from tinyencodec.models.tensors import expected_tensors
 
 MEMORY = 256 << 20
 MOST_WEIGHTS = 1 << 17  # numbers, of models that are tried out
@@ -96,7 +96,7 @@ def read(data, random):
 
 def describe(config):
     """`tinyencodec info` of a file that names the model, whose weights need not be there."""
-    from tinyencodec.describe import describe
+    from tinyencodec.ecdc.describe import describe
 
     path = FOLDER / "x.ecdc"
     path.write_bytes(header_bytes(EcdcHeader("fuzzed", 50, min(config.n_codebooks, 1024))) + bytes(40))

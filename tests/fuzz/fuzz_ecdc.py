@@ -17,12 +17,12 @@ from types import SimpleNamespace
 import numpy as np
 from driver import mutate
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import EcdcHeader, EcdcReader, EcdcWriter, read_header
-from tinyencodec.ecdc_header import header_bytes
-from tinyencodec.entropy import FixedCoder
-from tinyencodec.segments import segment_frames
-from tinyencodec.tables import TableCoder
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.coders import FixedCoder
+from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_header
+from tinyencodec.ecdc.header import header_bytes
+from tinyencodec.entropy.tables import TableCoder
 
 MEMORY = 64 << 20  # bytes
 MOST_FRAMES = 1 << 17  # of one input that are looked at: a hole may stand for 4096 blocks

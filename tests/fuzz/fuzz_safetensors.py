@@ -10,9 +10,9 @@ from driver import mutate
 from safetensors.numpy import save
 
 import tinyencodec
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.rows import pack_rows
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.int8_rows import pack_rows
+from tinyencodec.models.tensors import expected_tensors
 
 FOLDER = Path(tempfile.mkdtemp()) / "fuzzed"
 CONFIG = CodecConfig(sampling_rate=800, num_filters=2, upsampling_ratios=(2,), hidden_size=2, codebook_size=4,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from driver import mutate
 
-from tinyencodec.checkpoint import canonical_tensors
-from tinyencodec.torchfile import read_torch_file
+from tinyencodec.models.tensors import canonical_tensors
+from tinyencodec.models.torchfile import read_torch_file
 
 writer = runpy.run_path(str(Path(__file__).parent.parent / "torch_writer.py"))
 PATH = Path(tempfile.mkdtemp()) / "input.th"

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 
 from .compare import compare_codes
 from .models import SMALL, oracle_can

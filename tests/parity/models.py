@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyencodec import EncodecModel, EncodedFrame, load_model
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.convert import convert
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.models.convert import convert
 
 from .oracles import Oracle
 from .seeding import music

@@ -23,7 +23,7 @@ from torch import nn
 from transformers import EncodecConfig
 from transformers import EncodecModel as HubModel
 
-from tinyencodec.config import PRESETS, CodecConfig
+from tinyencodec.codec.config import PRESETS, CodecConfig
 
 from .seeding import draw_codebooks, music, seed_layers
 

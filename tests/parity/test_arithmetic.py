@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tinyencodec.arithmetic import ArithmeticDecoder, bounds, quantised_cdf
-from tinyencodec.lanes import LaneDecoder, encode_symbols
+from tinyencodec.entropy.arithmetic import ArithmeticDecoder, bounds, quantised_cdf
+from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 
 from . import oracles
 from .report import LINES

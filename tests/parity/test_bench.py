@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyencodec.bench.peers import CannotRun, find_peer
-from tinyencodec.bench.subject import make_subject, sound
+from tinyencodec.tools.bench.peers import CannotRun, find_peer
+from tinyencodec.tools.bench.subject import make_subject, sound
 
 
 @pytest.mark.parametrize("model", ["encodec_24khz", "encodec_48khz"])

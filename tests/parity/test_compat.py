@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tinyencodec.batch import decode_batch, encode_batch
 from tinyencodec.compat import EncodecModel
+from tinyencodec.many_signals import decode_batch, encode_batch
 
 from .compare import AUDIO_ERROR, SCALE_ERROR, compare_codes, peak_error
 from .models import CONFIGS, PAIRS, SMALL, latents_of, oracle, oracle_can, ours, signal

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import EncodecModel
 
-from tinyencodec.checkpoint import expected_tensors, read_model_folder
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ
-from tinyencodec.convert import convert
-from tinyencodec.torchfile import read_torch_file
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ
+from tinyencodec.models.convert import convert
+from tinyencodec.models.tensors import expected_tensors, read_model_folder
+from tinyencodec.models.torchfile import read_torch_file
 
 from .oracles import Oracle
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tinyencodec
-from tinyencodec.ecdc import write_ecdc
+from tinyencodec.ecdc.container import write_ecdc
 
 from .compare import AUDIO_ERROR, SCALE_ERROR, compare_codes, peak_error
 from .models import CONFIGS, SMALL, latents_of, oracle, oracle_can, ours, segment_bounds, signal

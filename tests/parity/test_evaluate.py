@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tinyencodec.evaluate.distance import WINDOWS, MelScales, mel_distance, mel_filters, si_snr
+from tinyencodec.tools.evaluate.distance import WINDOWS, MelScales, mel_distance, mel_filters, si_snr
 from tinyencodec.train import losses, mel
 
 

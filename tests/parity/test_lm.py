@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from tinyencodec.arithmetic import quantised_cdf
-from tinyencodec.checkpoint import read_safetensors
-from tinyencodec.convert import convert
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_coder import LMCoder
-from tinyencodec.lm_config import LM_PRESETS
-from tinyencodec.lm_store import load_language_model
+from tinyencodec.entropy.arithmetic import quantised_cdf
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.lm.config import LM_PRESETS
+from tinyencodec.lm.model import LanguageModel
+from tinyencodec.models.convert import convert
+from tinyencodec.models.lm_store import load_language_model
+from tinyencodec.models.tensors import read_safetensors
 
 from .oracles import official_ecdc, official_model
 from .report import LINES

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from tinyencodec.audio import write_audio
-from tinyencodec.lm_coder import LMCoder
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.lm_store import load_language_model
-from tinyencodec.store import DEFAULT_MODEL, find_model, load_model
-from tinyencodec.tables import count_codes, fit_tables, load_tables
+from tinyencodec.audio.files import write_audio
+from tinyencodec.entropy.tables import count_codes, fit_tables, load_tables
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.models.lm_store import load_language_model
+from tinyencodec.models.store import DEFAULT_MODEL, find_model, load_model
 from tinyencodec.train import lm, lm_codes, lm_evaluate, lm_twin
 from tinyencodec.train.lm_batches import Shape, block_batches, blocks, draw_batch, shifted
 from tinyencodec.train.packed import split_of

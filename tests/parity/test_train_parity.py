@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tinyencodec import load_model
-from tinyencodec.checkpoint import expected_tensors, read_model_folder
-from tinyencodec.config import ENCODEC_32KHZ
-from tinyencodec.store import DEFAULT_MODEL, find_model
+from tinyencodec.codec.config import ENCODEC_32KHZ
+from tinyencodec.models.store import DEFAULT_MODEL, find_model
+from tinyencodec.models.tensors import expected_tensors, read_model_folder
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.network import Codec, freeze, load, save
 from tinyencodec.train.recipe import CODECS

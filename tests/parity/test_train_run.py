@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tinyencodec import load_model
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import checkpoints, codec, export, log
 from tinyencodec.train.feed import batches
 from tinyencodec.train.mixing import Mixer

@@ -16,8 +16,8 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="POSIX signals")
 ROOT = Path(__file__).parent.parent.parent

@@ -70,7 +70,7 @@ def test_what_is_in_the_wheel(built):
         metadata = Parser().parsestr(wheel.read(f"{NAME}.dist-info/METADATA").decode())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "tinyencodec").rglob("*.py")}
     weights = {f"tinyencodec/{path.relative_to(ROOT)}" for path in (ROOT / "weights").rglob("*") if path.is_file()}
-    pages = {f"tinyencodec/compare/page.{suffix}" for suffix in ("html", "css", "js")}
+    pages = {f"tinyencodec/tools/compare/page.{suffix}" for suffix in ("html", "css", "js")}
     about = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt",
                                                     "licenses/LICENSE")}
     assert names == modules | weights | pages | about | {"tinyencodec/py.typed"}

@@ -16,10 +16,10 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec import cli
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import CodecConfig
-from tinyencodec.tokenize import open_dataset, part, plan
+from tinyencodec.cli import main as cli
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.tensors import expected_tensors
+from tinyencodec.tools.tokenize import open_dataset, part, plan
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 
@@ -121,7 +121,7 @@ def test_taken_up_on_the_cluster_and_back(data, local, cluster, monkeypatch):
             count.append(job)
             return part.encode_part(job)
 
-        patch.setattr("tinyencodec.tokenize.local.encode_quietly", encode)
+        patch.setattr("tinyencodec.tools.tokenize.local.encode_quietly", encode)
         assert run(data, "both", "-j", "1") == 130
     assert len(list((data / "both" / plan.UNFINISHED).glob("part-*.jsonl"))) == 4
     assert run(data, "both", "--scheduler", cluster.scheduler_address) == 1
@@ -132,7 +132,7 @@ def test_a_file_that_kills_each_worker(data, local, tmp_path):
     """After as many deaths as are allowed, here two, it is listed as bad, and the rest is as ever."""
     (tmp_path / "preload.py").write_text(f"""
 import os
-from tinyencodec.tokenize import part
+from tinyencodec.tools.tokenize import part
 def deadly(model, file, *rest, encode=part._encode_file):
     if file.name == {BAD!r}:
         os.kill(os.getpid(), 9)
@@ -149,7 +149,7 @@ if part._encode_file.__name__ != "deadly":  # Dask may load this twice
 
 def test_workers_that_cannot(data, cluster, capsys, monkeypatch):
     """Another version: one line, and the work can be taken up."""
-    monkeypatch.setattr("tinyencodec.tokenize.work.__version__", "9.9")
+    monkeypatch.setattr("tinyencodec.tools.tokenize.work.__version__", "9.9")
     assert run(data, "version", "--scheduler", cluster.scheduler_address) == 2
     assert "tinyencodec: expected version 9.9 on each machine, got " in capsys.readouterr().err
 
@@ -159,8 +159,8 @@ def test_no_scheduler(data, address):
     """One line, and nothing later from the threads of a half-made client."""
     script = """if 1:
         import sys
-        from tinyencodec import cli
-        from tinyencodec.tokenize import cluster
+        from tinyencodec.cli import main as cli
+        from tinyencodec.tools.tokenize import cluster
         cluster._TIMEOUT = "1s"
         sys.exit(cli.main(["tokenize", *sys.argv[1:]]))"""
     package = str(Path(tinyencodec.__file__).parent.parent)

@@ -100,7 +100,7 @@ def test_navigation_has_every_chapter_in_order(site, page):
 
 def test_chapters_link_to_modules_and_back(site, page):
     page.goto((site / "09_rvq.html").as_uri())
-    page.locator("#where-this-lives-in-the-package a", has_text="tinyencodec.rvq").first.click()
-    assert page.url.endswith("modules/tinyencodec.rvq.html#module-tinyencodec.rvq")
+    page.locator("#where-this-lives-in-the-package a", has_text="tinyencodec.codec.rvq").first.click()
+    assert page.url.endswith("modules/tinyencodec.codec.rvq.html#module-tinyencodec.codec.rvq")
     page.locator("article a", has_text="Chapter 9").first.click()
     assert page.url.endswith("09_rvq.html")

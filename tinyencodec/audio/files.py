@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tinyencodec.files import atomic_write
-from tinyencodec.resample import checked_audio, checked_rate, convert_audio
-from tinyencodec.sink import FORMATS, AudioWriter
-from tinyencodec.source import AudioReader
+from tinyencodec.audio.reader import AudioReader
+from tinyencodec.audio.resample import checked_audio, checked_rate, convert_audio
+from tinyencodec.audio.writer import FORMATS, AudioWriter
+from tinyencodec.system.files import atomic_write
 
 __all__ = ["convert_audio", "kind_of", "read_audio", "write_audio"]
 

@@ -20,8 +20,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from tinyencodec.bits import read_exactly
-from tinyencodec.resample import checked_rate
+from tinyencodec.audio.resample import checked_rate
+from tinyencodec.ecdc.bits import read_exactly
 
 RAW = ("s16le", "f32le")  # encodings of raw PCM
 MAX_WAV_DATA = (1 << 32) - 1024  # bytes: a WAV file counts them in 32 bits

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from tinyencodec.pcm import Pcm, PcmReader, read_wav_header
-from tinyencodec.resample import Converter
+from tinyencodec.audio.pcm import Pcm, PcmReader, read_wav_header
+from tinyencodec.audio.resample import Converter
 
 _BLOCK = 1 << 18  # samples per channel from a file: many tiles, so that threads have work
 _PIPED = 1 << 14  # from a pipe, at most; what is there is taken at once

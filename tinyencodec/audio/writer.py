@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tinyencodec import pcm
-from tinyencodec.files import is_rewritable
-from tinyencodec.interrupts import deferred
-from tinyencodec.resample import checked_audio, checked_rate
+from tinyencodec.audio import pcm
+from tinyencodec.audio.resample import checked_audio, checked_rate
+from tinyencodec.system.files import is_rewritable
+from tinyencodec.system.signals import deferred
 
 PEAK_LIMIT = 0.99  # of full scale; what is louder is clipped or scaled down when written
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}  # written, by suffix

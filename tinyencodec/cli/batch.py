@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyencodec.cli_arguments import SUFFIX, declare_coding
+from tinyencodec.cli.options import SUFFIX, declare_coding
 
 if TYPE_CHECKING:
-    from tinyencodec.many import Choices, Task
-    from tinyencodec.many_report import Report
+    from tinyencodec.tools.batch.report import Report
+    from tinyencodec.tools.batch.work import Choices, Task
 
 SUMMARY = "Compress or decompress many files: folders, patterns, several processes."
 EXAMPLES = f"""
@@ -28,8 +28,8 @@ _MANY = 20  # files; so many or more are summed up, unless --verbose
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    from tinyencodec.block_codes import KEEP_GOING
-    from tinyencodec.sink import FORMATS
+    from tinyencodec.audio.writer import FORMATS
+    from tinyencodec.ecdc.block_io import KEEP_GOING
 
     parser.usage = "tinyencodec batch [options] INPUT..."
     group = parser.add_argument_group("files")
@@ -66,10 +66,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; the exit code is 1 if not all files could be coded."""
-    from tinyencodec.inputs import AUDIO, find_inputs
-    from tinyencodec.many import plan, prepare
-    from tinyencodec.many_report import Report
-    from tinyencodec.workers import processors
+    from tinyencodec.system.inputs import AUDIO, find_inputs
+    from tinyencodec.system.workers import processors
+    from tinyencodec.tools.batch.report import Report
+    from tinyencodec.tools.batch.work import plan, prepare
 
     _check(args)
     wanted = (*AUDIO, SUFFIX) if args.to is None else AUDIO if args.to == SUFFIX else (SUFFIX,)
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    from tinyencodec.files import check_output
+    from tinyencodec.system.files import check_output
 
     if args.jobs is not None and args.jobs < 1:
         raise ValueError(f"jobs: expected at least 1, got {args.jobs}")
@@ -110,8 +110,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "Choices":
-    from tinyencodec.many import Choices
-    from tinyencodec.store import HQ_MODEL
+    from tinyencodec.models.store import HQ_MODEL
+    from tinyencodec.tools.batch.work import Choices
 
     coding = {"--bandwidth": args.bandwidth, "--hq": args.hq, "--entropy": args.entropy, "--protect": args.protect,
               "--block": args.block}
@@ -128,9 +128,9 @@ def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "Choices
 
 def _work(tasks: "list[Task]", choices: "Choices", n_processes: int, report: "Report") -> None:
     """Do all, the longest first so that none of them is left alone at the end, and say what goes wrong."""
-    from tinyencodec.many import Outcome, prepare, reason
-    from tinyencodec.progress import progress
-    from tinyencodec.workers import run_jobs
+    from tinyencodec.system.progress import progress
+    from tinyencodec.system.workers import run_jobs
+    from tinyencodec.tools.batch.work import Outcome, prepare, reason
 
     tasks = sorted(tasks, key=lambda task: -task.size)
     done, total = 0, sum(task.size for task in tasks)

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from tinyencodec.cli_arguments import SUFFIX
-from tinyencodec.cli_help import one_line
-from tinyencodec.standard import output, peek, quiet_libraries, quietly, standard_input
+from tinyencodec.cli.options import SUFFIX
+from tinyencodec.cli.parser import one_line
+from tinyencodec.system.stdio import output, peek, quiet_libraries, quietly, standard_input
 
 if TYPE_CHECKING:
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
 
 STANDARD = "-"  # as INPUT or OUTPUT
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     if args.threads is not None and args.threads < 1:
         raise ValueError(f"threads: expected at least 1, got {args.threads}")
     if args.input == STANDARD:
-        from tinyencodec.ecdc_header import is_ecdc
+        from tinyencodec.ecdc.header import is_ecdc
 
         with standard_input() as fo:
             start, fo = peek(fo, 4)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(source: Path | BinaryIO, decompress: bool, args: argparse.Namespace) -> None:
-    from tinyencodec.files import check_output
+    from tinyencodec.system.files import check_output
 
     if (args.rate is not None or args.channels is not None) and (decompress or not args.raw):
         raise ValueError("--rate and --channels: expected with --raw and sound as INPUT only")
@@ -93,8 +93,8 @@ def _until_the_sound_ends() -> Iterator[None]:
 
 def _destination(decompress: bool, args: argparse.Namespace) -> Path | None:
     """Where the output goes; None: standard output."""
-    from tinyencodec.files import is_special
-    from tinyencodec.sink import FORMATS
+    from tinyencodec.audio.writer import FORMATS
+    from tinyencodec.system.files import is_special
 
     source, name = Path(args.input), args.output
     if name is None and args.input == STANDARD:
@@ -119,14 +119,14 @@ def _destination(decompress: bool, args: argparse.Namespace) -> Path | None:
 
 
 def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespace) -> None:
-    from tinyencodec.codec import compress_stream
-    from tinyencodec.ecdc import EcdcHeader
-    from tinyencodec.pcm import Pcm
-    from tinyencodec.progress import progress
-    from tinyencodec.sink import FORMATS
-    from tinyencodec.source import AudioReader
-    from tinyencodec.store import HQ_MODEL
-    from tinyencodec.transcode import usual_bandwidth
+    from tinyencodec.audio.pcm import Pcm
+    from tinyencodec.audio.reader import AudioReader
+    from tinyencodec.audio.writer import FORMATS
+    from tinyencodec.compression import compress_stream
+    from tinyencodec.ecdc.container import EcdcHeader
+    from tinyencodec.models.store import HQ_MODEL
+    from tinyencodec.system.progress import progress
+    from tinyencodec.tools.transcode import usual_bandwidth
 
     model = load(HQ_MODEL if args.hq else args.model, args)
     bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
@@ -149,9 +149,9 @@ def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespa
 
 def _decompress(fo: BinaryIO, dest: Path | None, args: argparse.Namespace, raw: str | None,
                 model: "EncodecModel | None" = None) -> None:
-    from tinyencodec.audio import kind_of
-    from tinyencodec.progress import progress
-    from tinyencodec.transcode import decompress_file
+    from tinyencodec.audio.files import kind_of
+    from tinyencodec.system.progress import progress
+    from tinyencodec.tools.transcode import decompress_file
 
     kind = raw or ("WAV" if dest is None else kind_of(dest))
     name = "standard input" if args.input == STANDARD else args.input
@@ -168,7 +168,7 @@ def load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
 
     Raises `OSError` or `ValueError` as `load_model`.
     """
-    from tinyencodec.store import load_model
+    from tinyencodec.models.store import load_model
 
     model = load_model(name)
     model.threads = args.threads or model.threads

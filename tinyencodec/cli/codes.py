@@ -15,12 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from tinyencodec.cli_code import load
+from tinyencodec.cli.code import load
 
 if TYPE_CHECKING:
-    from tinyencodec.codes_file import SavedCodes
-    from tinyencodec.ecdc import EcdcReader
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
+    from tinyencodec.ecdc.codes_file import SavedCodes
+    from tinyencodec.ecdc.container import EcdcReader
 
 SUMMARY = "Codes as arrays (.npz, .safetensors), for language models and the like; and back."
 EXAMPLES = """
@@ -60,9 +60,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Do it."""
-    from tinyencodec.codes_arrays import FORMATS, codes_kind
-    from tinyencodec.files import check_output
-    from tinyencodec.sink import FORMATS as SOUNDS
+    from tinyencodec.audio.writer import FORMATS as SOUNDS
+    from tinyencodec.ecdc.codes_arrays import FORMATS, codes_kind
+    from tinyencodec.system.files import check_output
 
     if args.threads is not None and args.threads < 1:
         raise ValueError(f"threads: expected at least 1, got {args.threads}")
@@ -89,13 +89,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_sound(args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.codec import compress_stream
-    from tinyencodec.ecdc import EcdcHeader, EcdcReader, read_header
-    from tinyencodec.progress import progress
-    from tinyencodec.source import AudioReader
-    from tinyencodec.standard import quiet_libraries, quietly
-    from tinyencodec.store import HQ_MODEL
-    from tinyencodec.transcode import usual_bandwidth
+    from tinyencodec.audio.reader import AudioReader
+    from tinyencodec.compression import compress_stream
+    from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, read_header
+    from tinyencodec.models.store import HQ_MODEL
+    from tinyencodec.system.progress import progress
+    from tinyencodec.system.stdio import quiet_libraries, quietly
+    from tinyencodec.tools.transcode import usual_bandwidth
 
     model = load(HQ_MODEL if args.hq else args.model, args)
     bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
@@ -110,10 +110,10 @@ def _from_sound(args: argparse.Namespace, dest: Path) -> None:
 
 
 def _from_ecdc(args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.ecdc import EcdcReader, read_header
-    from tinyencodec.ecdc_header import require
-    from tinyencodec.entropy import load_coder
-    from tinyencodec.transcode import blame
+    from tinyencodec.ecdc.coders import load_coder
+    from tinyencodec.ecdc.container import EcdcReader, read_header
+    from tinyencodec.ecdc.header import require
+    from tinyencodec.tools.transcode import blame
 
     with blame(str(args.input)), open(args.input, "rb") as fo:
         header = read_header(fo)
@@ -128,7 +128,7 @@ def _write(dest: Path, model: "EncodecModel | SimpleNamespace", reader: "EcdcRea
     """All codes of an `.ecdc` file as arrays."""
     import numpy as np
 
-    from tinyencodec.codes_file import write_codes
+    from tinyencodec.ecdc.codes_file import write_codes
 
     frames = list(reader)
     if model.config.segment_length is None:  # the reader's pieces are of one segment
@@ -137,11 +137,11 @@ def _write(dest: Path, model: "EncodecModel | SimpleNamespace", reader: "EcdcRea
 
 
 def _from_codes(args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.codes_file import read_codes
-    from tinyencodec.ecdc import write_ecdc
-    from tinyencodec.entropy import load_coder
-    from tinyencodec.files import atomic_write
-    from tinyencodec.transcode import blame
+    from tinyencodec.ecdc.coders import load_coder
+    from tinyencodec.ecdc.codes_file import read_codes
+    from tinyencodec.ecdc.container import write_ecdc
+    from tinyencodec.system.files import atomic_write
+    from tinyencodec.tools.transcode import blame
 
     saved = read_codes(args.input)
     if dest.suffix.lower() != _SUFFIX:
@@ -156,11 +156,11 @@ def _from_codes(args: argparse.Namespace, dest: Path) -> None:
 
 
 def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.audio import kind_of
-    from tinyencodec.cli_help import one_line
-    from tinyencodec.ecdc import write_ecdc
-    from tinyencodec.progress import progress
-    from tinyencodec.transcode import blame, decompress_file
+    from tinyencodec.audio.files import kind_of
+    from tinyencodec.cli.parser import one_line
+    from tinyencodec.ecdc.container import write_ecdc
+    from tinyencodec.system.progress import progress
+    from tinyencodec.tools.transcode import blame, decompress_file
 
     coded = io.BytesIO()
     with blame(str(args.input)):
@@ -176,7 +176,7 @@ def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None
 
 def _configured(name: str, args: argparse.Namespace) -> SimpleNamespace:
     """A model's facts, without its weights, and how many threads its coder may use."""
-    from tinyencodec.store import find_config
+    from tinyencodec.models.store import find_config
 
     model = find_config(name)
     model.threads = args.threads or os.cpu_count() or 1

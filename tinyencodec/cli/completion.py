@@ -9,8 +9,8 @@ import re
 import sys
 from typing import Any
 
-from tinyencodec.cli_arguments import SUFFIX
-from tinyencodec.cli_help import Command, Parser
+from tinyencodec.cli.options import SUFFIX
+from tinyencodec.cli.parser import Command, Parser
 
 SUMMARY = "Print a script that makes your shell complete commands, options and files."
 EXAMPLES = """
@@ -46,7 +46,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the script. Raises `ValueError` if shtab is not installed."""
-    from tinyencodec.cli import COMMANDS, parser_of
+    from tinyencodec.cli.main import COMMANDS, parser_of
 
     sys.stdout.write(script(args.shell, parser_of(), COMMANDS))
 
@@ -58,8 +58,8 @@ def script(shell: str, parser: Parser, commands: dict[str, Command]) -> str:
     except ImportError:
         raise ValueError("expected the package shtab, which is not installed "
                          "(pip install 'tinyencodec[completion]')") from None
-    from tinyencodec.config import PRESETS
-    from tinyencodec.store import list_models
+    from tinyencodec.codec.config import PRESETS
+    from tinyencodec.models.store import list_models
 
     words = [word for word in parser._actions if not word.option_strings]
     for word in words:

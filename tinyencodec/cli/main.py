@@ -16,22 +16,17 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from tinyencodec import (
-    bench,
-    cli_arguments,
-    cli_code,
-    cli_codes,
-    cli_many,
-    cli_models,
-    compare,
-    completion,
-    evaluate,
-    tokenize,
-)
-from tinyencodec.cli_arguments import SUFFIX
-from tinyencodec.cli_help import ENDS, ENVIRONMENT, Command, Parser, one_line
-from tinyencodec.files import named
-from tinyencodec.interrupts import deferred
+from tinyencodec.cli import batch as cli_many
+from tinyencodec.cli import code as cli_code
+from tinyencodec.cli import codes as cli_codes
+from tinyencodec.cli import completion
+from tinyencodec.cli import models as cli_models
+from tinyencodec.cli import options as cli_arguments
+from tinyencodec.cli.options import SUFFIX
+from tinyencodec.cli.parser import ENDS, ENVIRONMENT, Command, Parser, one_line
+from tinyencodec.system.files import named
+from tinyencodec.system.signals import deferred
+from tinyencodec.tools import bench, compare, evaluate, tokenize
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -128,7 +123,7 @@ def _declare_info(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_info(args: argparse.Namespace) -> None:
-    from tinyencodec.describe import describe
+    from tinyencodec.ecdc.describe import describe
 
     print(describe(args.file, args.model))
 
@@ -141,8 +136,8 @@ def _declare_convert(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_convert(args: argparse.Namespace) -> None:
-    from tinyencodec.convert import convert
-    from tinyencodec.lm_config import LMConfig
+    from tinyencodec.lm.config import LMConfig
+    from tinyencodec.models.convert import convert
 
     config = convert(args.src, args.dest, half=args.half)
     what = f"language model, {config.n_layers} layers" if isinstance(config, LMConfig) else \

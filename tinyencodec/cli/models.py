@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tinyencodec.inventory import Listed
+    from tinyencodec.models.listing import Listed
 
 SUMMARY = "List the models: bundled, fetched, and those to fetch."
 EXAMPLES = """
@@ -36,8 +36,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the list."""
-    from tinyencodec.inventory import inventory
-    from tinyencodec.store import home
+    from tinyencodec.models.listing import inventory
+    from tinyencodec.models.store import home
 
     models = inventory()
     if args.json:
@@ -74,7 +74,7 @@ def _row(each: "Listed") -> tuple[str, ...]:
 
 def declare_fetch(parser: argparse.ArgumentParser) -> None:
     """The arguments of `fetch`."""
-    from tinyencodec.official import OFFICIAL
+    from tinyencodec.models.official import OFFICIAL
 
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help=f"{', '.join(OFFICIAL)}")
@@ -91,10 +91,10 @@ def declare_fetch(parser: argparse.ArgumentParser) -> None:
 
 def run_fetch(args: argparse.Namespace) -> int | None:
     """Fetch each; of several, one that fails does not stop the others."""
-    from tinyencodec.config import CodecConfig
-    from tinyencodec.fetch import fetch_model
-    from tinyencodec.official import OFFICIAL
-    from tinyencodec.store import HQ_MODEL
+    from tinyencodec.codec.config import CodecConfig
+    from tinyencodec.models.fetch.fetch import fetch_model
+    from tinyencodec.models.official import OFFICIAL
+    from tinyencodec.models.store import HQ_MODEL
 
     names = list(dict.fromkeys(args.names))
     for name in names:

@@ -2,7 +2,7 @@
 
 import argparse
 
-import tinyencodec
+from tinyencodec.version import __version__
 
 SUFFIX = ".ecdc"
 USUAL_BANDWIDTH = 6.0  # kbit/s
@@ -23,7 +23,7 @@ arecord -f S16_LE -r 24000 -t raw |
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the program without a command."""
-    from tinyencodec.block_codes import KEEP_GOING
+    from tinyencodec.ecdc.block_io import KEEP_GOING
 
     parser.usage = "tinyencodec [options] INPUT [OUTPUT]\n       tinyencodec COMMAND ..."
     add = parser.add_argument_group("files").add_argument
@@ -55,13 +55,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument_group("machine").add_argument
     add("--threads", metavar="N", type=int, help="at most so many work at once; default: one per processor")
-    add("--version", action="version", version=f"tinyencodec {tinyencodec.__version__}",
+    add("--version", action="version", version=f"tinyencodec {__version__}",
         help="show the version and stop")
 
 
 def declare_coding(parser: argparse.ArgumentParser) -> None:
     """The arguments that tell how sound is coded, here and in other commands."""
-    from tinyencodec.blocks import BLOCK_SECONDS
+    from tinyencodec.ecdc.block_layout import BLOCK_SECONDS
 
     group = parser.add_argument_group("coding")
     add = group.add_argument

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from textwrap import fill, indent, wrap
 from typing import Any, NamedTuple, NoReturn
 
-from tinyencodec.limits import printable
+from tinyencodec.system.untrusted import printable
 
 _WIDEST = 100  # columns
 _TERM = re.compile(r"(  \S+(?: \S+)* {2,})(?!#)(\S.*)")  # two spaces, a term, two spaces or more, what it means

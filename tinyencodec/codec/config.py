@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyencodec.limits import read_json
+from tinyencodec.system.untrusted import read_json
 
 # No size in a real config comes near; a hostile one must not drive allocations that no weights pay for.
 _LIMIT = 1 << 20

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.rvq import ResidualVectorQuantizer
-from tinyencodec.seanet import Tensors, decoder, encoder
-from tinyencodec.segments import OverlapAdd, split_frames
-from tinyencodec.streaming import EncodedFrame, StreamingDecoder, StreamingEncoder
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.rvq import ResidualVectorQuantizer
+from tinyencodec.codec.seanet import Tensors, decoder, encoder
+from tinyencodec.codec.segments import OverlapAdd, split_frames
+from tinyencodec.codec.streaming import EncodedFrame, StreamingDecoder, StreamingEncoder
 
 Progress = Callable[[int, int], None]  # called with (done, total)
 

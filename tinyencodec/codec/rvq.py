@@ -12,7 +12,7 @@ Chapter 9 of the tutorials walks through it.
 
 import numpy as np
 
-from tinyencodec.gemm import gemm, pack
+from tinyencodec.kernels.gemm import gemm, pack
 
 _BLOCK = 64  # frames scored at a time: 64 x N scores stay in cache
 

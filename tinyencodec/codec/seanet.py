@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyencodec.activation import elu_in_place
-from tinyencodec.config import CodecConfig
-from tinyencodec.conv import Conv1d, ConvState
-from tinyencodec.conv_transpose import ConvTranspose1d
-from tinyencodec.lstm import LSTM
-from tinyencodec.norm import fold_weight_norm
-from tinyencodec.scratch import Scratch
-from tinyencodec.stack import ELU, Stack
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.kernels.scratch import Scratch
+from tinyencodec.layers.activation import elu_in_place
+from tinyencodec.layers.conv import Conv1d, ConvState
+from tinyencodec.layers.conv_transpose import ConvTranspose1d
+from tinyencodec.layers.lstm import LSTM
+from tinyencodec.layers.norm import fold_weight_norm
+from tinyencodec.layers.stack import ELU, Stack
 
 Tensors = MutableMapping[str, np.ndarray]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 
 
 def segment_frames(config: CodecConfig, audio_length: int) -> Iterator[int]:

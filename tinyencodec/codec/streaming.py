@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tinyencodec.engine import Engine
-from tinyencodec.segments import OverlapAdd, Windows, scale_of, segment_frames, split_frames
+from tinyencodec.codec.segments import OverlapAdd, Windows, scale_of, segment_frames, split_frames
+from tinyencodec.layers.tiles import Engine
 
 if TYPE_CHECKING:
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
 
 _FOREVER = 1 << 62  # samples or frames: one segment, as long as the signal
 

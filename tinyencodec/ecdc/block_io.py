@@ -11,12 +11,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tinyencodec.block_search import MOST_MISSING, Block, BlockSearch
-from tinyencodec.blocks import CHECK, Layout, block_bytes, codes_check, end_bytes
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import EcdcHeader, require
-from tinyencodec.entropy import Coder
-from tinyencodec.packets import checked_scale, pack_scale
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.ecdc.block_layout import CHECK, Layout, block_bytes, codes_check, end_bytes
+from tinyencodec.ecdc.block_search import MOST_MISSING, Block, BlockSearch
+from tinyencodec.ecdc.coders import Coder
+from tinyencodec.ecdc.header import EcdcHeader, require
+from tinyencodec.ecdc.packets import checked_scale, pack_scale
 
 AT_ONCE = 16  # blocks that are coded together, of a file
 KEEP_GOING = ("repeat", "silence")

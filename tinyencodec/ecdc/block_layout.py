@@ -44,9 +44,9 @@ import zlib
 
 import numpy as np
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import MAX_FRAMES, require
-from tinyencodec.segments import segment_frames, split_frames
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames, split_frames
+from tinyencodec.ecdc.header import MAX_FRAMES, require
 
 BLOCK_SECONDS = 4.0  # unless something else is asked for
 HEAD = struct.Struct("!IHHH")

@@ -19,8 +19,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from tinyencodec.blocks import HEAD, LENGTH, Layout
-from tinyencodec.ecdc_header import MAX_LENGTH, require
+from tinyencodec.ecdc.block_layout import HEAD, LENGTH, Layout
+from tinyencodec.ecdc.header import MAX_LENGTH, require
 
 MOST_MISSING = 4096  # blocks, in one hole
 

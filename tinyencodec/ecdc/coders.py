@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tinyencodec.bits import BitReader, BitWriter
-from tinyencodec.ecdc_header import ENTROPY, EcdcHeader, require
+from tinyencodec.ecdc.bits import BitReader, BitWriter
+from tinyencodec.ecdc.header import ENTROPY, EcdcHeader, require
 
 if TYPE_CHECKING:
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
 
 ARITHMETIC = 1  # version of the arithmetic of `exact`, which a file coded with a language model names
 _WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}
@@ -101,15 +101,15 @@ def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> Coder:
 
 
 def _load_tables(folder: Path, threads: int) -> tuple[Coder, int]:
-    from tinyencodec.tables import TableCoder, load_tables
+    from tinyencodec.entropy.tables import TableCoder, load_tables
 
     coder = TableCoder(load_tables(folder / _FILES["table"]))
     return coder, coder.n_entries
 
 
 def _load_language_model(folder: Path, threads: int) -> tuple[Coder, int]:
-    from tinyencodec.lm_coder import LMCoder
-    from tinyencodec.lm_store import load_language_model
+    from tinyencodec.lm.coder import LMCoder
+    from tinyencodec.models.lm_store import load_language_model
 
     coder = LMCoder(load_language_model(folder / "lm"), threads)
     return coder, coder.model.config.codebook_size

@@ -23,15 +23,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.batch import segments
-from tinyencodec.codes_arrays import FACTS, codes_kind, read_npz, read_safetensors, safetensors_bytes
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import EcdcHeader, require
-from tinyencodec.files import atomic_write
-from tinyencodec.interrupts import deferred
-from tinyencodec.limits import ZipSource
-from tinyencodec.segments import segment_frames
-from tinyencodec.streaming import EncodedFrame
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.codec.streaming import EncodedFrame
+from tinyencodec.ecdc.codes_arrays import FACTS, codes_kind, read_npz, read_safetensors, safetensors_bytes
+from tinyencodec.ecdc.header import EcdcHeader, require
+from tinyencodec.many_signals import segments
+from tinyencodec.system.files import atomic_write
+from tinyencodec.system.signals import deferred
+from tinyencodec.system.untrusted import ZipSource
 
 VERSION = 1
 

@@ -35,11 +35,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tinyencodec.bits import BitReader, BitWriter
-from tinyencodec.block_codes import AT_ONCE, BlockReader, BlockWriter
-from tinyencodec.blocks import Layout, frames_per_block
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import (
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.bits import BitReader, BitWriter
+from tinyencodec.ecdc.block_io import AT_ONCE, BlockReader, BlockWriter
+from tinyencodec.ecdc.block_layout import Layout, frames_per_block
+from tinyencodec.ecdc.coders import ARITHMETIC, Coder, FixedCoder, check_coder
+from tinyencodec.ecdc.header import (
     MAGIC,
     MAX_LENGTH,
     EcdcHeader,
@@ -49,10 +51,8 @@ from tinyencodec.ecdc_header import (
     require,
     write_header,
 )
-from tinyencodec.entropy import ARITHMETIC, Coder, FixedCoder, check_coder
-from tinyencodec.files import is_rewritable
-from tinyencodec.official_lm import read_official
-from tinyencodec.packets import (
+from tinyencodec.ecdc.official_lm import read_official
+from tinyencodec.ecdc.packets import (
     PacketReader,
     check_frames,
     check_streamable,
@@ -61,7 +61,7 @@ from tinyencodec.packets import (
     write_end,
     write_packets,
 )
-from tinyencodec.segments import segment_frames
+from tinyencodec.system.files import is_rewritable
 
 __all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "read_ecdc", "read_header", "write_ecdc",
            "write_header"]

@@ -14,15 +14,15 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from tinyencodec.block_codes import BlockReader
-from tinyencodec.blocks import CHECK, HEAD, LENGTH, Layout
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc import EcdcHeader, EcdcReader, payload_size, read_header
-from tinyencodec.ecdc_header import header_bytes, require
-from tinyencodec.entropy import Coder, FixedCoder, check_coder, load_coder
-from tinyencodec.packets import PacketReader
-from tinyencodec.segments import segment_frames
-from tinyencodec.store import find_config
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.block_io import BlockReader
+from tinyencodec.ecdc.block_layout import CHECK, HEAD, LENGTH, Layout
+from tinyencodec.ecdc.coders import Coder, FixedCoder, check_coder, load_coder
+from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, payload_size, read_header
+from tinyencodec.ecdc.header import header_bytes, require
+from tinyencodec.ecdc.packets import PacketReader
+from tinyencodec.models.store import find_config
 
 _COUNTED = 1 << 22  # codes of all codebooks that are counted apart, at most; the official models have 32 768
 _NAMED = 8  # damaged places that are told one by one

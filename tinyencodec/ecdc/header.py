@@ -15,9 +15,9 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from tinyencodec.bits import read_exactly
-from tinyencodec.config import CodecConfig
-from tinyencodec.segments import segment_frames
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.bits import read_exactly
 
 MAGIC, VERSION, BLOCK_VERSION = b"ECDC", 0, 1
 MAX_LENGTH = 1 << 62  # samples

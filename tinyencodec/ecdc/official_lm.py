@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import EcdcHeader, require
-from tinyencodec.packets import read_scale
-from tinyencodec.segments import segment_frames
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.header import EcdcHeader, require
+from tinyencodec.ecdc.packets import read_scale
 
 _MOST_BYTES = 1 << 30  # of a file that is read at once
 _CODES_PER_BYTE = 1 << 10  # at most, on average: real ones have 1 to 5

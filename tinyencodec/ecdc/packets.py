@@ -23,10 +23,10 @@ from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from tinyencodec.bits import BitReader, BitWriter, read_exactly
-from tinyencodec.config import CodecConfig
-from tinyencodec.ecdc_header import MAX_LENGTH, EcdcHeader, require
-from tinyencodec.segments import segment_frames
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.ecdc.bits import BitReader, BitWriter, read_exactly
+from tinyencodec.ecdc.header import MAX_LENGTH, EcdcHeader, require
 
 MOST_FRAMES = 0xFFFF  # in a packet
 

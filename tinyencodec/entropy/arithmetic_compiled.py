@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from tinyencodec.arithmetic import (
+from tinyencodec.entropy.arithmetic import (
     ENDED,
     IMPOSSIBLE,
     MIN_UNITS,
@@ -26,7 +26,7 @@ from tinyencodec.arithmetic import (
     ArithmeticDecoder,
     ArithmeticEncoder,
 )
-from tinyencodec.jit import kernel
+from tinyencodec.kernels.jit import kernel
 
 _FIRST, _END, _WIDTH, _OFFSET, _POSITION, _STATUS = range(6)  # columns of the lanes' states
 _FINE, _AT_END, _LOST = range(3)  # values of _STATUS

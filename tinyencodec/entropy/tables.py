@@ -9,7 +9,7 @@ of 2^24 that an entry owns follow in integers alone, so that they are the same o
 Any bytes make a usable table. Lengths counted from recordings take half an occurrence more of each entry than was
 seen (Krichevsky and Trofimov, IEEE Transactions on Information Theory 27, 1981), so none is impossible.
 
-    python -m tinyencodec.tables MODEL_FOLDER AUDIO...       fits tables to recordings, writes them to the folder
+    python -m tinyencodec.entropy.tables MODEL_FOLDER AUDIO...    fits tables to recordings, writes them to the folder
 
 (The official package has no such coder; its language model in place of the table is what the paper, section 3.3, has.)
 
@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyencodec.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
-from tinyencodec.lanes import LaneDecoder, encode_symbols
+from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
+from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 
 if TYPE_CHECKING:
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
 
 FILE_NAME = "tables.safetensors"
 _TENSOR = "code_lengths"
@@ -164,7 +164,7 @@ def save_tables(path: str | os.PathLike, tables: np.ndarray) -> None:
     """
     from safetensors.numpy import save
 
-    from tinyencodec.files import atomic_write
+    from tinyencodec.system.files import atomic_write
 
     TableCoder(tables)  # checks them
     with atomic_write(_file(path), force=True) as fo:
@@ -176,7 +176,7 @@ def load_tables(path: str | os.PathLike) -> np.ndarray:
 
     Raises `OSError` if there is no such file, `ValueError` (naming it) if it holds no tables.
     """
-    from tinyencodec.checkpoint import read_safetensors
+    from tinyencodec.models.tensors import read_safetensors
 
     path = _file(path)
     tensors = read_safetensors(path)
@@ -200,7 +200,7 @@ def fit(model: "EncodecModel", paths: Iterable[str | os.PathLike]) -> np.ndarray
     The codes at lower bandwidths are the first few of these, so one set of tables serves all. Raises `ValueError` or
     `OSError` for a file that cannot be read.
     """
-    from tinyencodec.audio import read_audio
+    from tinyencodec.audio.files import read_audio
 
     counts = np.zeros((model.n_codebooks, model.config.codebook_size), np.int64)
     bandwidth = max(model.bandwidths)
@@ -212,13 +212,13 @@ def fit(model: "EncodecModel", paths: Iterable[str | os.PathLike]) -> np.ndarray
 
 def main(argv: list[str] | None = None) -> int:
     """Fit tables from the command line; returns the exit code, 0, or 2 after one line that says what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tinyencodec.tables",
+    parser = argparse.ArgumentParser(prog="python -m tinyencodec.entropy.tables",
                                      description="Fit the static tables of a model to recordings.")
     parser.add_argument("model", metavar="MODEL_FOLDER", type=Path, help=f"{FILE_NAME} is written here")
     parser.add_argument("audio", metavar="AUDIO", nargs="+", type=Path, help="recordings of the kinds to be coded")
     args = parser.parse_args(argv)
     try:
-        from tinyencodec.store import load_model
+        from tinyencodec.models.store import load_model
 
         if not args.model.is_dir():
             raise ValueError(f"expected the folder of a model, got {args.model}")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinyencodec.jit import kernel
-from tinyencodec.tile import ROWS, WIDTH, many_rows, many_rows_wide, one_row, one_row_wide
+from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.tile import ROWS, WIDTH, many_rows, many_rows_wide, one_row, one_row_wide
 
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
 

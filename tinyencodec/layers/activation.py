@@ -22,7 +22,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from tinyencodec.jit import kernel
+from tinyencodec.kernels.jit import kernel
 
 _f32 = np.float32
 _LOG2E = _f32(1.44269504)

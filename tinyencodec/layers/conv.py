@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.activation import elu
-from tinyencodec.gemm import gemm, pack, several_rows
-from tinyencodec.norm import group_norm
-from tinyencodec.scratch import Scratch
-from tinyencodec.tile import WIDTH
+from tinyencodec.kernels.gemm import gemm, pack, several_rows
+from tinyencodec.kernels.scratch import Scratch
+from tinyencodec.kernels.tile import WIDTH
+from tinyencodec.layers.activation import elu
+from tinyencodec.layers.norm import group_norm
 
 
 def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, activate: bool = False,

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.conv import append, pad
-from tinyencodec.gemm import gemm, pack
-from tinyencodec.norm import group_norm
-from tinyencodec.scratch import Scratch
+from tinyencodec.kernels.gemm import gemm, pack
+from tinyencodec.kernels.scratch import Scratch
+from tinyencodec.layers.conv import append, pad
+from tinyencodec.layers.norm import group_norm
 
 
 @dataclass

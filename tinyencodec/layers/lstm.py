@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.activation import _sigmoid, _tanh, sigmoid, tanh
-from tinyencodec.gemm import PackedMatrix, gemm, pack, unpack
-from tinyencodec.jit import kernel
-from tinyencodec.scratch import Scratch
-from tinyencodec.tile import WIDTH, one_row, one_row_wide
+from tinyencodec.kernels.gemm import PackedMatrix, gemm, pack, unpack
+from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.scratch import Scratch
+from tinyencodec.kernels.tile import WIDTH, one_row, one_row_wide
+from tinyencodec.layers.activation import _sigmoid, _tanh, sigmoid, tanh
 
 
 @dataclass

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyencodec.activation import elu
-from tinyencodec.pipeline import split_evenly
-from tinyencodec.scratch import Scratch
+from tinyencodec.kernels.scratch import Scratch
+from tinyencodec.layers.activation import elu
+from tinyencodec.layers.threads import split_evenly
 
 
 class ELU:

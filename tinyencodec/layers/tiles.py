@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.pipeline import run_stages
-from tinyencodec.stack import Stack
+from tinyencodec.layers.stack import Stack
+from tinyencodec.layers.threads import run_stages
 
 _TILE = 1 << 21  # bytes of the widest signal in one tile
 _ROWS = 8  # frames; a multiple of so many fills the register tile even where there is one row per frame

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.exact import _exp, _sum, exp, total
-from tinyencodec.exact_product import PANEL
-from tinyencodec.jit import kernel
-from tinyencodec.tile import one_row_wide_unfused
+from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.tile import one_row_wide_unfused
+from tinyencodec.lm.exact import _exp, _sum, exp, total
+from tinyencodec.lm.exact_matmul import PANEL
 
 _SPARE = 256  # frames of room beyond the context: how rarely the memory is moved
 

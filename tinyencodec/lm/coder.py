@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tinyencodec.arithmetic import TOTAL_BITS, bounds, quantised_cdf
-from tinyencodec.exact import check_arithmetic
-from tinyencodec.lanes import LaneDecoder, encode_symbols
-from tinyencodec.lm import LanguageModel
+from tinyencodec.entropy.arithmetic import TOTAL_BITS, bounds, quantised_cdf
+from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
+from tinyencodec.lm.exact import check_arithmetic
+from tinyencodec.lm.model import LanguageModel
 
 _NUMBERS = 1 << 20  # probabilities that are held at once
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyencodec.limits import read_json
+from tinyencodec.system.untrusted import read_json
 
 MODEL_TYPE = "encodec_lm"
 _LIMITS = {"n_codebooks": 1024, "codebook_size": 4096, "dim": 4096, "n_layers": 64, "n_heads": 64, "ff_dim": 1 << 14,

@@ -27,7 +27,7 @@ import math
 import numba
 import numpy as np
 
-from tinyencodec.jit import kernel
+from tinyencodec.kernels.jit import kernel
 
 VERSION = 1  # of the arithmetic; a change to any result here needs a new one
 

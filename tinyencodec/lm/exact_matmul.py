@@ -13,8 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.jit import kernel
-from tinyencodec.tile import FEW, ROWS, WIDTH, few_rows_wide_unfused, many_rows_wide_unfused, one_row_wide_unfused
+from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.tile import (
+    FEW,
+    ROWS,
+    WIDTH,
+    few_rows_wide_unfused,
+    many_rows_wide_unfused,
+    one_row_wide_unfused,
+)
 
 PANEL = 2 * WIDTH  # columns that one tile makes
 

@@ -19,7 +19,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from tinyencodec.checkpoint import (
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.lm.config import LM_PRESETS, LMConfig
+from tinyencodec.models.tensors import (
     canonical_tensors,
     check_tensors,
     fit_shortcut,
@@ -27,9 +29,7 @@ from tinyencodec.checkpoint import (
     misfits,
     read_safetensors,
 )
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.lm_config import LM_PRESETS, LMConfig
-from tinyencodec.torchfile import read_torch_file
+from tinyencodec.models.torchfile import read_torch_file
 
 _WRAPPERS = ("best_state", "model", "state_dict")  # under which training checkpoints keep the weights
 _PARTS = ("encoder.", "decoder.", "quantizer.")

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.handed import PROVENANCE, TABLES, WEIGHTS
-from tinyencodec.official import OFFICIAL, likely_size
-from tinyencodec.store import DEFAULT_MODEL, model_places
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.fetch.local_files import PROVENANCE, TABLES, WEIGHTS
+from tinyencodec.models.official import OFFICIAL, likely_size
+from tinyencodec.models.store import DEFAULT_MODEL, model_places
 
 _MIT = "MIT"  # of what this project has trained
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from tinyencodec.checkpoint import canonical_tensors, check_tensors, read_safetensors
-from tinyencodec.lm import LanguageModel
-from tinyencodec.lm_config import LMConfig
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.lm.model import LanguageModel
+from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_safetensors
 
 
 def load_language_model(folder: str | os.PathLike) -> LanguageModel:

@@ -11,8 +11,8 @@ import math
 import os
 from typing import Literal, NamedTuple
 
-from tinyencodec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ, CodecConfig
-from tinyencodec.lm_config import LM_PRESETS, LMConfig
+from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ, CodecConfig
+from tinyencodec.lm.config import LM_PRESETS, LMConfig
 
 _HUB_32KHZ = "https://huggingface.co/facebook/encodec_32khz/resolve/4966e19f4931abbc51c4bfb92ae06bdcb53b392e/"
 
@@ -100,7 +100,7 @@ def likely_size(file: OfficialFile) -> int:
 
 def converted_size(file: OfficialFile, half: bool = False) -> int:
     """Bytes of the model folder that a file is converted to, within some kilobytes."""
-    from tinyencodec.checkpoint import expected_tensors
+    from tinyencodec.models.tensors import expected_tensors
 
     return (2 if half else 4) * sum(map(math.prod, expected_tensors(file.config).values()))
 

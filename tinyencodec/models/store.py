@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from tinyencodec.checkpoint import read_model_folder
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.model import EncodecModel
-from tinyencodec.official import OFFICIAL
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.models.official import OFFICIAL
+from tinyencodec.models.tensors import read_model_folder
 
 DEFAULT_MODEL = "tiny_24khz"
 HQ_MODEL = "tiny_48khz"
@@ -92,7 +92,7 @@ def list_models() -> list[str]:
 
 def model_places() -> list[Path]:
     """Folders that hold model folders, in the order they are searched."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     bundled = package / "weights" if (package / "weights").is_dir() else package.parent / "weights"
     return [bundled, home() / "models"]
 

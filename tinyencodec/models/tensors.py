@@ -27,11 +27,11 @@ from pathlib import Path
 import numpy as np
 import safetensors
 
-from tinyencodec.config import CodecConfig
-from tinyencodec.limits import check_header, printable
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.rows import unpack_rows
-from tinyencodec.torchfile import bfloat16_to_float32
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.models.int8_rows import unpack_rows
+from tinyencodec.models.torchfile import bfloat16_to_float32
+from tinyencodec.system.untrusted import check_header, printable
 
 _MAX_LAYERS = 1 << 12  # a config that asks for more is no real one, and listing its tensors would fill the memory
 _LISTED = 12  # misfits that an error names

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyencodec import plainpickle
-from tinyencodec.limits import ZipSource, printable
+from tinyencodec.models import plainpickle
+from tinyencodec.system.untrusted import ZipSource, printable
 
 _MAX_DIMS = 8
 

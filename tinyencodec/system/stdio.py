@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tinyencodec.files import atomic_write, named
+from tinyencodec.system.files import atomic_write, named
 
 
 @contextmanager

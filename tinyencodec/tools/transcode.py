@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from tinyencodec.cli_arguments import USUAL_BANDWIDTH
-from tinyencodec.codec import DecodedSound, Progress, decompress_stream
-from tinyencodec.ecdc import EcdcHeader, read_header
-from tinyencodec.sink import PEAK_LIMIT, AudioWriter
-from tinyencodec.standard import output
+from tinyencodec.audio.writer import PEAK_LIMIT, AudioWriter
+from tinyencodec.cli.options import USUAL_BANDWIDTH
+from tinyencodec.compression import DecodedSound, Progress, decompress_stream
+from tinyencodec.ecdc.container import EcdcHeader, read_header
+from tinyencodec.system.stdio import output
 
 if TYPE_CHECKING:
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
 
 _FILLED = {"repeat": "repetition", "silence": "silence"}
 

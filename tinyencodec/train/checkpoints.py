@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train.network import Codec
 from tinyencodec.train.recipe import Recipe
 from tinyencodec.train.trainer import Trainer

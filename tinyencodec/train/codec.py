@@ -26,7 +26,7 @@ from typing import cast
 import torch
 from tqdm import tqdm
 
-from tinyencodec.store import find_model
+from tinyencodec.models.store import find_model
 from tinyencodec.train import distributed
 from tinyencodec.train.checkpoints import NAME, codec_of, read_checkpoint, restore, save_checkpoint
 from tinyencodec.train.feed import batches

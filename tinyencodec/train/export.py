@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tinyencodec.rows import PRECISIONS
+from tinyencodec.models.int8_rows import PRECISIONS
 from tinyencodec.train.checkpoints import NAME, codec_of, read_checkpoint
 from tinyencodec.train.network import Codec, save
 

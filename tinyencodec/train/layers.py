@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 
 
 class Kernel(nn.Module):

@@ -33,9 +33,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from tinyencodec.files import atomic_write
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.store import load_model
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.models.store import load_model
+from tinyencodec.system.files import atomic_write
 from tinyencodec.train.lm_batches import Shape, blocks, draw_batch
 from tinyencodec.train.lm_codes import CodecFacts, Codes, read_codes
 from tinyencodec.train.lm_evaluate import model_bits

@@ -26,11 +26,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tinyencodec.files import atomic_write, check_output
-from tinyencodec.model import EncodecModel
-from tinyencodec.progress import progress
-from tinyencodec.store import find_model, load_model
-from tinyencodec.tables import count_codes, fit_tables, save_tables
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.entropy.tables import count_codes, fit_tables, save_tables
+from tinyencodec.models.store import find_model, load_model
+from tinyencodec.system.files import atomic_write, check_output
+from tinyencodec.system.progress import progress
 from tinyencodec.train.packed import MANIFEST, SPLITS, PackedCorpus, split_of
 from tinyencodec.train.sounds import find_sounds
 

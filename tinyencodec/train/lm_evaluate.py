@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from tinyencodec.lm_coder import LMCoder
-from tinyencodec.lm_store import load_language_model
+from tinyencodec.lm.coder import LMCoder
+from tinyencodec.models.lm_store import load_language_model
 from tinyencodec.train.lm_batches import block_batches, blocks
 from tinyencodec.train.lm_codes import read_codes
 from tinyencodec.train.lm_twin import LanguageModel, load_folder

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tinyencodec.rows import PRECISIONS
+from tinyencodec.models.int8_rows import PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tinyencodec.checkpoint import canonical_tensors, check_tensors, read_safetensors
-from tinyencodec.files import atomic_write
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.rows import at_precision
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.models.int8_rows import at_precision
+from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_safetensors
+from tinyencodec.system.files import atomic_write
 
 Past = list[Tensor]  # per layer [B, P, dim]: its inputs at the last P frames, 1 <= P <= past_context
 

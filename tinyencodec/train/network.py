@@ -12,9 +12,9 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from tinyencodec.checkpoint import expected_tensors, read_model_folder
-from tinyencodec.config import CodecConfig
-from tinyencodec.rows import at_precision
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.models.int8_rows import at_precision
+from tinyencodec.models.tensors import expected_tensors, read_model_folder
 from tinyencodec.train.layers import Conv, ConvTranspose, Residual, SkipLSTM
 from tinyencodec.train.quantizer import ResidualQuantizer
 

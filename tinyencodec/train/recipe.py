@@ -20,7 +20,7 @@ Chapter 14 of the tutorials uses it.
 import dataclasses
 from dataclasses import dataclass
 
-from tinyencodec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
+from tinyencodec.codec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
 from tinyencodec.train.mixing import STRATEGIES
 
 CODECS = {

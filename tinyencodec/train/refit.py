@@ -34,8 +34,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from tinyencodec.rows import PRECISIONS
-from tinyencodec.store import find_model
+from tinyencodec.models.int8_rows import PRECISIONS
+from tinyencodec.models.store import find_model
 from tinyencodec.train import losses
 from tinyencodec.train.envelope import Envelopes, shapes
 from tinyencodec.train.layers import Conv

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tinyencodec.audio import convert_audio, read_audio
+from tinyencodec.audio.files import convert_audio, read_audio
 
 _SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 _ARCHIVES = {".pk3", ".zip"}

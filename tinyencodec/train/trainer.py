@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import distributed, losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import Discriminator

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tinyencodec.config import CodecConfig
+from tinyencodec.codec.config import CodecConfig
 
 LEVEL = 0.12  # standard deviation of the channels
 _SHAPE = 0.5  # how far the noise follows the spectrum: the latent's deviation is the coefficients' to 1 minus this

@@ -76,7 +76,7 @@ def _convert_docstring(app, what, name, obj, options, lines):
 
 
 class LinkCode(SphinxPostTransform):
-    """Inline code that names something in the reference, such as `tinyencodec.rvq`, links to it."""
+    """Inline code that names something in the reference, such as `tinyencodec.codec.rvq`, links to it."""
 
     default_priority = 200
 

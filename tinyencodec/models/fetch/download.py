@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-import tinyencodec
-from tinyencodec.official import sha256_of
+from tinyencodec.models.official import sha256_of
+from tinyencodec.version import __version__
 
 _TIMEOUT = 30.0  # seconds without a byte
 _ATTEMPTS = 5  # in a row that bring nothing new
@@ -115,7 +115,7 @@ def _receive(url: str, part: Path, size: int | None, most: int,
 def _attempt(url: str, part: Path, size: int | None, most: int,
              progress: Callable[[int, int | None], None] | None) -> None:
     have = _have(part)
-    headers = {"User-Agent": f"tinyencodec/{tinyencodec.__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": f"tinyencodec/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
         if _tag(part).exists():

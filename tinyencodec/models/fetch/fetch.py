@@ -14,11 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tinyencodec.download import DownloadError, download
-from tinyencodec.handed import WEIGHTS, Handed, find_handed
-from tinyencodec.install import Brought, install, leftovers, tidy
-from tinyencodec.lock import exclusive
-from tinyencodec.official import (
+from tinyencodec.models.fetch.download import DownloadError, download
+from tinyencodec.models.fetch.install import Brought, install, leftovers, tidy
+from tinyencodec.models.fetch.local_files import WEIGHTS, Handed, find_handed
+from tinyencodec.models.official import (
     OFFICIAL,
     Official,
     OfficialFile,
@@ -28,8 +27,9 @@ from tinyencodec.official import (
     likely_size,
     sha256_of,
 )
-from tinyencodec.progress import progress
-from tinyencodec.store import home
+from tinyencodec.models.store import home
+from tinyencodec.system.lock import exclusive
+from tinyencodec.system.progress import progress
 
 _SPARE = 16 << 20  # bytes of disk space beyond what is needed
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import NamedTuple
 
-import tinyencodec
-from tinyencodec.config import CodecConfig
-from tinyencodec.convert import convert
-from tinyencodec.handed import PROVENANCE, TABLES, WEIGHTS, Handed
-from tinyencodec.lm_config import LMConfig
-from tinyencodec.official import OFFICIAL, sha256_of
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.lm.config import LMConfig
+from tinyencodec.models.convert import convert
+from tinyencodec.models.fetch.local_files import PROVENANCE, TABLES, WEIGHTS, Handed
+from tinyencodec.models.official import OFFICIAL, sha256_of
+from tinyencodec.version import __version__
 
 
 class Brought(NamedTuple):
@@ -90,7 +90,7 @@ def _build(name: str, brought: Brought, dest: Path, half: bool) -> None:
     record = {
         "model": name, "part": handed.part, "source": brought.origin, "official": file.url, "sha256": handed.sha256,
         "checked": handed.checked or "nothing", "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "stored": "float16" if half else "float32", "licence": entry.licence, "tinyencodec": tinyencodec.__version__,
+        "stored": "float16" if half else "float32", "licence": entry.licence, "tinyencodec": __version__,
         "files": {each: sha256_of(dest / each) for each in ("config.json", WEIGHTS)}}
     (dest / "LICENCE.txt").write_text(fill(entry.statement, 100) + "\n", encoding="utf-8")
     (dest / PROVENANCE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

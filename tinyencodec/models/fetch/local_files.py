@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from tinyencodec.official import Official, OfficialFile, Part, checked_by, sha256_of
+from tinyencodec.models.official import Official, OfficialFile, Part, checked_by, sha256_of
 
 PROVENANCE = "provenance.json"
 WEIGHTS = "model.safetensors"

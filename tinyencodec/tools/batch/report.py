@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tinyencodec.files import atomic_write
-from tinyencodec.limits import printable
-from tinyencodec.many import Outcome, Task
+from tinyencodec.system.files import atomic_write
+from tinyencodec.system.untrusted import printable
+from tinyencodec.tools.batch.work import Outcome, Task
 
 
 class Report:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinyencodec.cli_arguments import SUFFIX
-from tinyencodec.inputs import Found
+from tinyencodec.cli.options import SUFFIX
+from tinyencodec.system.inputs import Found
 
 if TYPE_CHECKING:
-    from tinyencodec.ecdc_header import EcdcHeader
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
+    from tinyencodec.ecdc.header import EcdcHeader
 
 
 class Task(NamedTuple):
@@ -135,11 +135,11 @@ class _Compressor:
     """Sound to `.ecdc`."""
 
     def __init__(self, choices: Choices) -> None:
-        from tinyencodec.blocks import frames_per_block
-        from tinyencodec.ecdc import EcdcHeader
-        from tinyencodec.entropy import load_coder
-        from tinyencodec.store import load_model
-        from tinyencodec.transcode import usual_bandwidth
+        from tinyencodec.ecdc.block_layout import frames_per_block
+        from tinyencodec.ecdc.coders import load_coder
+        from tinyencodec.ecdc.container import EcdcHeader
+        from tinyencodec.models.store import load_model
+        from tinyencodec.tools.transcode import usual_bandwidth
 
         self._choices = choices
         self._model = model = load_model(choices.model)
@@ -153,10 +153,10 @@ class _Compressor:
             frames_per_block(model.config, n_codebooks, choices.block)
 
     def __call__(self, task: Task) -> tuple[float, list[str]]:
-        from tinyencodec.codec import compress_stream
-        from tinyencodec.files import atomic_write
-        from tinyencodec.source import AudioReader
-        from tinyencodec.standard import quiet_libraries, quietly
+        from tinyencodec.audio.reader import AudioReader
+        from tinyencodec.compression import compress_stream
+        from tinyencodec.system.files import atomic_write
+        from tinyencodec.system.stdio import quiet_libraries, quietly
 
         model, choices = self._model, self._choices
         with quiet_libraries():
@@ -171,7 +171,7 @@ class _Decompressor:
     """`.ecdc` to sound; keeps each model, and what goes with it, for the next file."""
 
     def __init__(self, choices: Choices) -> None:
-        from tinyencodec import transcode  # noqa: F401 - brings, and at the first use compiles, what works for all
+        from tinyencodec.tools import transcode  # noqa: F401 - brings, and at the first use compiles, what works for all
 
         self._choices = choices
         self._models: dict[str, EncodecModel] = {}
@@ -180,7 +180,7 @@ class _Decompressor:
             self._model(choices.model)
 
     def _model(self, name: str) -> "EncodecModel":
-        from tinyencodec.store import load_model
+        from tinyencodec.models.store import load_model
 
         if name not in self._models:
             self._models[name] = load_model(name)
@@ -188,8 +188,8 @@ class _Decompressor:
         return self._models[name]
 
     def _load(self, header: "EcdcHeader") -> "tuple[EncodecModel, Any]":
-        from tinyencodec.ecdc_header import require
-        from tinyencodec.entropy import load_coder
+        from tinyencodec.ecdc.coders import load_coder
+        from tinyencodec.ecdc.header import require
 
         name, kind = self._choices.model or header.model, "lm" if header.lm else header.entropy
         model = self._model(name)
@@ -201,8 +201,8 @@ class _Decompressor:
         return model, self._coders[name, kind]
 
     def __call__(self, task: Task) -> tuple[float, list[str]]:
-        from tinyencodec.audio import kind_of
-        from tinyencodec.transcode import decompress_file
+        from tinyencodec.audio.files import kind_of
+        from tinyencodec.tools.transcode import decompress_file
 
         choices, name = self._choices, str(task.source)
         with open(task.source, "rb") as fo:

@@ -56,10 +56,10 @@ def run(args: argparse.Namespace) -> None:
     """Measure and print. Raises `ValueError` or `OSError` for arguments that cannot be used."""
     import json
 
-    from tinyencodec.bench.measure import measure
-    from tinyencodec.bench.report import table
-    from tinyencodec.files import atomic_write, check_output
-    from tinyencodec.store import list_models
+    from tinyencodec.models.store import list_models
+    from tinyencodec.system.files import atomic_write, check_output
+    from tinyencodec.tools.bench.measure import measure
+    from tinyencodec.tools.bench.report import table
 
     to_file = args.json not in (None, "-")
     if to_file:

@@ -1,6 +1,7 @@
 """Measurements that need a process of their own: peak memory, start-up, and the machine's matrix product.
 
-`python -m tinyencodec.bench.child JOB`, with JOB a JSON object, prints its figures as one. The parent calls `ask`.
+`python -m tinyencodec.tools.bench.child JOB`, with JOB a JSON object, prints its figures as one. The parent calls
+`ask`.
 """
 
 import json
@@ -13,15 +14,15 @@ import time
 from functools import partial
 from pathlib import Path
 
-import tinyencodec
+from tinyencodec.models.store import load_model
 
-_PACKAGE = Path(tinyencodec.__file__).parent.parent
+_PACKAGE = Path(__file__).parents[3]
 _SHAPES = ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024))  # of matrix products: rows, K, N
 
 
 def ask(job: dict, **environment: str) -> dict:
     """Do `job` in a new process. Returns its figures, or {"error": one line} if it died."""
-    done = _start(["-m", "tinyencodec.bench.child", json.dumps(job)], environment)
+    done = _start(["-m", "tinyencodec.tools.bench.child", json.dumps(job)], environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1]
         return {"error": last if done.returncode > 0 else f"ended by signal {-done.returncode}"}
@@ -92,17 +93,17 @@ def _main(job: dict) -> dict:
         return _gemm()
     if job["do"] == "files":
         return _files(job)
-    from tinyencodec.bench.subject import Subject, codes_for, sound
+    from tinyencodec.tools.bench.subject import Subject, codes_for, sound
 
     folder = Path(job["folder"])
-    model = tinyencodec.load_model(folder)
+    model = load_model(folder)
     subject = Subject(model, folder, False)
     if job.get("who", "ours") == "ours":
-        from tinyencodec.bench.speed import our_contestant
+        from tinyencodec.tools.bench.speed import our_contestant
 
         contestant = our_contestant(subject, job["threads"])
     else:
-        from tinyencodec.bench.peers import find_peer
+        from tinyencodec.tools.bench.peers import find_peer
 
         contestant = find_peer(job["who"]).contestant(subject, job["seconds"], job["threads"])
     contestant.set_threads(job["threads"])
@@ -114,7 +115,7 @@ def _main(job: dict) -> dict:
 
 
 def _files(job: dict) -> dict:
-    from tinyencodec.cli import main
+    from tinyencodec.cli.main import main
 
     if main(job["arguments"]):
         sys.exit(1)
@@ -124,7 +125,7 @@ def _files(job: dict) -> dict:
 def _gemm() -> dict:
     import numpy as np
 
-    from tinyencodec.gemm import gemm, pack
+    from tinyencodec.kernels.gemm import gemm, pack
 
     random, best = np.random.default_rng(0), {"ours": 0.0, "numpy": 0.0}
     for rows, inner, columns in _SHAPES:

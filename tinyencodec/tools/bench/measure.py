@@ -11,12 +11,12 @@ from typing import Any
 
 import soundfile
 
-import tinyencodec
-from tinyencodec.bench.child import ask, gemm_peak, start_times
-from tinyencodec.bench.speed import our_contestant, profile, race, stream
-from tinyencodec.bench.subject import Subject, make_subject, sound
-from tinyencodec.progress import progress
-from tinyencodec.store import DEFAULT_MODEL
+from tinyencodec.models.store import DEFAULT_MODEL
+from tinyencodec.system.progress import progress
+from tinyencodec.tools.bench.child import ask, gemm_peak, start_times
+from tinyencodec.tools.bench.speed import our_contestant, profile, race, stream
+from tinyencodec.tools.bench.subject import Subject, make_subject, sound
+from tinyencodec.version import __version__
 
 _PATIENCE = 300  # seconds of sound: longer ones are coded less often, but twice at least
 
@@ -79,7 +79,7 @@ def machine() -> dict:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"cpu": cpu, "cores": cores, "system": platform.system(), "python": platform.python_version(),
-            "tinyencodec": tinyencodec.__version__, "numpy": version("numpy"), "numba": version("numba"),
+            "tinyencodec": __version__, "numpy": version("numpy"), "numba": version("numba"),
             "jit": not numba.config.DISABLE_JIT, "load_before": _load()}
 
 
@@ -106,7 +106,7 @@ class _Peers:
 
     def _try(self, name: str, subject: Subject, ask: Callable) -> Any:
         """What `ask` returns for the peer, True for nothing; None if the peer is left out."""
-        from tinyencodec.bench.peers import CannotRun, find_peer
+        from tinyencodec.tools.bench.peers import CannotRun, find_peer
 
         try:
             answer = ask(peer := find_peer(name))

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyencodec.bench.speed import Contestant
-from tinyencodec.bench.subject import Subject
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.model import EncodedFrame
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.codec.model import EncodedFrame
+from tinyencodec.tools.bench.speed import Contestant
+from tinyencodec.tools.bench.subject import Subject
 
 
 class CannotRun(Exception):

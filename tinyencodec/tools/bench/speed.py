@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.bench.subject import Subject, sound
-from tinyencodec.model import EncodedFrame
-from tinyencodec.stack import ELU, Stack
+from tinyencodec.codec.model import EncodedFrame
+from tinyencodec.layers.stack import ELU, Stack
+from tinyencodec.tools.bench.subject import Subject, sound
 
 
 class Contestant(NamedTuple):

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from safetensors.numpy import save_file
 
-from tinyencodec.checkpoint import expected_tensors
-from tinyencodec.config import PRESETS, CodecConfig
-from tinyencodec.model import EncodecModel, EncodedFrame
-from tinyencodec.segments import segment_frames
-from tinyencodec.store import find_model, load_model
+from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.codec.model import EncodecModel, EncodedFrame
+from tinyencodec.codec.segments import segment_frames
+from tinyencodec.models.store import find_model, load_model
+from tinyencodec.models.tensors import expected_tensors
 
 _USUAL_BANDWIDTH = 6.0  # kbit/s
 

@@ -7,7 +7,8 @@ In reading order:
     page       all of it as one HTML file (page.html, page.css and page.js beside it)
     command    arguments to that file
 
-The page needs no network and no server: sounds and pictures are in it. Figures are those of `tinyencodec.evaluate`.
+The page needs no network and no server: sounds and pictures are in it. Figures are those of
+`tools.evaluate`.
 But: it is one sound. How good a model is, `tinyencodec evaluate` tells, from many.
 """
 
@@ -40,7 +41,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page. Raises `ValueError` or `OSError` for arguments that cannot be used."""
-    from tinyencodec.compare.command import compare
+    from tinyencodec.tools.compare.command import compare
 
     compare(args)
 

@@ -4,12 +4,13 @@ import argparse
 import importlib.util
 import os
 
-import tinyencodec
-from tinyencodec.compare.page import About, clock, render
-from tinyencodec.compare.sources import Start, listen, read_start
-from tinyencodec.evaluate.coders import OurCoder
-from tinyencodec.evaluate.listening import left_out as measures_left_out
-from tinyencodec.files import atomic_write, check_output
+from tinyencodec.models.store import load_model
+from tinyencodec.system.files import atomic_write, check_output
+from tinyencodec.tools.compare.page import About, clock, render
+from tinyencodec.tools.compare.sources import Start, listen, read_start
+from tinyencodec.tools.evaluate.coders import OurCoder
+from tinyencodec.tools.evaluate.listening import left_out as measures_left_out
+from tinyencodec.version import __version__
 
 _NEEDS = ("jinja2", "matplotlib")
 
@@ -23,14 +24,14 @@ def compare(args: argparse.Namespace) -> None:
     if args.input.exists() and args.out.exists() and os.path.samefile(args.input, args.out):
         raise ValueError(f"{args.out}: expected another file than INPUT")
     check_output(args.out, args.force)
-    model = tinyencodec.load_model(args.model)
+    model = load_model(args.model)
     for rate in args.bandwidths or ():
         model.codebooks_for(rate)  # ValueError
     rates = tuple(sorted(args.bandwidths or model.bandwidths))
     start = read_start(args.input, model.sample_rate, model.channels, args.seconds)
-    coder = OurCoder(model, rates, args.entropy, tinyencodec.__version__)
+    coder = OurCoder(model, rates, args.entropy, __version__)
     sources = listen(coder, start.wav, model.sample_rate, args.speech)
-    about = About(args.input.name, model.name, tinyencodec.__version__, _notes(args, start, coder.missing))
+    about = About(args.input.name, model.name, __version__, _notes(args, start, coder.missing))
     page = render(about, sources, model.sample_rate)
     with atomic_write(args.out, args.force) as fo:
         fo.write(page)

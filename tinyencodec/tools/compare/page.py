@@ -11,10 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyencodec.compare.pictures import RANGE, SPAN, difference_scale, draw_difference, draw_level, level_scale, levels
-from tinyencodec.compare.sources import Source, find_gain
-from tinyencodec.evaluate.measure import METRICS, RATES
-from tinyencodec.sink import FORMATS, AudioWriter
+from tinyencodec.audio.writer import FORMATS, AudioWriter
+from tinyencodec.tools.compare.pictures import (
+    RANGE,
+    SPAN,
+    difference_scale,
+    draw_difference,
+    draw_level,
+    level_scale,
+    levels,
+)
+from tinyencodec.tools.compare.sources import Source, find_gain
+from tinyencodec.tools.evaluate.measure import METRICS, RATES
 
 _TITLES = {"kbps": ("fixed width", "kbit/s"), "kbps_table": ("tables", "kbit/s"),
            "kbps_lm": ("language model", "kbit/s"), "si_snr": ("SI-SNR", "dB"), "mel": ("mel distance", "0.05 is 1 dB"),
@@ -48,7 +56,7 @@ def render(about: About, sources: list[Source], sample_rate: int) -> bytes:
               "level": _uri("image/webp", draw_level(level, loudest)),
               "difference": number and _uri("image/webp", draw_difference(level, drawn[0], loudest))}
              for number, (source, level) in enumerate(zip(sources, drawn))]
-    environment = Environment(loader=PackageLoader("tinyencodec.compare", "."), autoescape=True, trim_blocks=True,
+    environment = Environment(loader=PackageLoader("tinyencodec.tools.compare", "."), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
     columns, rows = _table(sources, seconds)
     return environment.get_template("page.html").render(

@@ -11,7 +11,7 @@ import io
 
 import numpy as np
 
-from tinyencodec.evaluate.distance import spectrum
+from tinyencodec.tools.evaluate.distance import spectrum
 
 RANGE = 80  # dB below the loudest point
 SPAN = 20  # dB, either way, at which a difference has its full colour

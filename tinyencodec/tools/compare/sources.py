@@ -1,6 +1,6 @@
 """What there is to listen to: the original, and what the model makes of it at each rate, with figures.
 
-Figures are measured as `tinyencodec.evaluate` does, from the decoded sound laid over the original. To be heard is the
+Figures are measured as `tools.evaluate` does, from the decoded sound laid over the original. To be heard is the
 decoded sound itself, as `tinyencodec` would write it.
 """
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyencodec.evaluate.coders import OurCoder
-from tinyencodec.evaluate.distance import MelScales, mel_distance, si_snr
-from tinyencodec.evaluate.listening import find_measures
-from tinyencodec.evaluate.match import match
-from tinyencodec.evaluate.measure import RATES
-from tinyencodec.progress import progress
-from tinyencodec.source import AudioReader
+from tinyencodec.audio.reader import AudioReader
+from tinyencodec.system.progress import progress
+from tinyencodec.tools.evaluate.coders import OurCoder
+from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, si_snr
+from tinyencodec.tools.evaluate.listening import find_measures
+from tinyencodec.tools.evaluate.match import match
+from tinyencodec.tools.evaluate.measure import RATES
 
 SHORTEST = 0.1  # seconds
 PEAK = 0.99  # what the loudest sample of all sources may be: beyond it, files are clipped

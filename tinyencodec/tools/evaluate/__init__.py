@@ -64,7 +64,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure and print. Raises `ValueError` or `OSError` for arguments that cannot be used."""
-    from tinyencodec.evaluate.command import evaluate
+    from tinyencodec.tools.evaluate.command import evaluate
 
     evaluate(args)
 

@@ -114,8 +114,8 @@ def file_sounds(paths: list[Path], sample_rate: int, channels: int) -> list[list
 def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels: int) -> Sound | None:
     import soundfile
 
-    from tinyencodec.audio import convert_audio
-    from tinyencodec.standard import quiet_libraries
+    from tinyencodec.audio.files import convert_audio
+    from tinyencodec.system.stdio import quiet_libraries
 
     def unusable(expected: str) -> None:
         if not optional:
@@ -150,7 +150,7 @@ def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels
 
 def corpus_sounds(folder: Path, split: str, sample_rate: int, channels: int) -> dict[str, list[list[Opener]]]:
     """The sounds of a packed corpus (`train.packed`), by kind and package. Raises `OSError` or `ValueError`."""
-    from tinyencodec.audio import convert_audio
+    from tinyencodec.audio.files import convert_audio
     from tinyencodec.train.packed import Entry, PackedCorpus
 
     corpus = PackedCorpus(folder, split)

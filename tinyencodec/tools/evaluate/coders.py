@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.codec import compress, decompress
-from tinyencodec.ecdc import read_header
-from tinyencodec.entropy import load_coder
-from tinyencodec.model import EncodecModel
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.compression import compress, decompress
+from tinyencodec.ecdc.coders import load_coder
+from tinyencodec.ecdc.container import read_header
 
 
 class Coded(NamedTuple):

@@ -9,14 +9,15 @@ import shlex
 import sys
 from pathlib import Path
 
-import tinyencodec
-from tinyencodec.evaluate.clips import corpus_sounds, draw_clips, file_sounds
-from tinyencodec.evaluate.coders import Coder, OurCoder
-from tinyencodec.evaluate.measure import measure
-from tinyencodec.evaluate.plots import rate_distortion, spectrograms
-from tinyencodec.evaluate.programs import PROGRAMS, Missing
-from tinyencodec.evaluate.report import markdown, table
-from tinyencodec.files import atomic_write, check_output
+from tinyencodec.models.store import load_model
+from tinyencodec.system.files import atomic_write, check_output
+from tinyencodec.tools.evaluate.clips import corpus_sounds, draw_clips, file_sounds
+from tinyencodec.tools.evaluate.coders import Coder, OurCoder
+from tinyencodec.tools.evaluate.measure import measure
+from tinyencodec.tools.evaluate.plots import rate_distortion, spectrograms
+from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
+from tinyencodec.tools.evaluate.report import markdown, table
+from tinyencodec.version import __version__
 
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)")
 _SHORTEST = 0.1  # seconds
@@ -63,7 +64,7 @@ def _kinds(words: list[str]) -> dict[str, list[Path]]:
 
 def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     """Who takes part, a line for each that was asked for and cannot, and the models' sample rate and channels."""
-    models = [tinyencodec.load_model(name) for name in args.models or [None]]
+    models = [load_model(name) for name in args.models or [None]]
     forms = {(model.sample_rate, model.channels) for model in models}
     if len(forms) > 1:
         raise ValueError("models: expected one sample rate and number of channels, got "
@@ -77,7 +78,7 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     for model in models:
         for rate in args.bandwidths or ():
             model.codebooks_for(rate)  # ValueError
-        ours = OurCoder(model, tuple(args.bandwidths or model.bandwidths), args.entropy, tinyencodec.__version__)
+        ours = OurCoder(model, tuple(args.bandwidths or model.bandwidths), args.entropy, __version__)
         coders.append(ours)
         missing += ours.missing
     for name in args.against:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tinyencodec.audio import convert_audio
+from tinyencodec.audio.files import convert_audio
 
 PACKAGES = {"pesq": "pesq", "stoi": "pystoi", "visqol": "visqol-python"}
 MODULES = {"pesq": "pesq", "stoi": "pystoi", "visqol": "visqol"}

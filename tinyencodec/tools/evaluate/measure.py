@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-import tinyencodec
-from tinyencodec.evaluate.clips import Clip
-from tinyencodec.evaluate.coders import Coder
-from tinyencodec.evaluate.distance import MelScales, mel_distance, si_snr
-from tinyencodec.evaluate.listening import PACKAGES, find_measures, left_out
-from tinyencodec.evaluate.match import match
-from tinyencodec.progress import progress
+from tinyencodec.system.progress import progress
+from tinyencodec.tools.evaluate.clips import Clip
+from tinyencodec.tools.evaluate.coders import Coder
+from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, si_snr
+from tinyencodec.tools.evaluate.listening import PACKAGES, find_measures, left_out
+from tinyencodec.tools.evaluate.match import match
+from tinyencodec.version import __version__
 
 SPEECH = "speech"  # the kind of sound that PESQ and STOI are for
 METRICS = ("si_snr", "mel", "pesq", "stoi", "visqol")
@@ -86,7 +86,7 @@ def means(each: Iterable[dict]) -> Iterator[dict]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"tinyencodec": tinyencodec.__version__, "python": platform.python_version()}
+    found = {"tinyencodec": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

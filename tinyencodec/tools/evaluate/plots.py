@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyencodec.evaluate.clips import Clip
-from tinyencodec.evaluate.distance import spectrum
-from tinyencodec.evaluate.listening import FOR_SPEECH
-from tinyencodec.evaluate.measure import METRICS, RATES, SPEECH, Example
-from tinyencodec.evaluate.report import TITLES
+from tinyencodec.tools.evaluate.clips import Clip
+from tinyencodec.tools.evaluate.distance import spectrum
+from tinyencodec.tools.evaluate.listening import FOR_SPEECH
+from tinyencodec.tools.evaluate.measure import METRICS, RATES, SPEECH, Example
+from tinyencodec.tools.evaluate.report import TITLES
 
 SHOWN = (6.0, 12.0)  # kbit/s: each coder's nearest rates get a spectrogram
 _GREY = "#7f7f7f"

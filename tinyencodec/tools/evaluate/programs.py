@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tinyencodec.audio import convert_audio
-from tinyencodec.evaluate.coders import Coded, Coder
+from tinyencodec.audio.files import convert_audio
+from tinyencodec.tools.evaluate.coders import Coded, Coder
 
 
 class Missing(Exception):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tinyencodec.evaluate.measure import METRICS, RATES
+from tinyencodec.tools.evaluate.measure import METRICS, RATES
 
 TITLES = {"kbps": "kbit/s", "kbps_table": "by table", "kbps_lm": "by lm", "si_snr": "SI-SNR, dB", "mel": "mel distance",
           "pesq": "PESQ-WB", "stoi": "STOI", "visqol": "ViSQOL"}

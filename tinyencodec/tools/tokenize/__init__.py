@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinyencodec.tokenize.dataset import TokenDataset, open_dataset
+    from tinyencodec.tools.tokenize.dataset import TokenDataset, open_dataset
 
 __all__ = ["TokenDataset", "open_dataset"]
 
@@ -55,7 +55,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 if some files could not be coded."""
-    from tinyencodec.tokenize.command import command
+    from tinyencodec.tools.tokenize.command import command
 
     return command(args)
 
@@ -78,7 +78,7 @@ def _megabytes(text: str) -> int:
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module 'tinyencodec.tokenize' has no attribute {name!r}")
-    from tinyencodec.tokenize import dataset
+        raise AttributeError(f"module 'tinyencodec.tools.tokenize' has no attribute {name!r}")
+    from tinyencodec.tools.tokenize import dataset
 
     return getattr(dataset, name)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyencodec.tokenize.dataset import TokenDataset
-from tinyencodec.tokenize.plan import file_sha256
+from tinyencodec.tools.tokenize.dataset import TokenDataset
+from tinyencodec.tools.tokenize.plan import file_sha256
 
 
 def check_dataset(folder: Path,

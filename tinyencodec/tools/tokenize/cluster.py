@@ -9,9 +9,9 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tinyencodec.tokenize.part import encode_part
-from tinyencodec.tokenize.plan import Job
-from tinyencodec.tokenize.work import Done
+from tinyencodec.tools.tokenize.part import encode_part
+from tinyencodec.tools.tokenize.plan import Job
+from tinyencodec.tools.tokenize.work import Done
 
 if TYPE_CHECKING:
     from distributed import Future

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tinyencodec.cli_help import one_line
-from tinyencodec.progress import progress
-from tinyencodec.tokenize.check import check_dataset
-from tinyencodec.tokenize.shard import ERRORS
-from tinyencodec.tokenize.work import Run, tokenize
+from tinyencodec.cli.parser import one_line
+from tinyencodec.system.progress import progress
+from tinyencodec.tools.tokenize.check import check_dataset
+from tinyencodec.tools.tokenize.shard import ERRORS
+from tinyencodec.tools.tokenize.work import Run, tokenize
 
 _LISTED = 20  # files that could not be coded, on stderr
 
@@ -40,12 +40,12 @@ def command(args: argparse.Namespace) -> int:
 @contextmanager
 def _runner(args: argparse.Namespace) -> Iterator[Run]:
     if args.scheduler is None:
-        from tinyencodec.tokenize.local import Processes
-        from tinyencodec.workers import processors
+        from tinyencodec.system.workers import processors
+        from tinyencodec.tools.tokenize.local import Processes
 
         yield Processes(args.jobs or processors())
     else:
-        from tinyencodec.tokenize.cluster import Cluster
+        from tinyencodec.tools.tokenize.cluster import Cluster
 
         with Cluster(args.scheduler) as cluster:
             yield cluster

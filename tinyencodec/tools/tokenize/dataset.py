@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.codes_file import SavedCodes
-from tinyencodec.ecdc_header import require
-from tinyencodec.tokenize.part import codes_dtype
-from tinyencodec.tokenize.plan import UNFINISHED
-from tinyencodec.tokenize.shard import DATASET, MANIFEST
+from tinyencodec.ecdc.codes_file import SavedCodes
+from tinyencodec.ecdc.header import require
+from tinyencodec.tools.tokenize.part import codes_dtype
+from tinyencodec.tools.tokenize.plan import UNFINISHED
+from tinyencodec.tools.tokenize.shard import DATASET, MANIFEST
 
 _FACTS = {"model": str, "sample_rate": int, "bandwidth": float, "codebooks": int, "codebook_size": int,
           "normalize": bool, "recordings": int, "shards": list}

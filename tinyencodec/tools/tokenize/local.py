@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from contextlib import closing
 
-from tinyencodec.standard import quiet_libraries
-from tinyencodec.tokenize.part import encode_part
-from tinyencodec.tokenize.plan import Job
-from tinyencodec.tokenize.work import Done
-from tinyencodec.workers import WorkerDied, run_jobs
+from tinyencodec.system.stdio import quiet_libraries
+from tinyencodec.system.workers import WorkerDied, run_jobs
+from tinyencodec.tools.tokenize.part import encode_part
+from tinyencodec.tools.tokenize.plan import Job
+from tinyencodec.tools.tokenize.work import Done
 
 _ROUNDS = 3  # in each of them two workers may die of a part: enough for `deaths` to find the file that did it
 

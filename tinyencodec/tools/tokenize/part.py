@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tinyencodec.ecdc_header import require
-from tinyencodec.files import atomic_write
-from tinyencodec.tokenize.deaths import MOST, Watch
-from tinyencodec.tokenize.plan import UNFINISHED, Job, Settings, Source, file_sha256, files_of, model_sha256
+from tinyencodec.ecdc.header import require
+from tinyencodec.system.files import atomic_write
+from tinyencodec.tools.tokenize.deaths import MOST, Watch
+from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, Source, file_sha256, files_of, model_sha256
 
 if TYPE_CHECKING:
-    from tinyencodec.model import EncodecModel
+    from tinyencodec.codec.model import EncodecModel
 
 
 class Outcome(NamedTuple):
@@ -103,8 +103,8 @@ def _done(job: Job, files: list[Source]) -> int | None:
 @lru_cache(maxsize=1)
 def _load(settings: Settings) -> "EncodecModel":
     """The model, for one thread; `ValueError` if it, or the program, is another one than where the work was planned."""
-    from tinyencodec import __version__
-    from tinyencodec.store import find_model, load_model
+    from tinyencodec.models.store import find_model, load_model
+    from tinyencodec.version import __version__
 
     if __version__ != settings.version:
         raise ValueError(f"tinyencodec: expected version {settings.version} on each machine, got {__version__}")
@@ -149,7 +149,7 @@ class _Recording:
     """Iterate, once, over the codes of a sound file, bytes of [f, K] each; then the attributes hold."""
 
     def __init__(self, model: "EncodecModel", path: str, bandwidth: float) -> None:
-        from tinyencodec.source import AudioReader
+        from tinyencodec.audio.reader import AudioReader
 
         self.model, self.missing, self.length, self.frames = model, 0, 0, 0
         self.scales: list[float] = []
@@ -168,7 +168,7 @@ class _Recording:
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, bool]]:
         """Blocks [C, n] as the model wants them, and whether it is the last."""
-        from tinyencodec.resample import Converter
+        from tinyencodec.audio.resample import Converter
 
         rate, channels = self.format
         with self._sound:

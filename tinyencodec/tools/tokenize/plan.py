@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinyencodec.files import atomic_write
+from tinyencodec.system.files import atomic_write
 
 if TYPE_CHECKING:
-    from tinyencodec.config import CodecConfig
-    from tinyencodec.inputs import Found
+    from tinyencodec.codec.config import CodecConfig
+    from tinyencodec.system.inputs import Found
 
 UNFINISHED = "unfinished"  # folder within the dataset's, until it is complete
 _PLAN = "plan.jsonl"

@@ -27,8 +27,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tinyencodec.files import atomic_write
-from tinyencodec.tokenize.part import Outcome, codes_path, outcomes
+from tinyencodec.system.files import atomic_write
+from tinyencodec.tools.tokenize.part import Outcome, codes_path, outcomes
 
 MANIFEST, ERRORS, DATASET = "manifest.jsonl", "errors.jsonl", "dataset.json"
 _AT_ONCE = 1 << 22  # bytes

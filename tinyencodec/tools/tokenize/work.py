@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tinyencodec import __version__
-from tinyencodec.ecdc_header import require
-from tinyencodec.files import atomic_write
-from tinyencodec.inputs import AUDIO, find_inputs
-from tinyencodec.lock import exclusive
-from tinyencodec.store import DEFAULT_MODEL, find_config, find_model
-from tinyencodec.tokenize.dataset import read_about
-from tinyencodec.tokenize.part import codes_dtype
-from tinyencodec.tokenize.plan import UNFINISHED, Job, Settings, describe, make_jobs, model_sha256, sources
-from tinyencodec.tokenize.shard import DATASET, ERRORS, MANIFEST, write_shards
+from tinyencodec.ecdc.header import require
+from tinyencodec.models.store import DEFAULT_MODEL, find_config, find_model
+from tinyencodec.system.files import atomic_write
+from tinyencodec.system.inputs import AUDIO, find_inputs
+from tinyencodec.system.lock import exclusive
+from tinyencodec.tools.tokenize.dataset import read_about
+from tinyencodec.tools.tokenize.part import codes_dtype
+from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, describe, make_jobs, model_sha256, sources
+from tinyencodec.tools.tokenize.shard import DATASET, ERRORS, MANIFEST, write_shards
+from tinyencodec.version import __version__
 
 SHARD_BYTES = 256_000_000
 _USUAL = 6.0  # kbit/s

@@ -1,0 +1,8 @@
+"""The hot loops, each private and beside a naive NumPy twin that says what it computes.
+
+    jit    how a kernel is compiled, cached, and replaced by its twin without a compiler
+    tile   a small block of a matrix product, held in registers
+    gemm   the matrix product made of such tiles, with a fixed order of summation
+
+Imports nothing else of the package.
+"""

@@ -1,0 +1,14 @@
+"""Models by name or folder, and weights from elsewhere.
+
+    official      the official checkpoints: addresses, hashes, licences
+    plainpickle   a pickle reader that can call nothing
+    torchfile     PyTorch's files without PyTorch
+    int8_rows     matrices in 8 bits, a scale for each row
+    tensors       names and shapes of a model's tensors
+    convert       any weights into a model folder
+    store         where models live, and how to load one
+    listing       which models there are
+    fetch/        official weights over the network or from files at hand
+
+Imports `codec`, `lm`, `entropy` and `system`.
+"""

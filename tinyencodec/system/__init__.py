@@ -1,0 +1,13 @@
+"""Files, signals, processes and the terminal: all that is not about sound.
+
+    untrusted   how much of a stranger's file is believed
+    files       atomic writes
+    signals     Ctrl-C and SIGTERM at awkward moments
+    stdio       standard input and output as bytes
+    lock        one process at a time
+    inputs      files, folders and patterns
+    progress    the progress meter
+    workers     jobs shared out among processes
+
+Imports nothing else of the package.
+"""

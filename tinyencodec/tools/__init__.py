@@ -1,0 +1,11 @@
+"""What uses the codec: a file at a time, many files, a corpus; and what measures it.
+
+    transcode    a file of sound to `.ecdc` and back
+    batch/       many files
+    tokenize/    a corpus as codes, for language models
+    evaluate/    how good it sounds
+    compare/     a page to hear and see it
+    bench/       how fast it is
+
+Imports everything but `cli`. No tool imports another, but `compare` measures with `evaluate`.
+"""
