@@ -1,14 +1,13 @@
 """Block by block against the whole at once; from pipes and into pipes."""
 
 import io
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.coders import PackedCoder
 from tinyencodec import compression as codec
 from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
 from tinyencodec.ecdc.coders import FixedCoder
@@ -188,7 +187,7 @@ def test_header_can_be_read_before(models):
 @pytest.fixture(scope="module")
 def coders(models):
     """Of each kind, for the small models."""
-    packed = runpy.run_path(str(Path(__file__).with_name("coders.py")))["PackedCoder"]()
+    packed = PackedCoder()
     return {"none": FixedCoder(4), "table": TableCoder(np.full((4, 16), 64, np.uint8)), "lm": packed}
 
 

@@ -5,30 +5,27 @@ Starting a worker takes more than a second, so a test does much; `slow/test_batc
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 import tinyencodec
+from tests.helpers.models import MONO, RATE, save_model
 from tinyencodec.cli import main as cli
 
-single = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("test_cli.py"))))  # tests are no package
-RATE = single.RATE
 NAMES = ["a.wav", "b/c.flac", "b/ä ü/d.ogg", "b/[e]\n.wav"]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    single.save_model(home / "models" / "mono", single.MONO)
+    save_model(home / "models" / "mono", MONO)
     return home
 
 

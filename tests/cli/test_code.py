@@ -1,6 +1,5 @@
 """The program from outside: exit codes, messages, files, on small random models and on the bundled one."""
 
-import json
 import os
 import re
 import shutil
@@ -12,34 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers.models import MONO, RATE, STEREO, add_coders, save_model
+from tests.helpers.paths import DATA
+from tests.helpers.program import run, shell
 from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.container import EcdcHeader, read_header, write_header
-from tinyencodec.models.tensors import expected_tensors
 from tinyencodec.system import files
-
-DATA = Path(__file__).parent / "data"
-RATE = 8000
-MONO = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0, 16.0), num_filters=2, upsampling_ratios=(4, 2),
-                   num_lstm_layers=1, hidden_size=4, codebook_size=16)  # 1000 frames/s, 4 kbit/s per codebook
-STEREO = CodecConfig(sampling_rate=RATE, audio_channels=2, target_bandwidths=(4.0, 8.0), normalize=True,
-                     chunk_length_s=0.25, overlap=0.1, num_filters=2, upsampling_ratios=(4, 2), num_lstm_layers=1,
-                     hidden_size=4, codebook_size=16, norm_type="time_group_norm", use_causal_conv=False)
-
-
-def save_model(folder, config, bias=0.0):
-    """A model of random weights; `bias` is added to every sample that it decodes."""
-    rng = np.random.default_rng(1)
-    tensors = {name: (0.3 * rng.standard_normal(shape)).astype(np.float32)
-               for name, shape in expected_tensors(config).items()}
-    last = max(int(name.split(".")[2]) for name in tensors if name.startswith("decoder."))
-    tensors[f"decoder.layers.{last}.conv.bias"][:] += bias
-    folder.mkdir(parents=True)
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config.to_dict()))
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +38,6 @@ def here(tmp_path, home, monkeypatch):
     wav = 0.1 * np.random.default_rng(0).standard_normal((2205, 2))
     soundfile.write("in.wav", wav, 2 * RATE)
     return tmp_path
-
-
-def run(*argv):
-    return cli.main([str(arg) for arg in argv])
-
-
-def shell(*argv, **options):
-    """The program in a process of its own, away from this one's terminal and folder."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(tinyencodec.__file__).parent.parent), **options}
-    return subprocess.run([sys.executable, "-m", "tinyencodec", *map(str, argv)], env=environment,
-                          capture_output=True, text=True, timeout=120)
 
 
 # ---- what it does ------------------------------------------------------------------------------------
@@ -192,20 +160,6 @@ def test_in_blocks(home, monkeypatch, capsys, model, options):
         a, b = (round(RATE * float(second)) for second in found.groups())
         assert out.shape == plain.shape and np.array_equal(out[:, :max(0, a - 800)], plain[:, :max(0, a - 800)])
         assert not out[:, a:b].any() or how == "repeat"
-
-
-def add_coders(folder):
-    """Tables and a language model of random numbers."""
-    from tinyencodec.entropy.tables import fit_tables, save_tables
-    from tinyencodec.lm.config import LMConfig
-
-    rng = np.random.default_rng(0)
-    save_tables(folder, fit_tables(rng.integers(0, 99, (4, 16))))
-    config = LMConfig(n_codebooks=4, codebook_size=16, dim=8, n_layers=1, n_heads=2, ff_dim=8, past_context=5)
-    (folder / "lm").mkdir()
-    (folder / "lm" / "config.json").write_text(json.dumps(config.to_dict()))
-    save_file({name: rng.standard_normal(shape).astype(np.float32) for name, shape in config.tensors().items()},
-              folder / "lm" / "model.safetensors")
 
 
 def test_an_end_that_is_missing(capsys):

@@ -11,6 +11,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers.paths import DATA
 from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.ecdc.container import EcdcHeader, payload_size, write_header
@@ -100,7 +101,7 @@ def test_files_with_checksums_and_streams(model):
 
 
 def test_the_bundled_model_and_its_tables():
-    speech = Path(__file__).parent / "data" / "speech.flac"
+    speech = DATA / "speech.flac"
     short = tinyencodec.read_audio(speech, 24_000, 1)[:, :12_000]
     tinyencodec.write_audio("short.wav", short, 24_000)
     assert run("codes", "short.wav") == 0

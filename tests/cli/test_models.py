@@ -1,22 +1,19 @@
 """`tinyencodec models` and `tinyencodec fetch`: what they print, on which stream, and their exit codes."""
 
 import json
-import runpy
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.helpers import file_server as web
+from tests.helpers import small_official as small
 from tinyencodec.cli import main as cli
 from tinyencodec.models import store
 from tinyencodec.models.convert import convert
 from tinyencodec.models.fetch import download
 from tinyencodec.models.official import OFFICIAL, sha256_of
-
-HERE = Path(__file__).parent
-web = SimpleNamespace(**runpy.run_path(str(HERE / "file_server.py")))
-small = SimpleNamespace(**runpy.run_path(str(HERE / "small_official.py")))
 
 
 @pytest.fixture

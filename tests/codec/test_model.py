@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyencodec
+from tests.helpers.paths import DATA
 from tinyencodec.codec.model import EncodedFrame
 from tinyencodec.codec.segments import OverlapAdd
 from tinyencodec.kernels import jit
@@ -111,8 +112,8 @@ print(hashlib.sha256(frames[0].codes.tobytes() + model.decode(frames).tobytes())
 
 
 @pytest.mark.skipif(not jit.JIT, reason="NumPy's product may depend on the number of threads")
-def test_thread_counts_do_not_matter(request):
-    file = str(request.path.parent / "data" / "speech.flac")
+def test_thread_counts_do_not_matter():
+    file = str(DATA / "speech.flac")
     digests = set()
     for threads in ("1", "2", "5"):
         environment = {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
@@ -206,10 +207,10 @@ def test_progress_is_reported(models):
     assert seen[-1] == (500, 500) and len(seen) == len(frames)
 
 
-def test_digest_of_the_bundled_model_changes_with_the_sound(request):
+def test_digest_of_the_bundled_model_changes_with_the_sound():
     """Guards the test above it against comparing nothing."""
     model = tinyencodec.load_model()
-    wav = tinyencodec.read_audio(request.path.parent / "data" / "speech.flac", model.sample_rate, model.channels)
+    wav = tinyencodec.read_audio(DATA / "speech.flac", model.sample_rate, model.channels)
     digests = {hashlib.sha256(model.encode(part, 6)[0].codes.tobytes()).hexdigest()
                for part in (wav[:, :6000], wav[:, 6000:12000])}
     assert len(digests) == 2

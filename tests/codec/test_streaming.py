@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyencodec
+from tests.helpers.paths import DATA
 from tinyencodec.codec.config import ENCODEC_48KHZ
 from tinyencodec.codec.segments import segment_frames, split_frames
 from tinyencodec.kernels import jit
@@ -138,10 +139,10 @@ def test_engine_tiles_and_threads(models, length, tile_frames, threads, seed):
 
 
 @pytest.mark.skipif(not jit.JIT, reason="NumPy's product may depend on the number of rows")
-def test_threads_on_a_recording(request):
+def test_threads_on_a_recording():
     """Long enough for several tiles: threads really share the layers, and change no bit."""
     model = tinyencodec.load_model()
-    file = request.path.parent / "data" / "speech.flac"
+    file = DATA / "speech.flac"
     wav = np.tile(tinyencodec.read_audio(file, model.sample_rate, model.channels), 2)
     assert wav.shape[1] > 4 * Engine(model.encoder, model.hop_length, model.frame_bytes).tile
     results = []

@@ -2,10 +2,8 @@
 
 import io
 import json
-import runpy
 import struct
 import zlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.helpers import coders
 from tinyencodec.codec.config import ENCODEC_24KHZ, CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.block_layout import block_bytes, end_bytes
@@ -21,7 +20,6 @@ from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_
 from tinyencodec.ecdc.header import header_bytes, is_ecdc
 from tinyencodec.entropy.tables import TableCoder
 
-coders = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("coders.py"))))
 SMALL = {"sampling_rate": 800, "upsampling_ratios": (4, 2), "codebook_size": 16, "target_bandwidths": (0.4, 1.6)}
 CONFIGS = {
     "one": CodecConfig(**SMALL), "scaled": CodecConfig(**SMALL, normalize=True),

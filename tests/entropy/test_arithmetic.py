@@ -1,14 +1,13 @@
 """The coder against a textbook one that emits digits as soon as they are settled, and against its own promises."""
 
 import math
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.messages import gap, message, parts_of, straddle
 from tinyencodec.entropy.arithmetic import (
     MAX_SYMBOLS,
     TOTAL,
@@ -18,9 +17,6 @@ from tinyencodec.entropy.arithmetic import (
     bounds,
     quantised_cdf,
 )
-
-_made = runpy.run_path(str(Path(__file__).with_name("messages.py")))
-gap, message, parts_of, straddle = (_made[name] for name in ("gap", "message", "parts_of", "straddle"))
 
 
 def textbook(parts):

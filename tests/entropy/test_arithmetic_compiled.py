@@ -1,18 +1,14 @@
 """The compiled coder against its definition in `arithmetic`: the same bytes, the same symbols, the same state."""
 
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.messages import gap, message, parts_of, straddle
 from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, TOTAL, ArithmeticDecoder, ArithmeticEncoder, bounds
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
-
-_made = runpy.run_path(str(Path(__file__).with_name("messages.py")))
-gap, message, parts_of, straddle = (_made[name] for name in ("gap", "message", "parts_of", "straddle"))
 
 
 def reference(cdfs, symbols, shortest):

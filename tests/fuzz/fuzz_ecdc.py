@@ -8,15 +8,13 @@ the model and of the announced length.
 
 import io
 import itertools
-import runpy
 import struct
 import zlib
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from driver import mutate
 
+from tests.helpers import coders
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.coders import FixedCoder
@@ -27,7 +25,6 @@ from tinyencodec.entropy.tables import TableCoder
 MEMORY = 64 << 20  # bytes
 MOST_FRAMES = 1 << 17  # of one input that are looked at: a hole may stand for 4096 blocks
 
-coders = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent.parent / "coders.py")))
 SMALL = {"sampling_rate": 800, "upsampling_ratios": (4, 2), "codebook_size": 16, "target_bandwidths": (0.4, 1.6)}
 CONFIGS = {
     "one": CodecConfig(**SMALL), "scaled": CodecConfig(**SMALL, normalize=True),

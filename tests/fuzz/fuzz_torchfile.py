@@ -1,7 +1,6 @@
 """PyTorch files: the zip archive, its pickle, its storages, and what `convert` makes of the tensors."""
 
 import io
-import runpy
 import tempfile
 import zipfile
 from pathlib import Path
@@ -9,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from driver import mutate
 
+from tests.helpers import torch_writer
 from tinyencodec.models.tensors import canonical_tensors
 from tinyencodec.models.torchfile import read_torch_file
 
-writer = runpy.run_path(str(Path(__file__).parent.parent / "torch_writer.py"))
 PATH = Path(tempfile.mkdtemp()) / "input.th"
 # Opcodes and names that hostile pickles are made of.
 WORDS = (b"cos\nsystem\n", b"cposix\nsystem\n", b"cbuiltins\neval\n", b"X\x02\x00\x00\x00id", b"\x85R", b"tR",
@@ -37,10 +36,10 @@ def corpus():
     for value in (weights,
                   {"best_state": weights, "epoch": 3, "loss": 0.5, "shape": (1, (2, 3)), "flags": [True, None]},
                   [weights["encoder.model.0.conv.conv.bias"], {"a": {7: "x"}}]):
-        files.append(writer["torch_file"](PATH, value).read_bytes())
-    shared = writer["storage"]("0", 6, "BFloat16Storage")
-    program = b"](" + writer["tensor"](shared, 1, (2, 2), (2, 1)) + writer["tensor"](shared, 0, (6,), (1,)) + b"e"
-    files.append(writer["torch_zip"](PATH, program, {"data/0": bytes(range(12))}).read_bytes())
+        files.append(torch_writer.torch_file(PATH, value).read_bytes())
+    shared = torch_writer.storage("0", 6, "BFloat16Storage")
+    program = b"](" + torch_writer.tensor(shared, 1, (2, 2), (2, 1)) + torch_writer.tensor(shared, 0, (6,), (1,)) + b"e"
+    files.append(torch_writer.torch_zip(PATH, program, {"data/0": bytes(range(12))}).read_bytes())
     return files
 
 

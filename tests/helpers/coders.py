@@ -1,4 +1,4 @@
-"""Coders for tests of the container: quick, and of no other use. Found by `runpy`, since tests are no package."""
+"""Coders for tests of the container: quick, and of no other use."""
 
 import zlib
 

@@ -1,7 +1,7 @@
 """Prints a hash of what a language model of fixed weights says about a long sequence of codes: the same everywhere.
 
 `test_exactness` runs it in processes that compute by other means, and compares. It can be run by hand on another
-machine: `python tests/exact_hash.py`.
+machine: `python -m tests.helpers.exact_hash`.
 """
 
 import hashlib

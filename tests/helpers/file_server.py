@@ -1,4 +1,4 @@
-"""A real HTTP server of a few bytes, which can be told to misbehave. Found by `runpy`, since tests are no package."""
+"""A real HTTP server of a few bytes, which can be told to misbehave."""
 
 import re
 import threading

@@ -38,7 +38,7 @@ class Program:
     def __init__(self, folder: Path, environment: dict[str, str], warm: list[list[str]]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent), **environment})
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2]), **environment})
         for argv in warm:
             self._ask(warm=argv)
 

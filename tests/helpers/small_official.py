@@ -1,6 +1,6 @@
-"""An official model of a few numbers: its files, a registry that has it, and a program to fetch it. Found by `runpy`.
+"""An official model of a few numbers: its files, a registry that has it, and a program to fetch it.
 
-    python small_official.py HOW ARGUMENTS...    what `tinyencodec ARGUMENTS` does
+    python -m tests.helpers.small_official HOW ARGUMENTS...    what `tinyencodec ARGUMENTS` does
 
 HOW is a JSON object: `url` and `hashes` of the files that are served, and perhaps `deaths`: pairs of a home and a place
 where a process that fetches into it is to die. Each is a process of its own; their exit statuses are printed.
@@ -8,13 +8,13 @@ where a process that fetches into it is to die. Each is a process of its own; th
 
 import json
 import os
-import runpy
 import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from tests.helpers.torch_writer import torch_file
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
 from tinyencodec.models.official import OFFICIAL, Official, OfficialFile
@@ -33,8 +33,7 @@ def draw(config, seed=0):
 
 def write(folder, seed=0):
     """Its two files, as PyTorch writes them."""
-    make = runpy.run_path(str(Path(__file__).with_name("torch_writer.py")))["torch_file"]
-    return make(folder / CODEC, draw(CONFIG, seed)), make(folder / LM, draw(LM_CONFIG, seed))
+    return torch_file(folder / CODEC, draw(CONFIG, seed)), torch_file(folder / LM, draw(LM_CONFIG, seed))
 
 
 def register(setitem, url, hashes, sizes=(None, None)):

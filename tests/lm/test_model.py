@@ -10,20 +10,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from scipy import special
 
+from tests.helpers.language_model import CONFIG, draw_tensors
 from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.lm_store import load_language_model
-
-CONFIG = LMConfig(n_codebooks=3, codebook_size=10, dim=12, n_layers=2, n_heads=3, ff_dim=20, past_context=9)
-
-
-def draw_tensors(config=CONFIG, seed=0):
-    random, tensors = np.random.default_rng(seed), {}
-    for name, shape in config.tensors().items():
-        values = random.standard_normal(shape) * (2 / np.sqrt(shape[1]) if len(shape) > 1 else 0.3)
-        tensors[name] = (values + (".norm" in name)).astype(np.float32)
-    return tensors
 
 
 def draw_codes(n_signals, n_frames, config=CONFIG, n_codebooks=None):

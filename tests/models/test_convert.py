@@ -4,20 +4,19 @@ import dataclasses
 import hashlib
 import json
 import re
-import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.helpers import torch_writer as make
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
 from tinyencodec.models import tensors as checkpoint
 from tinyencodec.models.convert import convert
 from tinyencodec.models.tensors import expected_tensors, read_model_folder
 
 # The helper beside this file is no module on the path.
-make = type("make", (), runpy.run_path(str(Path(__file__).with_name("torch_writer.py"))))
 
 SMALL = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), num_lstm_layers=1,
                     target_bandwidths=(8.0, 16.0))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinyencodec
+from tests.helpers.paths import DATA
 from tinyencodec.models import store
 
 
@@ -19,12 +20,12 @@ def test_the_default_is_bundled():
     assert store.DEFAULT_MODEL in tinyencodec.list_models()
 
 
-def test_the_stereo_model_is_bundled(request):
+def test_the_stereo_model_is_bundled():
     """A guitar on the left, somebody talking on the right: both come back where they were, better at a higher rate."""
     model = tinyencodec.load_model(store.HQ_MODEL)
     assert (model.sample_rate, model.channels, model.hop_length, model.frame_rate) == (48_000, 2, 320, 150)
     assert store.HQ_MODEL in tinyencodec.list_models() and model.bandwidths == (3.0, 6.0, 12.0)
-    sounds = [tinyencodec.read_audio(request.path.parent / "data" / name, 48_000, 1)[0, 48_000:192_000]
+    sounds = [tinyencodec.read_audio(DATA / name, 48_000, 1)[0, 48_000:192_000]
               for name in ("guitar.flac", "speech.flac")]
     wav, ratios = np.stack(sounds), []
     for bandwidth in model.bandwidths:
@@ -34,11 +35,11 @@ def test_the_stereo_model_is_bundled(request):
     assert np.all(ratios[0] < ratios[1]) and np.all(ratios[1] < ratios[2]) and np.all(ratios[2] > 2)  # dB
 
 
-def test_a_recording_comes_back(request):
+def test_a_recording_comes_back():
     """A real recording, a few kilobits: the decoded waveform follows the original, better at a higher rate."""
     model = tinyencodec.load_model()
     for name in ("speech.flac", "guitar.flac"):
-        wav = tinyencodec.read_audio(request.path.parent / "data" / name, model.sample_rate, model.channels)
+        wav = tinyencodec.read_audio(DATA / name, model.sample_rate, model.channels)
         ratios = []
         for bandwidth in (1.5, 6.0):
             data = tinyencodec.compress(model, wav, bandwidth)

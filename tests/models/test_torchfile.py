@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import runpy
 import struct
 import tracemalloc
 import zipfile
@@ -13,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers import torch_writer as make
 from tinyencodec.models.torchfile import read_torch_file
 
 # The helper beside this file is no module on the path.
-make = type("make", (), runpy.run_path(str(Path(__file__).with_name("torch_writer.py"))))
 
 FLOATS = np.arange(24, dtype="f4")
 

@@ -17,20 +17,18 @@ samples, and S segments with F frames in all:
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.numpy import save_file
 
+from tests.helpers.paths import GOLDEN
 from tinyencodec.codec.config import CodecConfig
 
 from .compare import compare_codes
 from .models import SMALL, oracle_can
 from .oracles import Oracle, official_ecdc
 from .seeding import music
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 CASES = {  # name: (oracle, config, lengths)
     # As the 24 kHz model, with 2 filters, 8 latent dimensions and 2 codebooks of 1024.

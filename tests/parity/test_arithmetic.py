@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import runpy
 import types
 from pathlib import Path
 
@@ -10,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.messages import message, straddle
 from tinyencodec.entropy.arithmetic import ArithmeticDecoder, bounds, quantised_cdf
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 
 from . import oracles
 from .report import LINES
-
-_made = runpy.run_path(str(Path(__file__).parents[1] / "messages.py"))
-message, straddle = _made["message"], _made["straddle"]
 
 official = importlib.import_module("encodec.quantization.ac")
 assert oracles.official_ecdc  # imported first, with the stand-in that it needs

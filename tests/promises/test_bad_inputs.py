@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import runpy
 import struct
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers import torch_writer
 from tinyencodec.audio.pcm import wav_header
 from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import CodecConfig
@@ -22,7 +22,6 @@ from tinyencodec.models.tensors import expected_tensors
 RATE = 8000
 MONO = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0), num_filters=2, upsampling_ratios=(4, 2),
                    num_lstm_layers=1, hidden_size=4, codebook_size=16)
-writer = runpy.run_path(str(Path(__file__).with_name("torch_writer.py")))
 
 
 def save_model(folder, tensors=None, **fields):
@@ -89,7 +88,7 @@ def codes(name="x.npz", **changes):
 
 
 def torch(program=b"N", **members):
-    writer["torch_zip"](Path("x.th"), program, members)
+    torch_writer.torch_zip(Path("x.th"), program, members)
     return "x.th"
 
 

@@ -3,15 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.helpers.exact_hash import CONFIG, bits_hash, cdf_hash, make_tensors
+from tests.helpers.paths import ROOT
 from tinyencodec.lm.exact import VERSION, check_arithmetic
 from tinyencodec.lm.model import LanguageModel
-
-from .exact_hash import CONFIG, bits_hash, cdf_hash, make_tensors
 
 # Changes of the arithmetic change these, and then `exact.VERSION` and every file that was written before.
 CDF_HASH = "e52422502c1d8ff82bcf16234fc5a7e9839165d350e3acc952742a93f3ac8f2a"
@@ -37,9 +36,9 @@ def test_here():
 def test_elsewhere(way):
     if "NUMBA_DISABLE_JIT" in os.environ and "NUMBA_DISABLE_JIT" not in OTHER_WAYS[way]:
         pytest.skip("the compiler is off")
-    script = Path(__file__).parent / "exact_hash.py"
-    path = os.pathsep.join([str(script.parents[1]), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([sys.executable, script], env={**os.environ, "PYTHONPATH": path, **OTHER_WAYS[way]},
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-m", "tests.helpers.exact_hash"],
+                          env={**os.environ, "PYTHONPATH": path, **OTHER_WAYS[way]},
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [CDF_HASH, BITS_HASH]

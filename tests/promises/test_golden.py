@@ -5,16 +5,15 @@ no code is nearly tied: codes have to be equal, all of them.
 """
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 import tinyencodec
+from tests.helpers.paths import GOLDEN
 from tinyencodec.ecdc.container import write_ecdc
 
-GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if (path / "expected.safetensors").is_file())
 PEAK_ERROR = 1e-4  # of latents and audio, as a fraction of the oracle's peak
 SCALE_ERROR = 1e-6  # relative

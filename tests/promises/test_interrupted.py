@@ -8,7 +8,6 @@ import json
 import os
 import random
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -19,11 +18,11 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
+from tests.helpers import forked
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="forks, and /dev/full")
-forked = runpy.run_path(str(Path(__file__).with_name("forked.py")))
 MONO = CodecConfig(sampling_rate=8000, num_filters=2, upsampling_ratios=(4, 2), hidden_size=4, codebook_size=16,
                    target_bandwidths=(4.0, 8.0), num_lstm_layers=1)
 COMMANDS = {  # arguments, the output
@@ -55,7 +54,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def program(folder):
-    program = forked["Program"](folder, {"TINYENCODEC_HOME": str(folder / "home")},
+    program = forked.Program(folder, {"TINYENCODEC_HOME": str(folder / "home")},
                                 [["-m", "mono", "in.wav", "in.ecdc"], ["codes", "in.ecdc", "in.npz"],
                                  ["in.ecdc", "warm.flac"]])
     (folder / "warm.flac").unlink()

@@ -18,6 +18,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers.paths import DATA
 from tinyencodec.audio.pcm import wav_header
 from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import CodecConfig
@@ -26,7 +27,6 @@ from tinyencodec.kernels import jit
 from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
-DATA = Path(__file__).parent / "data"
 RATE, SAMPLES = 8000, 5003
 SMALL = {"sampling_rate": RATE, "num_filters": 2, "upsampling_ratios": (4, 2), "hidden_size": 4, "codebook_size": 16}
 MONO = CodecConfig(**SMALL, target_bandwidths=(4.0, 8.0))

@@ -1,7 +1,7 @@
 """The same bits as ever: codes, files and sound of fixed inputs, by hash, against a list that is kept in `bits.json`.
 
-A new layout or a faster kernel changes none of these. `python tests/test_same_bits.py` prints the list anew, for the
-rare change that is meant (new weights, another format). The compiler off, the sums of the NumPy twins come in another
+A new layout or a faster kernel changes none of these. `python -m tests.promises.test_same_bits` prints the list anew,
+for the rare change that is meant (new weights, another format). With the compiler off, the NumPy twins add in another
 order: then only what the format promises is compared, the codes and the files made of them.
 """
 
@@ -10,18 +10,17 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 import tinyencodec
+from tests.helpers.paths import DATA, GOLDEN
 
-HERE = Path(__file__).parent
-LIST = HERE / "golden" / "bits.json"
+LIST = GOLDEN / "bits.json"
 MODELS = {"tiny_24khz": "tiny_24khz", "tiny_48khz": "tiny_48khz",
-          **{name: HERE / "golden" / name for name in
+          **{name: GOLDEN / name for name in
              ("causal", "dilated", "identity_skip", "segments", "uneven", "zero_padded")}}
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
@@ -53,7 +52,7 @@ def digest(*arrays) -> str:
 
 def recording(model, seconds: float = 1.3) -> np.ndarray:
     """The guitar's samples as if they had the model's rate, float32 [C, T]: no resampler between them and the codec."""
-    wav = soundfile.read(HERE / "data" / "guitar.flac", dtype="float32", always_2d=True)[0].T
+    wav = soundfile.read(DATA / "guitar.flac", dtype="float32", always_2d=True)[0].T
     start, length = 20_000, int(seconds * model.sample_rate) + 7
     return np.ascontiguousarray(wav[:model.channels, start:start + length])
 

@@ -1,6 +1,6 @@
 """A day of sound through two pipes: encode and decode, with memory, order and number of samples watched.
 
-    python tests/soak.py [--hours H] [--model NAME|small] [--sample MINUTES] [--growth MIB]
+    python tests/slow/soak.py [--hours H] [--model NAME|small] [--sample MINUTES] [--growth MIB]
 
 Runs `tinyencodec --raw s16le ... - - | tinyencodec - -` on synthetic sound, as fast as it goes. The sound is a minute
 of chords, noise and silence, over and over, so that the output can be judged though nobody could keep it: each minute
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RATE, WIDTH = 24_000, 2  # Hz, bytes per sample
 PERIOD = 60 * RATE  # samples: a whole number of frames
 ALIKE = 20.0  # dB; a single sample more or less leaves about 0

@@ -11,8 +11,7 @@ import pytest
 import soundfile
 
 import tinyencodec
-
-DATA = Path(__file__).parents[1] / "data"
+from tests.helpers.paths import DATA
 
 
 @pytest.fixture(autouse=True)

@@ -9,18 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from safetensors.numpy import save_file
 
+from tests.helpers.paths import ROOT
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="POSIX signals")
-ROOT = Path(__file__).parent.parent.parent
 MONO = CodecConfig(sampling_rate=8000, num_filters=2, upsampling_ratios=(4, 2), hidden_size=4, codebook_size=16,
                    target_bandwidths=(4.0, 8.0), num_lstm_layers=1)
 COMMANDS = {"compress": (["-f", "-m", "mono", "in.wav", "out.ecdc"], "out.ecdc"),

@@ -12,15 +12,14 @@ import sys
 import tarfile
 import zipfile
 from email.parser import Parser
-from pathlib import Path
 
 import pytest
 
 import tinyencodec
+from tests.helpers.paths import DATA, ROOT
 
 pytest.importorskip("build", reason="the package build is not installed")
-ROOT = Path(__file__).parents[2]
-SOUND = ROOT / "tests" / "data" / "speech.flac"
+SOUND = DATA / "speech.flac"
 LEFT_OUT = {".git", ".venv", "build", "dist", "out", "__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache",
             ".mypy_cache"}
 NAME = f"tinyencodec-{tinyencodec.__version__}"
@@ -87,7 +86,7 @@ def test_what_is_in_the_sdist(built):
     with tarfile.open(built[0] / f"{NAME}.tar.gz") as sdist:
         names = {name.removeprefix(f"{NAME}/") for name in sdist.getnames()}
         modes = {stat.S_IMODE(member.mode) for member in sdist.getmembers()}
-    for name in ("LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml", "tests/test_cli.py",
+    for name in ("LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml", "tests/cli/test_code.py",
                  "tests/data/speech.flac", "tutorials/09_rvq.py", "weights/tiny_24khz/model.safetensors"):
         assert name in names
     assert not [name for name in names if "__pycache__" in name or name.endswith((".nbi", ".nbc", ".pyc"))]

@@ -1,4 +1,4 @@
-"""Twelve minutes of sound through the two pipes of `tests/soak.py`, which takes a day's with other arguments."""
+"""Twelve minutes of sound through the two pipes of `tests/slow/soak.py`, which takes a day's with other arguments."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SOAK = Path(__file__).parent.parent / "soak.py"
+SOAK = Path(__file__).with_name("soak.py")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,7 +1,6 @@
 """Worker processes: results, errors, deaths, and the end. Starting one takes half a second, so a test does much."""
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import pickle
@@ -12,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-import tinyencodec
+from tests.helpers import worker_jobs
+from tests.helpers.paths import ROOT
 from tinyencodec.system import workers
 from tinyencodec.system.workers import WorkerDied, run_jobs
 
 
 @pytest.fixture
-def jobs(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    return importlib.import_module("worker_jobs")
+def jobs():
+    return worker_jobs
 
 
 def test_results_errors_and_deaths(jobs, tmp_path):
@@ -86,13 +85,13 @@ def test_ended_early(jobs, tmp_path):
 
 def test_orphans_end_by_themselves(tmp_path):
     """Whatever ends the program: its workers finish what they are doing, and go."""
-    script = ("import sys\nfrom worker_jobs import prepare\nfrom tinyencodec.system.workers import run_jobs\n"
+    script = ("import sys\nfrom tests.helpers.worker_jobs import prepare\n"
+              "from tinyencodec.system.workers import run_jobs\n"
               "if __name__ == '__main__':\n"
               "    for _ in run_jobs(prepare, (sys.argv[1],), map('{}'.format, range(10**9)), 1): pass\n")
     Path(tmp_path, "script.py").write_text(script)
-    path = [str(Path(tinyencodec.__file__).parent.parent), str(Path(__file__).parent)]
     program = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path], stderr=subprocess.PIPE,
-                               env={**os.environ, "PYTHONPATH": os.pathsep.join(path)})
+                               env={**os.environ, "PYTHONPATH": str(ROOT)})
     while not (begun := list(tmp_path.glob("0.*"))):
         assert program.poll() is None
         time.sleep(0.01)

@@ -1,7 +1,6 @@
 """Many files, in this process: names of outputs, and one file after the other."""
 
 import os
-import runpy
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.helpers.models import MONO, RATE, STEREO, add_coders, save_model
 from tinyencodec.cli import main as cli
 from tinyencodec.ecdc import coders as entropy
 from tinyencodec.models import store
@@ -16,8 +16,6 @@ from tinyencodec.system.inputs import Found
 from tinyencodec.tools.batch.report import Report, showable
 from tinyencodec.tools.batch.work import Choices, Outcome, Task, plan, prepare, reason
 
-single = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("test_cli.py"))))  # tests are no package
-RATE = single.RATE
 CHOICES = Choices(compress=True, model="mono", bandwidth=None, entropy="none", block=None, protect=False,
                   keep_going=None, rescale=False, threads=1)
 
@@ -25,10 +23,10 @@ CHOICES = Choices(compress=True, model="mono", bandwidth=None, entropy="none", b
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    single.save_model(home / "models" / "mono", single.MONO)
-    single.save_model(home / "models" / "stereo", single.STEREO)
-    single.save_model(home / "models" / "loud", single.MONO, bias=3.0)
-    single.add_coders(home / "models" / "mono")
+    save_model(home / "models" / "mono", MONO)
+    save_model(home / "models" / "stereo", STEREO)
+    save_model(home / "models" / "loud", MONO, bias=3.0)
+    add_coders(home / "models" / "mono")
     return home
 
 

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.helpers.evaluation import here, notes  # noqa: F401
 from tinyencodec.cli import main as cli
 from tinyencodec.tools.compare import page, pictures, sources
 from tinyencodec.tools.compare.sources import Source
-
-from .test_evaluate_command import here, notes  # noqa: F401
 
 needs_libraries = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))),
                                      reason="needs the extra `compare` (jinja2, matplotlib)")

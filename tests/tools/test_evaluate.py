@@ -1,12 +1,12 @@
 """What `tinyencodec evaluate` measures with: each figure reacts to what it is for, by as much as is known."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.paths import DATA
 from tinyencodec import read_audio
 from tinyencodec.tools.evaluate import distance, listening
 from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, mel_filters, si_snr, spectrum
@@ -149,7 +149,7 @@ class TestMatch:
 
 @pytest.fixture(scope="module")
 def speech():
-    return read_audio(Path(__file__).parent / "data/speech.flac", 24_000, 1)[:, :72_000]
+    return read_audio(DATA / "speech.flac", 24_000, 1)[:, :72_000]
 
 
 class TestListening:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.helpers.evaluation import write_corpus
 from tinyencodec.tools.evaluate.clips import PEAK, Sound, corpus_sounds, draw_clips, file_sounds
-from tinyencodec.train.corpus import CorpusWriter
-from tinyencodec.train.packed import Entry
 
 RATE = 1000
 
@@ -92,16 +91,6 @@ def test_files(tmp_path):
         file_sounds([tmp_path / "empty"], 24_000, 1)
     with pytest.raises(ValueError, match="expected an audio file"):
         draw_clips("music", file_sounds([tmp_path / "x/notes.txt"], 24_000, 1), 3, 1.0, seed=0)
-
-
-def write_corpus(folder, rate=8000):
-    """A corpus of one test and one training sound of speech."""
-    writer = CorpusWriter(folder, rate, 1)
-    for split, hertz in (("test", 440), ("train", 1000)):
-        wav = np.round(20_000 * np.sin(2 * np.pi * hertz * np.arange(4 * rate) / rate)).astype("<i2")[:, None]
-        writer.add(wav, Entry(split, "speech", 0, 0, 0.0, rate, 1, rate, 1.0, "package", "free", f"{hertz}.wav"))
-    writer.finish()
-    return folder
 
 
 def test_corpus(tmp_path):

@@ -11,51 +11,17 @@ import sys
 
 import numpy as np
 import pytest
-import soundfile
-from safetensors.numpy import save_file
 
+from tests.helpers.evaluation import CONFIGS, SMALL, here, notes, write_corpus  # noqa: F401
 from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.container import EcdcHeader, payload_size
 from tinyencodec.models.store import load_model
-from tinyencodec.tools.bench.subject import random_tensors
 from tinyencodec.tools.evaluate import listening, programs
 from tinyencodec.tools.evaluate.coders import Coded, Coder, OurCoder, payload_bits
 from tinyencodec.tools.evaluate.distance import si_snr
 from tinyencodec.tools.evaluate.match import match
 from tinyencodec.tools.evaluate.measure import METRICS, means, measure
 from tinyencodec.tools.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
-
-from .test_evaluate_clips import write_corpus
-
-SMALL = {"num_filters": 2, "hidden_size": 4, "codebook_size": 16, "upsampling_ratios": (8, 5), "num_lstm_layers": 1,
-         "sampling_rate": 8000, "target_bandwidths": (1.6, 3.2)}
-CONFIGS = {"mono": CodecConfig(**SMALL),
-           "stereo": CodecConfig(**SMALL, audio_channels=2, normalize=True, chunk_length_s=0.2, overlap=0.05,
-                                 norm_type="time_group_norm", use_causal_conv=False)}
-
-
-def notes(seconds, rate, channels=1):
-    """Harmonic notes that change, a little noise: [C, T]."""
-    t = np.arange(int(seconds * rate)) / rate
-    pitch = 180 * 2 ** (np.floor(4 * t) % 5 / 12)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    wav = sum(np.sin(h * phase) / h for h in range(1, 9)) * (1.1 + np.sin(8 * np.pi * t)) * 0.1
-    sides = np.random.default_rng(0).standard_normal((channels, len(t)))
-    return (wav + 0.003 * sides).astype(np.float32)
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A folder with two models and some sound."""
-    for name, config in CONFIGS.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(json.dumps(config.to_dict()))
-        save_file(random_tensors(config), tmp_path / name / "model.safetensors")
-    (tmp_path / "songs").mkdir()
-    soundfile.write(tmp_path / "songs/a.wav", notes(2.5, 8000)[0], 8000)
-    soundfile.write(tmp_path / "talk.wav", notes(1.5, 16_000)[0], 16_000)
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*argv):

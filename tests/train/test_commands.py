@@ -4,11 +4,11 @@ import argparse
 import importlib
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.paths import ROOT
+
 SOURCES = [ROOT / "README.md", *sorted(ROOT.glob("weights/*/README.md")), *sorted(ROOT.glob("tinyencodec/train/*.py")),
            *sorted(ROOT.glob("tutorials/*.py")), *sorted(ROOT.glob("tutorials/*.md"))]
 # At the start of a line, perhaps after a variable of the shell; one in backticks, as docstrings begin, ends with them.

@@ -14,14 +14,13 @@ from torch.fx.experimental import _config as config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from tests.train.test_corpus import make_corpus
+from tests.train.test_lm import RECIPE as LM_RECIPE
+from tests.train.test_lm import SMALL, toy_codes
+from tests.train.test_run import RECIPE, advance, make_trainer
 from tinyencodec.train import lm
 from tinyencodec.train.network import load, save
 from tinyencodec.train.trainer import Trainer
-
-from .test_train_corpus import make_corpus
-from .test_train_lm import RECIPE as LM_RECIPE
-from .test_train_lm import SMALL, toy_codes
-from .test_train_run import RECIPE, advance, make_trainer
 
 META = torch.device("meta")
 ATEN = torch.ops.aten

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.parity.models import SMALL, signal
 from tinyencodec import load_model
 from tinyencodec.codec.config import ENCODEC_32KHZ
 from tinyencodec.models.store import DEFAULT_MODEL, find_model
@@ -11,8 +12,6 @@ from tinyencodec.models.tensors import expected_tensors, read_model_folder
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.network import Codec, freeze, load, save
 from tinyencodec.train.recipe import CODECS
-
-from .models import SMALL, signal
 
 CONFIGS = SMALL | {name: CODECS[name] for name in ("tiny_24khz", "tiny_48khz")}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers.paths import ROOT
+from tests.train.test_corpus import make_corpus
+from tests.train.test_run import advance, make_trainer, state_of
 from tinyencodec.train import checkpoints, distributed
 from tinyencodec.train.network import save
 from tinyencodec.train.quantizer import ResidualQuantizer
-
-from .test_train_corpus import make_corpus
-from .test_train_run import advance, make_trainer, state_of
 
 
 def free_port():
@@ -26,8 +26,8 @@ def free_port():
 def run_children(task, size, *arguments):
     """Run `task` in `size` processes that know of each other as under torchrun."""
     shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", f"{Path(__file__).parent.name}.{Path(__file__).stem}", task, *map(str, arguments)]
-    children = [subprocess.Popen(command, cwd=Path(__file__).parents[1], env=os.environ | shared | {"RANK": str(rank)},
+    command = [sys.executable, "-m", f"tests.train.{Path(__file__).stem}", task, *map(str, arguments)]
+    children = [subprocess.Popen(command, cwd=ROOT, env=os.environ | shared | {"RANK": str(rank)},
                                  stderr=subprocess.PIPE, text=True) for rank in range(size)]
     try:
         for child in children:

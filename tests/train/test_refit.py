@@ -7,14 +7,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from tests.train.test_corpus import RATE, make_corpus
+from tests.train.test_run import TINY
 from tinyencodec import load_model
 from tinyencodec.train import refit
 from tinyencodec.train.mixing import Mixer
 from tinyencodec.train.network import Codec, load, save
 from tinyencodec.train.packed import PackedCorpus
-
-from .test_train_corpus import RATE, make_corpus
-from .test_train_run import TINY
 
 N_CLIPS = 24
 

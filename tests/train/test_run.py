@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.train.test_corpus import RATE, make_corpus
 from tinyencodec import load_model
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import checkpoints, codec, export, log
@@ -20,8 +21,6 @@ from tinyencodec.train.packed import PackedCorpus
 from tinyencodec.train.recipe import CODECS, Recipe
 from tinyencodec.train.trainer import Trainer
 from tinyencodec.train.validation import dimensions
-
-from .test_train_corpus import RATE, make_corpus
 
 TINY = CodecConfig(sampling_rate=RATE, num_filters=4, hidden_size=8, codebook_size=16, upsampling_ratios=(5, 4),
                    target_bandwidths=(4.8, 9.6))

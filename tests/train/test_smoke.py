@@ -2,19 +2,19 @@
 and run by NumPy. Two minutes."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.helpers.paths import DATA
 from tinyencodec import compress, decompress, load_model, read_audio
 from tinyencodec.train import checkpoints, codec, corpus, export, log
 from tinyencodec.train.losses import si_snr
 from tinyencodec.train.network import load
 from tinyencodec.train.packed import SPLITS, split_of
 
-SPEECH = Path(__file__).parents[1] / "data" / "speech.flac"
+SPEECH = DATA / "speech.flac"
 RATE = 24_000
 RECIPE = ["--batch", "4", "--seconds", "0.5", "--unquantized", "100", "--lr", "4e-4", "--rise", "50", "--mel", "0.2",
           "--adversary-from", "660", "--disc-filters", "2", "--seed", "3", "--threads", "1", "--device", "cpu",

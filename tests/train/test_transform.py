@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.parity.models import SMALL
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.layers import Conv, ConvTranspose
 from tinyencodec.train.losses import si_snr
@@ -14,8 +15,6 @@ from tinyencodec.train.recipe import CODECS, Recipe
 from tinyencodec.train.transform import cosines, lapped_cosines, plan
 from tinyencodec.train.transform_start import transform_start
 from tinyencodec.train.validation import dimensions
-
-from .models import SMALL
 
 
 def humming(config, n_clips=4):

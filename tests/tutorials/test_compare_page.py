@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from .conftest import ROOT
+from tests.helpers.paths import DATA
 
 pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
 pytest.importorskip("jinja2", reason="needs the extra `compare` (jinja2, matplotlib)")
@@ -75,7 +75,7 @@ PICTURES = """async () => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("compare") / "a report.html"
-    given = ROOT / "tests" / "data" / "guitar.flac"
+    given = DATA / "guitar.flac"
     subprocess.run([sys.executable, "-m", "tinyencodec", "compare", str(given), "-o", str(path), "-b", "1.5,6",
                     "--seconds", "5", "--entropy", "table"], check=True)
     return path

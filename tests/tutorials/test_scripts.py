@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from .conftest import ROOT
+from tests.helpers.paths import ROOT
 
 CHAPTERS = sorted(path.name for path in (ROOT / "tutorials").glob("[01][0-9]_*.py"))
 ALWAYS = ("01", "12")

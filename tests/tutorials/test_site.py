@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from .conftest import ROOT
+from tests.helpers.paths import ROOT
 
 pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
 

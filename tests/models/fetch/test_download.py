@@ -3,19 +3,17 @@
 import errno
 import hashlib
 import os
-import runpy
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.helpers import file_server as web
 from tinyencodec.models.fetch import download as module
 from tinyencodec.models.fetch.download import DownloadError, download
 
-web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("file_server.py"))))
 DATA = bytes(range(256)) * 400  # 102 400 bytes
 SHA = hashlib.sha256(DATA).hexdigest()
 SIZE, HALF = len(DATA), len(DATA) // 2

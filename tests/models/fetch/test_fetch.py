@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -18,15 +17,15 @@ import numpy as np
 import pytest
 
 import tinyencodec
+from tests.helpers import file_server as web
+from tests.helpers import small_official as small
+from tests.helpers.paths import ROOT
 from tinyencodec.entropy import tables
 from tinyencodec.models import official, store
 from tinyencodec.models.fetch import download, install
 from tinyencodec.models.fetch.local_files import TABLES
 from tinyencodec.models.lm_store import load_language_model
 
-HERE = Path(__file__).parent
-web = SimpleNamespace(**runpy.run_path(str(HERE / "file_server.py")))
-small = SimpleNamespace(**runpy.run_path(str(HERE / "small_official.py")))
 FILES = ["LICENCE.txt", "README.md", "config.json", "model.safetensors", "provenance.json"]
 
 
@@ -349,7 +348,7 @@ def test_the_old_one_comes_back(world, monkeypatch):
 
 def start(world, *args, **how):
     how = {"url": world.server.url, "hashes": world.hashes, **how}
-    return subprocess.Popen([sys.executable, HERE / "small_official.py", json.dumps(how), *args],
+    return subprocess.Popen([sys.executable, "-m", "tests.helpers.small_official", json.dumps(how), *args], cwd=ROOT,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

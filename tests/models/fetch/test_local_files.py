@@ -2,20 +2,17 @@
 
 import dataclasses
 import json
-import runpy
 import shutil
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 import tinyencodec
+from tests.helpers import small_official as small
 from tinyencodec.models import official
 from tinyencodec.models.convert import convert
 from tinyencodec.models.fetch.local_files import find_handed
 from tinyencodec.models.official import OFFICIAL, sha256_of
 
-small = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("small_official.py"))))
 NAME, CODEC, LM = small.NAME, small.CODEC, small.LM
 
 
