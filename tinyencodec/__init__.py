@@ -19,7 +19,8 @@ from tinyencodec.version import __version__ as __version__
 if TYPE_CHECKING:
     from tinyencodec.audio.files import convert_audio, read_audio, write_audio
     from tinyencodec.codec.config import CodecConfig
-    from tinyencodec.codec.model import EncodecModel, EncodedFrame
+    from tinyencodec.codec.model import EncodecModel
+    from tinyencodec.codec.segments import EncodedFrame
     from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
     from tinyencodec.ecdc.codes_file import read_codes, write_codes
     from tinyencodec.many_signals import decode_batch, encode_batch

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tinyencodec.codec.model import EncodecModel as Model
-from tinyencodec.codec.streaming import EncodedFrame
+from tinyencodec.codec.segments import EncodedFrame
 from tinyencodec.many_signals import check_items, each
 from tinyencodec.models import store
 

@@ -18,8 +18,8 @@ from tinyencodec.ecdc.block_io import AT_ONCE, KEEP_GOING
 from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import Coder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
-from tinyencodec.ecdc.header import require
 from tinyencodec.models.store import load_model
+from tinyencodec.system.errors import require
 
 Progress = Callable[[int, int | None], None]  # called with (samples done, samples in all if known)
 

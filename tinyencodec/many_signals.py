@@ -19,10 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.codec.segments import split_frames
-from tinyencodec.codec.streaming import EncodedFrame
+from tinyencodec.codec.segments import split_segments
 
 
 class EncodedBatch(NamedTuple):
@@ -102,23 +100,11 @@ def decode_batch(model: EncodecModel, codes: ArrayLike, scales: ArrayLike | None
             raise ValueError(f"scales: expected shape [{len(codes)}, S], got {list(factors.shape)}")
     elif scales is not None:
         raise ValueError("scales: expected None, since the model does not normalise, got some")
-    items = [_item(i, segments, model.config, codes[i, :, :n], None if factors is None else factors[i])
+    items = [_item(i, split_segments, model.config, codes[i, :, :n], None if factors is None else factors[i])
              for i, n in enumerate(sizes)]
     jobs = list(zip(range(len(items)), items, samples))
     wavs = each(lambda alone, job: _item(job[0], alone.decode, job[1], job[2]), model, jobs)
     return _padded(wavs, (model.channels,), np.float32)
-
-
-def segments(config: CodecConfig, codes: np.ndarray, scales: np.ndarray | None) -> list[EncodedFrame]:
-    """Codes [K, F] of one signal and its scales [S or more] as the segments that `model.decode` takes.
-
-    Raises `ValueError` for a number of frames that no signal has, or too few scales.
-    """
-    sizes = [codes.shape[1]] if config.segment_length is None else split_frames(config, codes.shape[1])
-    if scales is not None and len(scales) < len(sizes):
-        raise ValueError(f"scales: expected one for each of {len(sizes)} segments, got {len(scales)}")
-    parts = np.split(codes, np.cumsum(sizes)[:-1], axis=1)
-    return [EncodedFrame(part, None if scales is None else float(scales[i])) for i, part in enumerate(parts)]
 
 
 def check_items(model: EncodecModel, wavs: ArrayLike | list | tuple,

@@ -314,7 +314,8 @@ else:
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.codec.model`: `EncodecModel` with `encode`, `decode`, and checks of what it is given.
+# - `tinyencodec.codec.model`: `EncodecModel` with `encode` and `decode`.
+# - `tinyencodec.codec.network`: its three parts, and checks of what they are given.
 # - `tinyencodec.codec.segments`: windows, scale, overlap-add, and how many frames a segment has.
 # - `tinyencodec.codec.streaming`: the same, piece by piece ([chapter 5](05_streaming.py)).
 # - `tinyencodec.layers.norm`: the group norm that makes segments necessary.

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 import tinyencodec
 from tests.helpers.paths import DATA
-from tinyencodec.codec.model import EncodedFrame
-from tinyencodec.codec.segments import OverlapAdd
+from tinyencodec.codec.segments import EncodedFrame, OverlapAdd
 from tinyencodec.kernels import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]

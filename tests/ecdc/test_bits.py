@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.ecdc.bits import BitReader, BitWriter, read_exactly
+from tinyencodec.ecdc.bits import BitReader, BitWriter
+from tinyencodec.system.files import read_exactly
 
 
 def pack_bit_by_bit(values, width):

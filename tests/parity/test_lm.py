@@ -13,7 +13,7 @@ from tinyencodec.lm.config import LM_PRESETS
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.convert import convert
 from tinyencodec.models.lm_store import load_language_model
-from tinyencodec.models.tensors import read_safetensors
+from tinyencodec.models.tensors import read_tensors
 
 from .oracles import official_ecdc, official_model
 from .report import LINES
@@ -54,7 +54,7 @@ def test_conversion(name, tmp_path):
     state = official(name).state_dict()
     torch.save(state, tmp_path / f"{name}-0.th")
     assert convert(tmp_path / f"{name}-0.th", tmp_path / "codec" / "lm") == LM_PRESETS[name]
-    tensors = read_safetensors(tmp_path / "codec" / "lm" / "model.safetensors")
+    tensors = read_tensors(tmp_path / "codec" / "lm" / "model.safetensors")
     assert tensors.keys() == state.keys() == LM_PRESETS[name].tensors().keys()
     for key, value in state.items():
         np.testing.assert_array_equal(tensors[key], value.numpy(), err_msg=key)

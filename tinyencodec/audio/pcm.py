@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from tinyencodec.audio.resample import checked_rate
-from tinyencodec.ecdc.bits import read_exactly
+from tinyencodec.system.files import read_exactly
 
 RAW = ("s16le", "f32le")  # encodings of raw PCM
 MAX_WAV_DATA = (1 << 32) - 1024  # bytes: a WAV file counts them in 32 bits

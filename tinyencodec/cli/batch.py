@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyencodec.cli.options import SUFFIX, declare_coding
+from tinyencodec.cli.options import declare_coding
+from tinyencodec.ecdc.header import SUFFIX
 
 if TYPE_CHECKING:
     from tinyencodec.tools.batch.report import Report

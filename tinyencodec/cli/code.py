@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from tinyencodec.cli.options import SUFFIX
-from tinyencodec.cli.parser import one_line
+from tinyencodec.ecdc.header import SUFFIX
+from tinyencodec.system.errors import one_line
 from tinyencodec.system.stdio import output, peek, quiet_libraries, quietly, standard_input
 
 if TYPE_CHECKING:
@@ -126,10 +126,9 @@ def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespa
     from tinyencodec.ecdc.container import EcdcHeader
     from tinyencodec.models.store import HQ_MODEL
     from tinyencodec.system.progress import progress
-    from tinyencodec.tools.transcode import usual_bandwidth
 
     model = load(HQ_MODEL if args.hq else args.model, args)
-    bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
+    bandwidth = model.usual_bandwidth if args.bandwidth is None else args.bandwidth
     EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # a name that no file can hold is told before the work
     raw = None
     if args.raw:

@@ -95,10 +95,9 @@ def _from_sound(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.models.store import HQ_MODEL
     from tinyencodec.system.progress import progress
     from tinyencodec.system.stdio import quiet_libraries, quietly
-    from tinyencodec.tools.transcode import usual_bandwidth
 
     model = load(HQ_MODEL if args.hq else args.model, args)
-    bandwidth = usual_bandwidth(model) if args.bandwidth is None else args.bandwidth
+    bandwidth = model.usual_bandwidth if args.bandwidth is None else args.bandwidth
     EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # what no file can hold is told before the work
     coded = io.BytesIO()  # an .ecdc file: small, however long the sound
     with quiet_libraries():
@@ -112,7 +111,7 @@ def _from_sound(args: argparse.Namespace, dest: Path) -> None:
 def _from_ecdc(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.ecdc.coders import load_coder
     from tinyencodec.ecdc.container import EcdcReader, read_header
-    from tinyencodec.ecdc.header import require
+    from tinyencodec.system.errors import require
     from tinyencodec.tools.transcode import blame
 
     with blame(str(args.input)), open(args.input, "rb") as fo:
@@ -157,8 +156,8 @@ def _from_codes(args: argparse.Namespace, dest: Path) -> None:
 
 def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.audio.files import kind_of
-    from tinyencodec.cli.parser import one_line
     from tinyencodec.ecdc.container import write_ecdc
+    from tinyencodec.system.errors import one_line
     from tinyencodec.system.progress import progress
     from tinyencodec.tools.transcode import blame, decompress_file
 

@@ -9,8 +9,8 @@ import re
 import sys
 from typing import Any
 
-from tinyencodec.cli.options import SUFFIX
 from tinyencodec.cli.parser import Command, Parser
+from tinyencodec.ecdc.header import SUFFIX
 
 SUMMARY = "Print a script that makes your shell complete commands, options and files."
 EXAMPLES = """

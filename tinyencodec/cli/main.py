@@ -22,8 +22,9 @@ from tinyencodec.cli import codes as cli_codes
 from tinyencodec.cli import completion
 from tinyencodec.cli import models as cli_models
 from tinyencodec.cli import options as cli_arguments
-from tinyencodec.cli.options import SUFFIX
-from tinyencodec.cli.parser import ENDS, ENVIRONMENT, Command, Parser, one_line
+from tinyencodec.cli.parser import ENDS, ENVIRONMENT, Command, Parser
+from tinyencodec.ecdc.header import SUFFIX
+from tinyencodec.system.errors import one_line
 from tinyencodec.system.files import named
 from tinyencodec.system.signals import deferred
 from tinyencodec.tools import bench, compare, evaluate, tokenize

@@ -2,10 +2,10 @@
 
 import argparse
 
+from tinyencodec.codec.config import USUAL_BANDWIDTH
+from tinyencodec.ecdc.header import SUFFIX
 from tinyencodec.version import __version__
 
-SUFFIX = ".ecdc"
-USUAL_BANDWIDTH = 6.0  # kbit/s
 SUMMARY = f"Neural audio codec: compress an audio file, decompress an {SUFFIX} file, or both."
 EXAMPLES = """
 tinyencodec speech.flac                    # -> speech.ecdc, at 6 kbit/s

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from textwrap import fill, indent, wrap
 from typing import Any, NamedTuple, NoReturn
 
-from tinyencodec.system.untrusted import printable
+from tinyencodec.system.errors import one_line
 
 _WIDEST = 100  # columns
 _TERM = re.compile(r"(  \S+(?: \S+)* {2,})(?!#)(\S.*)")  # two spaces, a term, two spaces or more, what it means
@@ -85,8 +85,3 @@ def _fill(line: str, width: int) -> str:
         return " \\\n".join(wrap(line, width - 2, subsequent_indent=" " * 6, break_long_words=False,
                                  break_on_hyphens=False)) if len(line) > width else line
     return fill(line, width, break_on_hyphens=False)
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks, and with other control characters as escapes: a terminal would obey them."""
-    return printable(" ".join(text.splitlines()), None)

@@ -4,6 +4,7 @@
     seanet      residual block, encoder, decoder
     rvq         residual vector quantisation
     segments    windows of one second and their cross-fade, for the 48 kHz model
+    network     the three parts, and what each accepts
     streaming   the codec piece by piece
     model       the codec in one object
 

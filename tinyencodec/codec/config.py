@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tinyencodec.system.untrusted import read_json
 
+USUAL_BANDWIDTH = 6.0  # kbit/s, for those who do not choose one
 # No size in a real config comes near; a hostile one must not drive allocations that no weights pay for.
 _LIMIT = 1 << 20
 _MAX_HOP, _MAX_SPAN, _MAX_SEGMENT = 1 << 16, 1 << 12, 1 << 22  # samples, inputs of a convolution, samples
@@ -176,6 +177,11 @@ class CodecConfig:
         if self.segment_length is None:
             return None
         return max(1, int((1 - (self.overlap or 0)) * self.segment_length))
+
+    @property
+    def frames_per_segment(self) -> int | None:
+        """Frames of a full segment, or None when the whole signal is one."""
+        return None if self.segment_length is None else -(-self.segment_length // self.hop_length)
 
     def codebooks_for(self, bandwidth: float) -> int:
         """How many codebooks fit into `bandwidth` kbit/s (rounded down)."""

@@ -9,10 +9,18 @@ Chapter 10 of the tutorials walks through it.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
+
+
+class EncodedFrame(NamedTuple):
+    """Codes int [K, F] of one segment, and the factor that restores its loudness (or None)."""
+
+    codes: np.ndarray
+    scale: float | None
 
 
 def segment_frames(config: CodecConfig, audio_length: int) -> Iterator[int]:
@@ -38,6 +46,18 @@ def split_frames(config: CodecConfig, frames: int) -> list[int]:
     if sum(sizes) != frames:
         raise ValueError(f"codes: expected as many frames as a signal can have, such as {sum(sizes)}, got {frames}")
     return sizes
+
+
+def split_segments(config: CodecConfig, codes: np.ndarray, scales: np.ndarray | None) -> list[EncodedFrame]:
+    """Codes [K, F] of one signal and its scales [S or more] as the segments that `model.decode` takes.
+
+    Raises `ValueError` for a number of frames that no signal has, or too few scales.
+    """
+    sizes = [codes.shape[1]] if config.segment_length is None else split_frames(config, codes.shape[1])
+    if scales is not None and len(scales) < len(sizes):
+        raise ValueError(f"scales: expected one for each of {len(sizes)} segments, got {len(scales)}")
+    parts = np.split(codes, np.cumsum(sizes)[:-1], axis=1)
+    return [EncodedFrame(part, None if scales is None else float(scales[i])) for i, part in enumerate(parts)]
 
 
 class Windows:

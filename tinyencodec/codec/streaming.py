@@ -21,24 +21,14 @@ Chapter 5 of the tutorials walks through it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tinyencodec.codec.segments import OverlapAdd, Windows, scale_of, segment_frames, split_frames
+from tinyencodec.codec.network import Network
+from tinyencodec.codec.segments import EncodedFrame, OverlapAdd, Windows, scale_of, segment_frames, split_frames
 from tinyencodec.layers.tiles import Engine
 
-if TYPE_CHECKING:
-    from tinyencodec.codec.model import EncodecModel
-
 _FOREVER = 1 << 62  # samples or frames: one segment, as long as the signal
-
-
-class EncodedFrame(NamedTuple):
-    """Codes int [K, F] of one segment, and the factor that restores its loudness (or None)."""
-
-    codes: np.ndarray
-    scale: float | None
 
 
 class StreamingEncoder:
@@ -48,7 +38,7 @@ class StreamingEncoder:
         `frames_per_segment` frames (fewer in the last segment)
     """
 
-    def __init__(self, model: "EncodecModel", bandwidth: float) -> None:
+    def __init__(self, model: Network, bandwidth: float) -> None:
         self.model = model
         self.n_codebooks = model.codebooks_for(bandwidth)
         self.scales: list[float] = []
@@ -105,7 +95,7 @@ class StreamingDecoder:
     `flush` tells the length, unless `live`: then nothing is held back, and nothing cut.
     """
 
-    def __init__(self, model: "EncodecModel", length: int | None = None, live: bool = False) -> None:
+    def __init__(self, model: Network, length: int | None = None, live: bool = False) -> None:
         if length is not None and not 0 <= length < _FOREVER:
             raise ValueError(f"length: expected a number of samples, got {length}")
         self.model = model

@@ -19,9 +19,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinyencodec.system.files import read_exactly
+
 MAX_WIDTH = 16
 _BLOCK = 1 << 16  # numbers packed or unpacked at once: bounds the memory for their bits
-_READ = 1 << 20  # bytes asked from a file at once: a wrong count must not become one huge buffer
 
 
 class BitWriter:
@@ -106,20 +107,6 @@ class BitReader:
     def align(self) -> None:
         """Discard the rest of a byte that was begun: the next number starts at a byte boundary."""
         self._pending = self._pending[:0]
-
-
-def read_exactly(fo: BinaryIO, size: int, what: str) -> bytes:
-    """Read `size` bytes from `fo`, asking again after a short read (pipes and sockets do that).
-
-    Raises `EOFError`, naming `what` was being read, when the file ends before.
-    """
-    data = bytearray()
-    while len(data) < size:
-        piece = fo.read(min(size - len(data), _READ))
-        if not piece:
-            raise EOFError(f"file ends early: expected {size} bytes of {what}, got {len(data)}")
-        data += piece
-    return bytes(data)
 
 
 def _checked_width(width: int) -> int:

@@ -15,8 +15,9 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.block_layout import CHECK, Layout, block_bytes, codes_check, end_bytes
 from tinyencodec.ecdc.block_search import MOST_MISSING, Block, BlockSearch
 from tinyencodec.ecdc.coders import Coder
-from tinyencodec.ecdc.header import EcdcHeader, require
+from tinyencodec.ecdc.header import EcdcHeader
 from tinyencodec.ecdc.packets import checked_scale, pack_scale
+from tinyencodec.system.errors import require
 
 AT_ONCE = 16  # blocks that are coded together, of a file
 KEEP_GOING = ("repeat", "silence")

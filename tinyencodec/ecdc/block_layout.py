@@ -46,7 +46,8 @@ import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames, split_frames
-from tinyencodec.ecdc.header import MAX_FRAMES, require
+from tinyencodec.ecdc.header import MAX_FRAMES
+from tinyencodec.system.errors import require
 
 BLOCK_SECONDS = 4.0  # unless something else is asked for
 HEAD = struct.Struct("!IHHH")
@@ -94,7 +95,7 @@ class Layout:
     """
 
     def __init__(self, config: CodecConfig, n_codebooks: int, block: int, coded: bool) -> None:
-        full = _full_segment(config)
+        full = config.frames_per_segment
         require(full is None or block % full == 0, "frames per block (block)",
                 f"a multiple of the {full} frames of a segment", block)
         self.block, self.coded = block, coded
@@ -178,7 +179,7 @@ def frames_per_block(config: CodecConfig, n_codebooks: int, seconds: float | Non
     """
     wanted = BLOCK_SECONDS if seconds is None else seconds
     require(0 < wanted < float("inf"), "block", "a positive number of seconds", seconds)
-    unit, step = _full_segment(config) or 1, config.segment_stride or config.hop_length  # frames, samples
+    unit, step = config.frames_per_segment or 1, config.segment_stride or config.hop_length  # frames, samples
     most = _largest_block(config, n_codebooks)
     require(most, "block", f"a segment that surely fits {_MOST_BYTES} bytes", f"{unit} frames of {n_codebooks} codes")
     longest = 100 * (most // unit) * step // config.sampling_rate / 100  # seconds, rounded down
@@ -188,16 +189,12 @@ def frames_per_block(config: CodecConfig, n_codebooks: int, seconds: float | Non
     return min(block, most)
 
 
-def _full_segment(config: CodecConfig) -> int | None:
-    return None if config.segment_length is None else -(-config.segment_length // config.hop_length)
-
-
 def _most_frames(config: CodecConfig, block: int) -> int:
-    return block + (_full_segment(config) or 0)  # two short segments may follow all but one full ones
+    return block + (config.frames_per_segment or 0)  # two short segments may follow all but one full ones
 
 
 def _fits(config: CodecConfig, n_codebooks: int, block: int) -> bool:
-    frames, full = _most_frames(config, block), _full_segment(config)
+    frames, full = _most_frames(config, block), config.frames_per_segment
     segments = 1 if full is None else block // full + 2
     size = 1 + 4 * segments + frames * n_codebooks * _CODE_BITS // 8 + _ROOM
     return frames <= MAX_FRAMES and segments <= 0xFF and size <= _MOST_BYTES
@@ -205,7 +202,7 @@ def _fits(config: CodecConfig, n_codebooks: int, block: int) -> bool:
 
 def _largest_block(config: CodecConfig, n_codebooks: int) -> int:
     """Frames; 0 if not even one segment fits."""
-    unit = _full_segment(config) or 1
+    unit = config.frames_per_segment or 1
     low, high = 0, MAX_FRAMES // unit
     while low < high:
         middle = (low + high + 1) // 2

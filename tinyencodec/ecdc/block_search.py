@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from tinyencodec.ecdc.block_layout import HEAD, LENGTH, Layout
-from tinyencodec.ecdc.header import MAX_LENGTH, require
+from tinyencodec.ecdc.header import MAX_LENGTH
+from tinyencodec.system.errors import require
 
 MOST_MISSING = 4096  # blocks, in one hole
 

@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tinyencodec.ecdc.bits import BitReader, BitWriter
-from tinyencodec.ecdc.header import ENTROPY, EcdcHeader, require
+from tinyencodec.ecdc.header import ENTROPY, EcdcHeader
+from tinyencodec.system.errors import require
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyencodec.ecdc.header import require
-from tinyencodec.system.untrusted import ZipSource, check_header, printable
+from tinyencodec.system.errors import printable, require
+from tinyencodec.system.untrusted import ZipSource, check_header
 
 FORMATS = (".npz", ".safetensors")
 FACTS = {"model": str, "sample_rate": int, "bandwidth": float, "length": int, "version": int}

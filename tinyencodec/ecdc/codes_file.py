@@ -24,11 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.codec.segments import segment_frames
-from tinyencodec.codec.streaming import EncodedFrame
+from tinyencodec.codec.segments import EncodedFrame, segment_frames, split_segments
 from tinyencodec.ecdc.codes_arrays import FACTS, codes_kind, read_npz, read_safetensors, safetensors_bytes
-from tinyencodec.ecdc.header import EcdcHeader, require
-from tinyencodec.many_signals import segments
+from tinyencodec.ecdc.header import EcdcHeader
+from tinyencodec.system.errors import require
 from tinyencodec.system.files import atomic_write
 from tinyencodec.system.signals import deferred
 from tinyencodec.system.untrusted import ZipSource
@@ -57,7 +56,7 @@ class SavedCodes(NamedTuple):
         _check_codes(self.codes, config)
         require((self.scales is not None) == config.normalize, "scales",
                 "one per segment" if config.normalize else "none for this model", self.scales)
-        frames = segments(config, self.codes, self.scales)
+        frames = split_segments(config, self.codes, self.scales)
         sizes = [frame.codes.shape[1] for frame in frames]
         expected = -(-self.length // config.hop_length)  # at least, which spares a walk over a false length
         if expected <= sum(sizes):

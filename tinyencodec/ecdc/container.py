@@ -41,16 +41,7 @@ from tinyencodec.ecdc.bits import BitReader, BitWriter
 from tinyencodec.ecdc.block_io import AT_ONCE, BlockReader, BlockWriter
 from tinyencodec.ecdc.block_layout import Layout, frames_per_block
 from tinyencodec.ecdc.coders import ARITHMETIC, Coder, FixedCoder, check_coder
-from tinyencodec.ecdc.header import (
-    MAGIC,
-    MAX_LENGTH,
-    EcdcHeader,
-    header_bytes,
-    payload_size,
-    read_header,
-    require,
-    write_header,
-)
+from tinyencodec.ecdc.header import MAGIC, MAX_LENGTH, EcdcHeader, header_bytes, payload_size, read_header, write_header
 from tinyencodec.ecdc.official_lm import read_official
 from tinyencodec.ecdc.packets import (
     PacketReader,
@@ -61,6 +52,7 @@ from tinyencodec.ecdc.packets import (
     write_end,
     write_packets,
 )
+from tinyencodec.system.errors import require
 from tinyencodec.system.files import is_rewritable
 
 __all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "read_ecdc", "read_header", "write_ecdc",

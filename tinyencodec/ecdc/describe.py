@@ -20,9 +20,10 @@ from tinyencodec.ecdc.block_io import BlockReader
 from tinyencodec.ecdc.block_layout import CHECK, HEAD, LENGTH, Layout
 from tinyencodec.ecdc.coders import Coder, FixedCoder, check_coder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, payload_size, read_header
-from tinyencodec.ecdc.header import header_bytes, require
+from tinyencodec.ecdc.header import header_bytes
 from tinyencodec.ecdc.packets import PacketReader
 from tinyencodec.models.store import find_config
+from tinyencodec.system.errors import require
 
 _COUNTED = 1 << 22  # codes of all codebooks that are counted apart, at most; the official models have 32 768
 _NAMED = 8  # damaged places that are told one by one

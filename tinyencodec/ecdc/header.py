@@ -17,8 +17,10 @@ from typing import BinaryIO
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
-from tinyencodec.ecdc.bits import read_exactly
+from tinyencodec.system.errors import require
+from tinyencodec.system.files import read_exactly
 
+SUFFIX = ".ecdc"
 MAGIC, VERSION, BLOCK_VERSION = b"ECDC", 0, 1
 MAX_LENGTH = 1 << 62  # samples
 MAX_METADATA = 1 << 16  # bytes; real ones have about 60
@@ -205,10 +207,3 @@ def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
     full = max(0, (header.audio_length - length) // stride + 1)  # segments of full length; then a few short ones
     tail = header.audio_length - full * stride  # <= 0 when the last full one reaches the end, and no segment begins
     return full * size(-(-length // config.hop_length)) + sum(map(size, segment_frames(config, tail)))
-
-
-def require(ok: object, what: str, expected: str, got: object) -> None:
-    """Raise a `ValueError` in this format's words unless `ok`."""
-    if not ok:
-        shown = " ".join(f"{got!r:.80}".split("\n"))  # an array has lines
-        raise ValueError(f"{what}: expected {expected}, got {shown}")

@@ -15,8 +15,9 @@ import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
-from tinyencodec.ecdc.header import EcdcHeader, require
+from tinyencodec.ecdc.header import EcdcHeader
 from tinyencodec.ecdc.packets import read_scale
+from tinyencodec.system.errors import require
 
 _MOST_BYTES = 1 << 30  # of a file that is read at once
 _CODES_PER_BYTE = 1 << 10  # at most, on average: real ones have 1 to 5

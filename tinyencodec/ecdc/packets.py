@@ -25,8 +25,10 @@ import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
-from tinyencodec.ecdc.bits import BitReader, BitWriter, read_exactly
-from tinyencodec.ecdc.header import MAX_LENGTH, EcdcHeader, require
+from tinyencodec.ecdc.bits import BitReader, BitWriter
+from tinyencodec.ecdc.header import MAX_LENGTH, EcdcHeader
+from tinyencodec.system.errors import require
+from tinyencodec.system.files import read_exactly
 
 MOST_FRAMES = 0xFFFF  # in a packet
 
@@ -49,7 +51,7 @@ class Packet(NamedTuple):
 
 def check_streamable(config: CodecConfig) -> None:
     """Raise `ValueError` unless each segment of a model fits a packet."""
-    frames = 0 if config.segment_length is None else -(-config.segment_length // config.hop_length)
+    frames = config.frames_per_segment or 0
     require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
 
 
@@ -88,8 +90,7 @@ class PacketReader:
         self._sizes: list[int] = []  # frames of each segment
 
     def __iter__(self) -> Iterator[Packet]:
-        full = None if self._config.segment_length is None else -(-self._config.segment_length
-                                                                  // self._config.hop_length)
+        full = self._config.frames_per_segment
         while n := _COUNT.unpack(read_exactly(self._fo, _COUNT.size, "packet length"))[0]:
             scale = read_scale(self._fo) if self._config.normalize else None
             require(full is None or n <= full, "packet", f"at most the {full} frames of a segment", n)

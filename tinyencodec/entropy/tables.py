@@ -9,8 +9,6 @@ of 2^24 that an entry owns follow in integers alone, so that they are the same o
 Any bytes make a usable table. Lengths counted from recordings take half an occurrence more of each entry than was
 seen (Krichevsky and Trofimov, IEEE Transactions on Information Theory 27, 1981), so none is impossible.
 
-    python -m tinyencodec.entropy.tables MODEL_FOLDER AUDIO...    fits tables to recordings, writes them to the folder
-
 (The official package has no such coder; its language model in place of the table is what the paper, section 3.3, has.)
 
 But: codes are taken as independent of each other, of the recording and of the time.
@@ -18,22 +16,16 @@ But: codes are taken as independent of each other, of the recording and of the t
 Chapter 12 of the tutorials walks through it.
 """
 
-import argparse
 import hashlib
 import math
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
-
-if TYPE_CHECKING:
-    from tinyencodec.codec.model import EncodecModel
 
 FILE_NAME = "tables.safetensors"
 _TENSOR = "code_lengths"
@@ -176,7 +168,7 @@ def load_tables(path: str | os.PathLike) -> np.ndarray:
 
     Raises `OSError` if there is no such file, `ValueError` (naming it) if it holds no tables.
     """
-    from tinyencodec.models.tensors import read_safetensors
+    from tinyencodec.system.safetensors_file import read_safetensors
 
     path = _file(path)
     tensors = read_safetensors(path)
@@ -192,44 +184,3 @@ def load_tables(path: str | os.PathLike) -> np.ndarray:
 
 def _file(path: str | os.PathLike) -> Path:
     return Path(path) / FILE_NAME if os.path.isdir(path) else Path(path)
-
-
-def fit(model: "EncodecModel", paths: Iterable[str | os.PathLike]) -> np.ndarray:
-    """Fit tables to the codes that `model` gives to recordings at its highest bandwidth; uint8 [K, N].
-
-    The codes at lower bandwidths are the first few of these, so one set of tables serves all. Raises `ValueError` or
-    `OSError` for a file that cannot be read.
-    """
-    from tinyencodec.audio.files import read_audio
-
-    counts = np.zeros((model.n_codebooks, model.config.codebook_size), np.int64)
-    bandwidth = max(model.bandwidths)
-    for path in paths:
-        for codes, _ in model.encode(read_audio(path, model.sample_rate, model.channels), bandwidth):
-            counts[:len(codes)] += count_codes(codes, counts.shape[1])
-    return fit_tables(counts)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Fit tables from the command line; returns the exit code, 0, or 2 after one line that says what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tinyencodec.entropy.tables",
-                                     description="Fit the static tables of a model to recordings.")
-    parser.add_argument("model", metavar="MODEL_FOLDER", type=Path, help=f"{FILE_NAME} is written here")
-    parser.add_argument("audio", metavar="AUDIO", nargs="+", type=Path, help="recordings of the kinds to be coded")
-    args = parser.parse_args(argv)
-    try:
-        from tinyencodec.models.store import load_model
-
-        if not args.model.is_dir():
-            raise ValueError(f"expected the folder of a model, got {args.model}")
-        tables = fit(load_model(args.model), args.audio)
-        save_tables(args.model, tables)
-    except (ValueError, EOFError, OSError) as error:
-        print(f"{parser.prog}: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
-    print(f"{args.model / FILE_NAME}: {tables.shape[0]} x {tables.shape[1]}, id {tables_id(tables)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,7 @@ from tinyencodec.models.tensors import (
     fit_shortcut,
     listing,
     misfits,
-    read_safetensors,
+    read_tensors,
 )
 from tinyencodec.models.torchfile import read_torch_file
 
@@ -65,7 +65,7 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
 
     dropped: list[str] = []
     if file.suffix == ".safetensors":
-        state = read_safetensors(file)
+        state = read_tensors(file)
     else:
         state, dropped = _unwrap(read_torch_file(file), file)
     tensors, training_only = canonical_tensors(state, file)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.lm.model import LanguageModel
-from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_safetensors
+from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_tensors
 
 
 def load_language_model(folder: str | os.PathLike) -> LanguageModel:
@@ -16,7 +16,7 @@ def load_language_model(folder: str | os.PathLike) -> LanguageModel:
     path = Path(folder) / "model.safetensors"
     try:
         config = LMConfig.from_file(Path(folder) / "config.json")
-        tensors, _ = canonical_tensors(read_safetensors(path), path)
+        tensors, _ = canonical_tensors(read_tensors(path), path)
     except OSError as error:
         raise ValueError(f"language model folder {folder}: expected readable config.json and model.safetensors: "
                          f"{error}") from None

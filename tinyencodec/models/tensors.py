@@ -25,13 +25,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import safetensors
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.int8_rows import unpack_rows
-from tinyencodec.models.torchfile import bfloat16_to_float32
-from tinyencodec.system.untrusted import check_header, printable
+from tinyencodec.system.errors import blame
+from tinyencodec.system.safetensors_file import read_safetensors
 
 _MAX_LAYERS = 1 << 12  # a config that asks for more is no real one, and listing its tensors would fill the memory
 _LISTED = 12  # misfits that an error names
@@ -44,9 +43,6 @@ _RENAMED = [(re.compile(pattern), new) for pattern, new in (
     (r"\.parametrizations\.weight\.original1$", ".weight_v"),
     (r"^quantizer\.vq\.layers\.([0-9]+)\._codebook\.", r"quantizer.layers.\1.codebook."))]
 _TRAINING_ONLY = re.compile(r"quantizer\.layers\.[0-9]+\.codebook\.(inited|cluster_size|embed_avg)")
-
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2",
-           "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8"}
 
 
 def canonical_name(name: str) -> str | None:
@@ -168,31 +164,20 @@ def read_model_folder(folder: str | os.PathLike) -> tuple[CodecConfig, dict[str,
     folder = Path(folder)
     path = folder / "model.safetensors"
     config = CodecConfig.from_file(folder / "config.json")
-    tensors, _ = canonical_tensors(read_safetensors(path), path)
+    tensors, _ = canonical_tensors(read_tensors(path), path)
     config = fit_shortcut(config, tensors)
     check_tensors(config, tensors, path)
     return config, tensors
 
 
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """All tensors of a safetensors file under their own names; `rows` and bfloat16, which NumPy lacks, as float32."""
-    tensors = {}
-    try:
-        check_header(path)
-        with safetensors.safe_open(path, "numpy") as file:
-            dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
-            if set(dtypes.values()) <= {"F16", "F32", "F64", "I8"}:  # one by one: the file is not in memory besides
-                return unpack_rows({name: file.get_tensor(name) for name in dtypes})
-        for name, entry in safetensors.deserialize(path.read_bytes()):
-            if entry["dtype"] not in _DTYPES:
-                raise ValueError(f"tensor {name[:80]!r}: expected one of {', '.join(_DTYPES)}, got {entry['dtype']}")
-            array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]])
-            array = bfloat16_to_float32(array) if entry["dtype"] == "BF16" else array
-            tensors[name] = array.reshape(entry["shape"])
-        return unpack_rows(tensors)
-    except (safetensors.SafetensorError, ValueError, OverflowError) as error:
-        raise ValueError(f"{path}: expected a whole safetensors file, got a damaged or another one: "
-                         f"{printable(error)}") from None
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of a safetensors file under their own names, with `int8_rows` as float32.
+
+    Raises `ValueError`, naming the file, for a damaged or another one; `OSError` as `open`.
+    """
+    stored = read_safetensors(path)
+    with blame(str(path)):
+        return unpack_rows(stored)
 
 
 def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 
 from tinyencodec.models import plainpickle
-from tinyencodec.system.untrusted import ZipSource, printable
+from tinyencodec.system.errors import printable
+from tinyencodec.system.safetensors_file import bfloat16_to_float32
+from tinyencodec.system.untrusted import ZipSource
 
 _MAX_DIMS = 8
 
@@ -137,9 +139,7 @@ class _Archive:
         return self.converted[key]
 
 
-def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
-    """Numbers of the same shape from bfloat16 bit patterns (uint16): float32 with the lower 16 bits zero."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+
 
 
 def _call(name: str, arguments: tuple) -> object:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_READ = 1 << 20  # bytes asked from a file at once: a wrong count must not become one huge buffer
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -93,3 +94,17 @@ def is_rewritable(fo: BinaryIO) -> bool:
         return not fcntl.fcntl(fo.fileno(), fcntl.F_GETFL) & os.O_APPEND
     except (ImportError, AttributeError, OSError):  # no such flags on this system; no system file behind `fo`
         return True
+
+
+def read_exactly(fo: BinaryIO, size: int, what: str) -> bytes:
+    """Read `size` bytes from `fo`, asking again after a short read (pipes and sockets do that).
+
+    Raises `EOFError`, naming `what` was being read, when the file ends before.
+    """
+    data = bytearray()
+    while len(data) < size:
+        piece = fo.read(min(size - len(data), _READ))
+        if not piece:
+            raise EOFError(f"file ends early: expected {size} bytes of {what}, got {len(data)}")
+        data += piece
+    return bytes(data)

@@ -41,11 +41,6 @@ def check_header(path: Path) -> None:
         raise ValueError(f"expected a safetensors header of at most {MAX_HEADER} bytes, got {size}")
 
 
-def printable(words: object, longest: int | None = 300) -> str:
-    """What may quote a stranger, such as another library's error: `longest` letters, none of which a terminal obeys."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(words)[:longest])
-
-
 class ZipSource(io.FileIO):
     """A zip file that refuses to read more than `limit` bytes at once.
 

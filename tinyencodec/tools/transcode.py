@@ -5,14 +5,13 @@ Errors name the file that they are about. What went wrong without stopping the w
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from tinyencodec.audio.writer import PEAK_LIMIT, AudioWriter
-from tinyencodec.cli.options import USUAL_BANDWIDTH
 from tinyencodec.compression import DecodedSound, Progress, decompress_stream
 from tinyencodec.ecdc.container import EcdcHeader, read_header
+from tinyencodec.system.errors import blame
 from tinyencodec.system.stdio import output
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ class Transcoded(NamedTuple):
     samples: int
     sample_rate: int  # Hz
     remarks: list[str]
-
-
-def usual_bandwidth(model: "EncodecModel") -> float:
-    """The rate in kbit/s for those who do not choose one: 6, or the nearest that the model has."""
-    return min(model.bandwidths, key=lambda rate: abs(rate - USUAL_BANDWIDTH))
 
 
 def decompress_file(fo: BinaryIO, dest: Path | None, kind: str, load: Loader, name: str, *,
@@ -84,12 +78,3 @@ def _remarks(name: str, header: EcdcHeader, sound: DecodedSound, writer: AudioWr
     if writer.clipped:
         yield (f"the sound reaches {writer.peak:.3g} of full scale and was clipped at {PEAK_LIMIT}; use -r to scale it "
                "down instead")
-
-
-@contextmanager
-def blame(name: str) -> Iterator[None]:
-    """Put the file's name before errors that do not tell it."""
-    try:
-        yield
-    except (EOFError, ValueError) as error:
-        raise (EOFError if isinstance(error, EOFError) else ValueError)(f"{name}: {error}") from None

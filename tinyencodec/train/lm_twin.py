@@ -27,7 +27,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.int8_rows import at_precision
-from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_safetensors
+from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_tensors
 from tinyencodec.system.files import atomic_write
 
 Past = list[Tensor]  # per layer [B, P, dim]: its inputs at the last P frames, 1 <= P <= past_context
@@ -217,7 +217,7 @@ def load_folder(folder: Path) -> LanguageModel:
     """Read what `save_folder` wrote, in float32. Raises `OSError` or `ValueError`."""
     model = LanguageModel(LMConfig.from_file(folder / "config.json"))
     path = folder / "model.safetensors"
-    tensors, _ = canonical_tensors(read_safetensors(path), path)
+    tensors, _ = canonical_tensors(read_tensors(path), path)
     check_tensors(model.config, tensors, path)
     model.load_state_dict({name: torch.from_numpy(values) for name, values in tensors.items()})
     return model.eval()

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tinyencodec.system.errors import printable
 from tinyencodec.system.files import atomic_write
-from tinyencodec.system.untrusted import printable
 from tinyencodec.tools.batch.work import Outcome, Task
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinyencodec.cli.options import SUFFIX
+from tinyencodec.ecdc.header import SUFFIX
 from tinyencodec.system.inputs import Found
 
 if TYPE_CHECKING:
@@ -139,12 +139,11 @@ class _Compressor:
         from tinyencodec.ecdc.coders import load_coder
         from tinyencodec.ecdc.container import EcdcHeader
         from tinyencodec.models.store import load_model
-        from tinyencodec.tools.transcode import usual_bandwidth
 
         self._choices = choices
         self._model = model = load_model(choices.model)
         model.threads = choices.threads
-        self._bandwidth = usual_bandwidth(model) if choices.bandwidth is None else choices.bandwidth
+        self._bandwidth = model.usual_bandwidth if choices.bandwidth is None else choices.bandwidth
         n_codebooks = model.codebooks_for(self._bandwidth)
         EcdcHeader(model.name, 1, n_codebooks)  # a name that no file can hold
         self._coder: Any = "none"

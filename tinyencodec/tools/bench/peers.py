@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
-from tinyencodec.codec.model import EncodedFrame
+from tinyencodec.codec.segments import EncodedFrame
 from tinyencodec.tools.bench.speed import Contestant
 from tinyencodec.tools.bench.subject import Subject
 

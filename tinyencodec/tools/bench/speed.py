@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.codec.model import EncodedFrame
+from tinyencodec.codec.segments import EncodedFrame
 from tinyencodec.layers.stack import ELU, Stack
 from tinyencodec.tools.bench.subject import Subject, sound
 

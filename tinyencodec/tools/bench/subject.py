@@ -8,8 +8,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
-from tinyencodec.codec.model import EncodecModel, EncodedFrame
-from tinyencodec.codec.segments import segment_frames
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.codec.segments import EncodedFrame, segment_frames
 from tinyencodec.models.store import find_model, load_model
 from tinyencodec.models.tensors import expected_tensors
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tinyencodec.cli.parser import one_line
+from tinyencodec.system.errors import one_line
 from tinyencodec.system.progress import progress
 from tinyencodec.tools.tokenize.check import check_dataset
 from tinyencodec.tools.tokenize.shard import ERRORS

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyencodec.ecdc.codes_file import SavedCodes
-from tinyencodec.ecdc.header import require
+from tinyencodec.system.errors import require
 from tinyencodec.tools.tokenize.part import codes_dtype
 from tinyencodec.tools.tokenize.plan import UNFINISHED
 from tinyencodec.tools.tokenize.shard import DATASET, MANIFEST

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tinyencodec.ecdc.header import require
+from tinyencodec.system.errors import require
 from tinyencodec.system.files import atomic_write
 from tinyencodec.tools.tokenize.deaths import MOST, Watch
 from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, Source, file_sha256, files_of, model_sha256

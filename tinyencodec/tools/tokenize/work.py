@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tinyencodec.ecdc.header import require
 from tinyencodec.models.store import DEFAULT_MODEL, find_config, find_model
+from tinyencodec.system.errors import require
 from tinyencodec.system.files import atomic_write
 from tinyencodec.system.inputs import AUDIO, find_inputs
 from tinyencodec.system.lock import exclusive

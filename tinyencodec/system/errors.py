@@ -1,0 +1,30 @@
+"""How errors are worded: what was expected, what came, and of which file; in one line that any terminal can show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def require(ok: object, what: str, expected: str, got: object) -> None:
+    """Raise the `ValueError` "{what}: expected {expected}, got {got}" unless `ok`."""
+    if not ok:
+        shown = " ".join(f"{got!r:.80}".split("\n"))  # an array has lines
+        raise ValueError(f"{what}: expected {expected}, got {shown}")
+
+
+@contextmanager
+def blame(name: str) -> Iterator[None]:
+    """Put the file's name before errors that do not tell it."""
+    try:
+        yield
+    except (EOFError, ValueError) as error:
+        raise (EOFError if isinstance(error, EOFError) else ValueError)(f"{name}: {error}") from None
+
+
+def printable(words: object, longest: int | None = 300) -> str:
+    """What may quote a stranger, such as another library's error: `longest` letters, none of which a terminal obeys."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(words)[:longest])
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, and with other control characters as escapes: a terminal would obey them."""
+    return printable(" ".join(text.splitlines()), None)
