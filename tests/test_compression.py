@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.coders import PackedCoder
+from tests.helpers.signals import cut, noise
 from tinyencodec import compression as codec
 from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
 from tinyencodec.ecdc.coders import FixedCoder
@@ -33,16 +34,6 @@ class Pipe(io.BytesIO):
         raise io.UnsupportedOperation("seek")
 
     tell = seek
-
-
-def noise(model, length, seed=0):
-    return np.random.default_rng(seed).standard_normal((model.channels, length)).astype(np.float32)
-
-
-def cut(wav, parts):
-    """wav [C, n] in pieces of these lengths, and the rest."""
-    starts = np.minimum(np.cumsum([0, *parts]), wav.shape[1])
-    return [wav[:, a:b] for a, b in zip(starts, [*starts[1:], wav.shape[1]])]
 
 
 def payload(data):

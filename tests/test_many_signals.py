@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyencodec
+from tests.helpers.signals import noise
 from tinyencodec.many_signals import decode_batch, encode_batch
 
 SHAPES = ["causal", "no shortcut", "scaled", "segments", "segments, no norm"]
@@ -19,10 +20,6 @@ class Tensor:
 
     def __array__(self, dtype=None, copy=None):
         return self.array if dtype is None else self.array.astype(dtype)
-
-
-def noise(model, length, seed=0):
-    return np.random.default_rng(seed).standard_normal((model.channels, length)).astype(np.float32)
 
 
 def padded(wavs, value):

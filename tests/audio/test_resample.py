@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
+from tests.helpers.signals import cut
 from tinyencodec.audio.resample import Converter, Resampler, convert_audio
 
 RATIOS = [(44_100, 24_000), (24_000, 44_100), (48_000, 24_000), (24_000, 48_000), (16_000, 24_000), (8000, 24_000),
@@ -15,12 +16,6 @@ pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 2]), st.integers(0, 500)),
 
 def noise(channels, length, seed=0):
     return np.random.default_rng(seed).standard_normal((channels, length)).astype(np.float32)
-
-
-def cut(wav, parts):
-    """wav [C, n] in pieces of these lengths, and the rest."""
-    starts = np.minimum(np.cumsum([0, *parts]), wav.shape[1])
-    return [wav[:, a:b] for a, b in zip(starts, [*starts[1:], wav.shape[1]])]
 
 
 def in_pieces(resampler, wav, parts):

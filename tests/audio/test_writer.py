@@ -9,6 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.signals import cut
 from tinyencodec.audio import pcm
 from tinyencodec.audio.files import read_audio, write_audio
 from tinyencodec.audio.writer import AudioWriter
@@ -31,12 +32,6 @@ class Pipe(io.BytesIO):
 
 def noise(channels=1, samples=3000, level=1.2):
     return np.random.default_rng(channels).uniform(-level, level, (channels, samples)).astype(np.float32)
-
-
-def cut(wav, parts):
-    """wav [C, n] in pieces of these lengths, and the rest."""
-    starts = np.minimum(np.cumsum([0, *parts]), wav.shape[1])
-    return [wav[:, a:b] for a, b in zip(starts, [*starts[1:], wav.shape[1]])]
 
 
 def written(fo, kind, blocks, **options):

@@ -13,15 +13,12 @@ from hypothesis import strategies as st
 
 import tinyencodec
 from tests.helpers.paths import DATA
+from tests.helpers.signals import noise
 from tinyencodec.codec.segments import EncodedFrame, OverlapAdd
 from tinyencodec.kernels import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)
-
-
-def noise(model, length, seed=0):
-    return np.random.default_rng(seed).standard_normal((model.channels, length)).astype(np.float32)
 
 
 @given(shapes, st.integers(1, 500), st.data())

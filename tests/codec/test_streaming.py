@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinyencodec
 from tests.helpers.paths import DATA
+from tests.helpers.signals import cut, noise
 from tinyencodec.codec.config import ENCODEC_48KHZ
 from tinyencodec.codec.segments import segment_frames, split_frames
 from tinyencodec.kernels import jit
@@ -17,16 +18,6 @@ from tinyencodec.layers.tiles import Engine
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)
 lengths_of_pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 120)), max_size=15)
-
-
-def noise(model, length, seed=0):
-    return np.random.default_rng(seed).standard_normal((model.channels, length)).astype(np.float32)
-
-
-def cut(x, parts):
-    """x [A, n] in pieces of these lengths, and the rest."""
-    starts = np.minimum(np.cumsum([0, *parts]), x.shape[1])
-    return [x[:, a:b] for a, b in zip(starts, [*starts[1:], x.shape[1]])]
 
 
 def assert_equal(got, expected, what):

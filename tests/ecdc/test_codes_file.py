@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 import tinyencodec
+from tests.helpers.signals import noise
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.codes_file import read_codes, write_codes
 from tinyencodec.ecdc.container import read_ecdc, read_header, write_ecdc
@@ -25,10 +26,6 @@ KINDS = ["npz", "safetensors"]
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def noise(model, length, seed=0):
-    return np.random.default_rng(seed).standard_normal((model.channels, length)).astype(np.float32)
 
 
 def ecdc(model, frames, length):

@@ -1,6 +1,7 @@
 """Small models with seeded random weights: one of each shape that a config can tell, and folders for the program."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -50,16 +51,23 @@ STEREO = CodecConfig(sampling_rate=RATE, audio_channels=2, target_bandwidths=(4.
                      hidden_size=4, codebook_size=16, norm_type="time_group_norm", use_causal_conv=False)
 
 
-def save_model(folder, config, bias=0.0):
-    """A model of random weights; `bias` is added to every sample that it decodes."""
-    rng = np.random.default_rng(1)
-    tensors = {name: (0.3 * rng.standard_normal(shape)).astype(np.float32)
-               for name, shape in expected_tensors(config).items()}
-    last = max(int(name.split(".")[2]) for name in tensors if name.startswith("decoder."))
-    tensors[f"decoder.layers.{last}.conv.bias"][:] += bias
+def save_model(folder, config=MONO, bias=0.0, tensors=None, **fields):
+    """A folder with a model of random weights; returns its path.
+
+    bias : added to every sample that it decodes
+    tensors : in place of those of these names; None: left out
+    fields : of its `config.json`, in place of the true ones
+    """
+    rng, folder = np.random.default_rng(1), Path(folder)
+    drawn = {name: (0.3 * rng.standard_normal(shape)).astype(np.float32)
+             for name, shape in expected_tensors(config).items()}
+    last = max(int(name.split(".")[2]) for name in drawn if name.startswith("decoder."))
+    drawn[f"decoder.layers.{last}.conv.bias"][:] += bias
+    kept = {name: array for name, array in (drawn | (tensors or {})).items() if array is not None}
     folder.mkdir(parents=True)
-    save_file(tensors, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    save_file(kept, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config.to_dict() | fields))
+    return folder
 
 
 def add_coders(folder):

@@ -9,45 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
 
 import tinyencodec
 from tests.helpers import torch_writer
+from tests.helpers.models import RATE, save_model
+from tests.helpers.program import run
 from tinyencodec.audio.pcm import wav_header
-from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.container import EcdcHeader, write_header
-from tinyencodec.models.tensors import expected_tensors
 
-RATE = 8000
-MONO = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0), num_filters=2, upsampling_ratios=(4, 2),
-                   num_lstm_layers=1, hidden_size=4, codebook_size=16)
-
-
-def save_model(folder, tensors=None, **fields):
-    rng, folder = np.random.default_rng(1), Path(folder)
-    folder.mkdir(parents=True)
-    shapes = expected_tensors(MONO)
-    tensors = {name: (0.3 * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()} | (
-        tensors or {})
-    save_file({name: array for name, array in tensors.items() if array is not None}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(MONO.to_dict() | fields))
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    save_model(home / "models" / "mono")
-    return home
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, home, monkeypatch):
-    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
-    soundfile.write("in.wav", 0.1 * np.random.default_rng(0).standard_normal(1103), RATE)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
+MODELS = "tiny_24khz, tiny_48khz, loud, mono, stereo"
 
 
 def made(name, data):
@@ -108,9 +79,9 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "rate that is no number": (lambda: [*C, "-b", "much", "in.wav"],
         "tinyencodec: argument -b/--bandwidth: invalid float value: 'much' (see tinyencodec --help)"),
     "rate of another model": (lambda: [*C, "-b", "6", "in.wav"],
-        "tinyencodec: bandwidth: model mono offers 4, 8 kbit/s, got 6.0"),
+        "tinyencodec: bandwidth: model mono offers 4, 8, 16 kbit/s, got 6.0"),
     "rate nan": (lambda: [*C, "-b", "nan", "in.wav"],
-        "tinyencodec: bandwidth: model mono offers 4, 8 kbit/s, got nan"),
+        "tinyencodec: bandwidth: model mono offers 4, 8, 16 kbit/s, got nan"),
     "no threads": (lambda: [*C, "--threads", "0", "in.wav"],
         "tinyencodec: threads: expected at least 1, got 0"),
     "block without checksums": (lambda: [*C, "--block", "2", "in.wav"],
@@ -139,9 +110,9 @@ BAD = {  # name -> arguments, message; ... stands for anything
         "tinyencodec: --entropy, --protect and --block: expected with sound as INPUT, got an .ecdc file"),
     # models
     "unknown model": (lambda: ["-m", "nobody", "in.wav"],
-        "tinyencodec: unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz, mono"),
+        "tinyencodec: unknown model 'nobody': expected a folder or one of {models}"),
     "model to fetch": (lambda: ["-m", "encodec_24khz", "in.wav"],
-        "tinyencodec: unknown model 'encodec_24khz': expected a folder or one of tiny_24khz, tiny_48khz, mono; "
+        "tinyencodec: unknown model 'encodec_24khz': expected a folder or one of {models}; "
         "`tinyencodec fetch ..."),
     "empty model folder": (lambda: ["-m", (os.mkdir("empty"), "./empty")[1], "in.wav"],
         "tinyencodec: model folder ./empty: expected config.json and model.safetensors, found no config.json"),
@@ -158,15 +129,15 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "huge config value": (lambda: ["-m", save_model("m", num_filters=10**9), "in.wav"],
         "tinyencodec: m/config.json: config field num_filters: expected an integer from 1 to 1048576, "
         "got 1000000000"),
-    "weights of another shape": (lambda: ["-m", save_model("m", {"encoder.layers.0.conv.bias": np.zeros(3,
+    "weights of another shape": (lambda: ["-m", save_model("m", tensors={"encoder.layers.0.conv.bias": np.zeros(3,
         "f4")}), "in.wav"],
         "tinyencodec: m/model.safetensors: expected the tensors of the model in config.json, got "
         "others: encoder.layers.0.conv.bias: expected [2], got [3]"),
-    "weights with NaN": (lambda: ["-m", save_model("m", {"encoder.layers.0.conv.bias": np.full(2, np.nan,
+    "weights with NaN": (lambda: ["-m", save_model("m", tensors={"encoder.layers.0.conv.bias": np.full(2, np.nan,
         "f4")}), "in.wav"],
         "tinyencodec: m/model.safetensors: expected the tensors of the model in config.json, got "
         "others: encoder.layers.0.conv.bias holds NaN or infinity"),
-    "missing weights": (lambda: ["-m", save_model("m", {"encoder.layers.0.conv.bias": None}), "in.wav"],
+    "missing weights": (lambda: ["-m", save_model("m", tensors={"encoder.layers.0.conv.bias": None}), "in.wav"],
         "tinyencodec: m/model.safetensors: expected the tensors of the model in config.json, got "
         "others: encoder.layers.0.conv.bias [2] is missing"),
     "no weights": (lambda: ["-m", save_model("m"), "in.wav", *([] if os.unlink("m/model.safetensors") else [])],
@@ -246,14 +217,14 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "no codebooks": (lambda: [raw_header(nc=0)],
         "tinyencodec: x.ecdc: not an .ecdc file: codebooks (nc): expected an integer from 1 to 1024, got 0"),
     "unknown model in a file": (lambda: [ecdc(model="nobody")],
-        "tinyencodec: x.ecdc: unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz, mono"),
+        "tinyencodec: x.ecdc: unknown model 'nobody': expected a folder or one of {models}"),
     "model of a file to fetch": (lambda: [ecdc(model="encodec_48khz")],
-        "tinyencodec: x.ecdc: unknown model 'encodec_48khz': expected a folder or one of tiny_24khz, "
-        "tiny_48khz, mono; `tinyencodec fetch ..."),
+        "tinyencodec: x.ecdc: unknown model 'encodec_48khz': expected a folder or one of {models}; "
+        "`tinyencodec fetch ..."),
     "file of another model": (lambda: ["-m", save_model("other"), ecdc()],
         "tinyencodec: x.ecdc: model: expected 'other', got 'mono'"),
-    "many codebooks": (lambda: [ecdc(codebooks=3)],
-        "tinyencodec: x.ecdc: codebooks (nc) of model mono: expected 1 to 2, got 3"),
+    "many codebooks": (lambda: [ecdc(codebooks=5)],
+        "tinyencodec: x.ecdc: codebooks (nc) of model mono: expected 1 to 4, got 5"),
     "cut .ecdc": (lambda: [ecdc(bytes(124))],
         "tinyencodec: x.ecdc: file ends early: expected 125 bytes after the header, got 124"),
     "long claim": (lambda: [ecdc(length=2**60)],
@@ -306,7 +277,7 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "codes at another rate": (lambda: ["codes", codes(sample_rate=24_000)],
         "tinyencodec codes: x.npz: sample rate: expected 8000 Hz, got 24000"),
     "codes of an unknown model": (lambda: ["codes", codes(model="nobody")],
-        "tinyencodec codes: x.npz: unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz, mono"),
+        "tinyencodec codes: x.npz: unknown model 'nobody': expected a folder or one of {models}"),
     "rate of codes": (lambda: ["codes", "-b", "4", codes()],
         "tinyencodec codes: --bandwidth and --hq: expected with sound as INPUT only, got .npz"),
     "fetch something unknown": (lambda: ["fetch", "nobody"],
@@ -320,11 +291,13 @@ def test_bad_input(name, home, here, capfd):
     argv = build()
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*")}
     try:
-        code = cli.main(argv)
+        code = run(*argv)
     except SystemExit as stop:  # argparse's way
         code = stop.code
     out, err = capfd.readouterr()
-    expected = re.escape(message.replace("{home}", str(home)).replace("{here}", str(here))).replace(r"\.\.\.", ".*")
+    for what, value in (("{home}", home), ("{here}", here), ("{models}", MODELS)):
+        message = message.replace(what, str(value))
+    expected = re.escape(message).replace(r"\.\.\.", ".*")
     assert re.fullmatch(expected + "\n", err), err
     assert (code, out) == (2, "") and err[:-1].isprintable()
     assert {path: path.stat().st_mtime_ns for path in here.rglob("*")} == before
@@ -363,7 +336,7 @@ def test_bad_standard_input(name, here, capfd):
     os.dup2(reading, 0)
     os.close(reading)
     try:
-        code = cli.main(argv)
+        code = run(*argv)
     finally:
         os.dup2(saved, 0)
         os.close(saved)

@@ -4,7 +4,6 @@ Here at each thing that a command does to a file, and at moments in between; `te
 same to processes that begin from nothing.
 """
 
-import json
 import os
 import random
 import re
@@ -16,15 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
 
 from tests.helpers import forked
-from tinyencodec.codec.config import CodecConfig
-from tinyencodec.models.tensors import expected_tensors
+from tests.helpers.models import save_model
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="forks, and /dev/full")
-MONO = CodecConfig(sampling_rate=8000, num_filters=2, upsampling_ratios=(4, 2), hidden_size=4, codebook_size=16,
-                   target_bandwidths=(4.0, 8.0), num_lstm_layers=1)
 COMMANDS = {  # arguments, the output
     "compress": (["-m", "mono", "in.wav", "out.ecdc"], "out.ecdc"),
     "compress in blocks": (["-m", "mono", "--protect", "--block", "0.1", "in.wav", "out.ecdc"], "out.ecdc"),
@@ -43,12 +38,8 @@ TEMPORARY = re.compile(r"\..+\.(tmp|part)")
 def folder(tmp_path_factory):
     """A model, a recording, an `.ecdc` file and a file of codes."""
     folder = tmp_path_factory.mktemp("interrupted")
-    model, rng = folder / "home" / "models" / "mono", np.random.default_rng(1)
-    model.mkdir(parents=True)
-    save_file({name: (0.3 * rng.standard_normal(shape)).astype(np.float32)
-               for name, shape in expected_tensors(MONO).items()}, model / "model.safetensors")
-    (model / "config.json").write_text(json.dumps(MONO.to_dict()))
-    soundfile.write(folder / "in.wav", 0.1 * rng.standard_normal((30_000, 1)), 8000)
+    save_model(folder / "home" / "models" / "mono")
+    soundfile.write(folder / "in.wav", 0.1 * np.random.default_rng(1).standard_normal((30_000, 1)), 8000)
     return folder
 
 

@@ -1,7 +1,6 @@
 """The program between other programs: standard input and output, live."""
 
 import io
-import json
 import os
 import re
 import signal
@@ -15,36 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers.models import RATE
 from tests.helpers.paths import DATA
 from tinyencodec.audio.pcm import wav_header
 from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import CodecConfig
 from tinyencodec.compression import compress_stream
 from tinyencodec.kernels import jit
-from tinyencodec.models.tensors import expected_tensors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
-RATE, SAMPLES = 8000, 5003
-SMALL = {"sampling_rate": RATE, "num_filters": 2, "upsampling_ratios": (4, 2), "hidden_size": 4, "codebook_size": 16}
-MONO = CodecConfig(**SMALL, target_bandwidths=(4.0, 8.0))
-STEREO = CodecConfig(**SMALL, audio_channels=2, target_bandwidths=(4.0, 8.0), normalize=True, chunk_length_s=0.25,
-                     overlap=0.1, norm_type="time_group_norm", use_causal_conv=False)
+SAMPLES = 5003
 ENVIRONMENT = {"PYTHONPATH": str(Path(tinyencodec.__file__).parent.parent), "PYTHON": sys.executable}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    for name, config in (("mono", MONO), ("stereo", STEREO)):
-        rng, folder = np.random.default_rng(1), home / "models" / name
-        folder.mkdir(parents=True)
-        save_file({tensor: (0.3 * rng.standard_normal(shape)).astype(np.float32)
-                   for tensor, shape in expected_tensors(config).items()}, folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps(config.to_dict()))
-    return home
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers.models import MONO
 from tests.helpers.paths import ROOT, TESTS
 from tinyencodec.audio.reader import AudioReader
 from tinyencodec.cli import main as cli
@@ -29,28 +30,8 @@ from tinyencodec.models.tensors import expected_tensors, read_tensors
 from tinyencodec.system import untrusted as limits
 from tinyencodec.system.files import atomic_write
 
-MONO = CodecConfig(sampling_rate=8000, num_filters=2, upsampling_ratios=(4, 2), hidden_size=4, codebook_size=16,
-                   target_bandwidths=(4.0, 8.0), num_lstm_layers=1)
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    folder, rng = home / "models" / "mono", np.random.default_rng(1)
-    folder.mkdir(parents=True)
-    save_file({name: (0.3 * rng.standard_normal(shape)).astype(np.float32)
-               for name, shape in expected_tensors(MONO).items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(MONO.to_dict()))
-    return home
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, home, monkeypatch):
-    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @contextlib.contextmanager
