@@ -106,8 +106,8 @@ def test_large_codebooks():
     ("causal", [([[1, 16]], None)], 16, "codes: expected 0 ... 15, got [1, 16]"),
     ("causal", [([[-1, 1]], None)], 16, "codes: expected 0 ... 15, got [-1, 1]"),
     ("causal", [([[1.0]], None)], 8, "codes: expected integers, got dtype('float64')"),
-    ("causal", [([1], None)], 8, "codes: expected shape [1 ... 4, F] with F >= 1, got [1]"),
-    ("causal", [([[1]] * 5, None)], 8, "codes: expected shape [1 ... 4, F] with F >= 1, got [5, 1]"),
+    ("causal", [([1], None)], 8, "codes: expected shape [1 ... 4, F], got [1]"),
+    ("causal", [([[1]] * 5, None)], 8, "codes: expected shape [1 ... 4, F], got [5, 1]"),
     ("causal", [([[1]], 2.0)], 8, "scales: expected none for this model, got [2.0]"),
     ("causal", [([[1]], None)], 0, "audio length (al): expected an integer from 1 to 2**62, got 0"),
     ("causal", [([[1]], None)], 1 << 62, "codes: expected the frames of"),
@@ -222,7 +222,7 @@ def write_safetensors(codes=GOOD["codes"], scales=None, **changes):
     ({"codes": None}, "without codes"),
     ({"model": None}, "without model"),
     ({"codes": np.ones((1, 2), np.float32)}, "codes: expected integers in 2 dimension(s), got '[1, 2] of kind f'"),
-    ({"codes": np.ones((1, 2), bool)}, "codes: expected a type that NumPy has, got 'BOOL'"),
+    ({"codes": np.ones((1, 2), bool)}, "codes: expected integers in 2 dimension(s), got '[1, 2] of kind b'"),
     ({"scales": np.ones(1, int)}, "scales: expected floats in 1 dimension(s), got '[1] of kind i'"),
     ({"length": "many"}, "length: expected int in the metadata, got 'many'"),
     ({"bandwidth": "inf"}, "bandwidth: expected a positive number, got inf"),
@@ -272,7 +272,7 @@ def test_any_damage_is_an_error_or_harmless(models, kind):
     ({"length": 1 << 62}, "codes: expected the frames of"),
     ({"codes": np.array([[1, 16]])}, "codes: expected 0 ... 15, got [1, 16]"),
     ({"codes": np.array([[1, -1]])}, "codes: expected 0 ... 15, got [-1, 1]"),
-    ({"codes": np.ones((5, 2), int)}, "codes: expected shape [1 ... 4, F] with F >= 1, got [5, 2]"),
+    ({"codes": np.ones((5, 2), int)}, "codes: expected shape [1 ... 4, F], got [5, 2]"),
     ({"scales": np.ones(1)}, "scales: expected none for this model"),
 ])
 def test_codes_of_another_model(models, changes, message):

@@ -61,17 +61,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Do it."""
     from tinyencodec.audio.writer import FORMATS as SOUNDS
-    from tinyencodec.ecdc.codes_arrays import FORMATS, codes_kind
+    from tinyencodec.ecdc.codes_arrays import SUFFIXES, codes_kind
     from tinyencodec.system.files import check_output
 
     if args.threads is not None and args.threads < 1:
         raise ValueError(f"threads: expected at least 1, got {args.threads}")
     os.stat(args.input)  # FileNotFoundError
     suffix = args.input.suffix.lower()
-    back, sound = suffix in FORMATS, suffix not in (*FORMATS, _SUFFIX)
+    back, sound = suffix in SUFFIXES, suffix not in (*SUFFIXES, _SUFFIX)
     if not sound and (args.bandwidth is not None or args.hq):
         raise ValueError(f"--bandwidth and --hq: expected with sound as INPUT only, got {suffix}")
-    dest = args.output or args.input.with_suffix(_SUFFIX if back else FORMATS[0])
+    dest = args.output or args.input.with_suffix(_SUFFIX if back else SUFFIXES[0])
     if not back:
         codes_kind(dest)
     elif dest.suffix.lower() not in (_SUFFIX, *SOUNDS):

@@ -5,7 +5,6 @@ Files are read as if an enemy had made them. Nothing in them is run: no pickles,
 file, since compressed members (`numpy.savez_compressed`) are refused. Checksums of `.npz` members are checked.
 """
 
-import json
 import math
 import os
 import re
@@ -16,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyencodec.system.errors import printable, require
-from tinyencodec.system.untrusted import ZipSource, check_header
+from tinyencodec.system.errors import require
+from tinyencodec.system.safetensors_file import DTYPES, open_safetensors
+from tinyencodec.system.untrusted import ZipSource
 
-FORMATS = (".npz", ".safetensors")
+SUFFIXES = (".npz", ".safetensors")
 FACTS = {"model": str, "sample_rate": int, "bandwidth": float, "length": int, "version": int}
 _ARRAYS = {"codes": (2, "iu", "integers"), "scales": (1, "f", "floats")}  # dimensions, kinds, in words
 _KINDS = {str: "U", int: "iu", float: "fiu"}
@@ -28,15 +28,13 @@ _MAX_TEXT = 400  # bytes of a text in an .npz file: 100 letters
 _START, _MAGIC = struct.Struct("<8sH"), b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(rb"\{'descr': '([<>|](?:[iu][1248]|f[248])|[<>]U\d{1,3})', 'fortran_order': (True|False), "
                      rb"'shape': \(((?:\d{1,15}, ?)*(?:\d{1,15})?)\), \} *\n")
-_DTYPES = {"I8": "int8", "U8": "uint8", "I16": "int16", "U16": "uint16", "I32": "int32", "U32": "uint32",
-           "I64": "int64", "U64": "uint64", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
 def codes_kind(path: str | os.PathLike) -> str:
     """".npz" or ".safetensors"; `ValueError` for another suffix."""
     kind = Path(path).suffix.lower()
-    if kind not in FORMATS:
-        raise ValueError(f"{os.fspath(path)}: expected a name ending in {' or '.join(FORMATS)}, "
+    if kind not in SUFFIXES:
+        raise ValueError(f"{os.fspath(path)}: expected a name ending in {' or '.join(SUFFIXES)}, "
                          f"got {kind or 'no suffix'}")
     return kind
 
@@ -62,43 +60,17 @@ def read_npz(fo: ZipSource) -> tuple[dict, dict]:
 
 def read_safetensors(path: str | os.PathLike) -> tuple[dict, dict]:
     """As `read_npz`, with the `FACTS` from the metadata."""
-    import safetensors
-
-    try:
-        check_header(Path(path))
-        with safetensors.safe_open(path, "numpy") as file:
-            facts = file.metadata() or {}
-            _check_names(set(_ARRAYS) & set(file.keys()) | set(FACTS) & set(facts))
-            arrays = {}
-            for name in _ARRAYS:
-                if name in file.keys():
-                    part = file.get_slice(name)
-                    dtype = _DTYPES.get(part.get_dtype())
-                    require(dtype, name, "a type that NumPy has", part.get_dtype())
-                    _check_array(name, tuple(part.get_shape()), np.dtype(dtype).kind)
-                    arrays[name] = file.get_tensor(name)
-    except (safetensors.SafetensorError, OverflowError) as error:
-        raise ValueError(f"expected a whole safetensors file, got a damaged or another one: "
-                         f"{printable(error)}") from None
+    with open_safetensors(path) as file:
+        facts = file.metadata() or {}
+        _check_names(set(_ARRAYS) & set(file.keys()) | set(FACTS) & set(facts))
+        arrays = {}
+        for name in set(_ARRAYS) & set(file.keys()):
+            part = file.get_slice(name)
+            dtype = DTYPES.get(part.get_dtype())
+            require(dtype, name, "a type that NumPy has", part.get_dtype())
+            _check_array(name, tuple(part.get_shape()), np.dtype(dtype).kind)
+            arrays[name] = file.get_tensor(name)
     return arrays, {name: _fact(name, kind, facts[name]) for name, kind in FACTS.items()}
-
-
-def safetensors_bytes(arrays: dict, facts: dict) -> bytes:
-    """The bytes of a `.safetensors` file, always in the same order, unlike those of the library's own writer.
-
-    arrays : of whole numbers or floats, by name
-    facts : texts for the metadata, by name
-    """
-    header, end = {"__metadata__": facts}, 0
-    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))  # so that each begins at its alignment
-    for name, array in arrays.items():
-        dtype = next(key for key, value in _DTYPES.items() if value == array.dtype.name)
-        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
-        end += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    little = (array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values())
-    return struct.pack("<Q", len(text)) + text + b"".join(little)
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> np.ndarray:

@@ -25,10 +25,11 @@ import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import EncodedFrame, segment_frames, split_segments
-from tinyencodec.ecdc.codes_arrays import FACTS, codes_kind, read_npz, read_safetensors, safetensors_bytes
+from tinyencodec.ecdc.codes_arrays import FACTS, codes_kind, read_npz, read_safetensors
 from tinyencodec.ecdc.header import EcdcHeader
-from tinyencodec.system.errors import require
+from tinyencodec.system.errors import blame, check_codes, require
 from tinyencodec.system.files import atomic_write
+from tinyencodec.system.safetensors_file import safetensors_header
 from tinyencodec.system.signals import deferred
 from tinyencodec.system.untrusted import ZipSource
 
@@ -53,7 +54,7 @@ class SavedCodes(NamedTuple):
         config: CodecConfig = model.config
         require(self.model == model.name, "model", repr(model.name), self.model)
         require(self.sample_rate == config.sampling_rate, "sample rate", f"{config.sampling_rate} Hz", self.sample_rate)
-        _check_codes(self.codes, config)
+        check_codes(self.codes, config.n_codebooks, config.codebook_size)
         require((self.scales is not None) == config.normalize, "scales",
                 "one per segment" if config.normalize else "none for this model", self.scales)
         frames = split_segments(config, self.codes, self.scales)
@@ -92,7 +93,7 @@ def write_codes(path: str | os.PathLike, model: Any, frames: list, length: int, 
     require(len({(codes.ndim, codes.shape[:1]) for codes, _ in frames}) == 1, "codes", "the same K in each segment",
             [codes.shape for codes, _ in frames])
     codes = np.concatenate([codes for codes, _ in frames], axis=-1)
-    _check_codes(codes, config)
+    check_codes(codes, config.n_codebooks, config.codebook_size)
     scales = [scale for _, scale in frames]
     require((None not in scales) if config.normalize else scales == [None] * len(scales), "scales",
             "a number for each segment" if config.normalize else "none for this model", scales)
@@ -112,7 +113,7 @@ def write_codes(path: str | os.PathLike, model: Any, frames: list, length: int, 
             np.savez(buffer, **members)
         data = buffer.getvalue()
     else:
-        data = safetensors_bytes(arrays, {name: str(value) for name, value in facts.items()})
+        data = _safetensors(arrays, {name: str(value) for name, value in facts.items()})
     with atomic_write(path, force) as fo:
         fo.write(data)
 
@@ -126,24 +127,20 @@ def read_codes(path: str | os.PathLike) -> SavedCodes:
     OSError : it cannot be read.
     """
     kind = codes_kind(path)
-    try:
-        with ZipSource(path, "rb") as fo:
-            arrays, facts = read_npz(fo) if kind == ".npz" else read_safetensors(path)
-        require(facts["version"] == VERSION, "version", str(VERSION), facts["version"])
-        codes = arrays["codes"]
-        EcdcHeader(facts["model"], facts["length"], len(codes))  # raises for a wrong value
-        require(codes.shape[1] >= 1, "codes", "at least 1 frame", 0)
-        require(facts["sample_rate"] >= 1, "sample_rate", "at least 1 Hz", facts["sample_rate"])
-        require(0 < facts["bandwidth"] < math.inf, "bandwidth", "a positive number", facts["bandwidth"])
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from None
-    del facts["version"]
-    return SavedCodes(codes, arrays.get("scales"), **facts)
+    with blame(os.fspath(path)), ZipSource(path, "rb") as fo:
+        arrays, facts = read_npz(fo) if kind == ".npz" else read_safetensors(path)
+        version = facts.pop("version")
+        require(version == VERSION, "version", str(VERSION), version)
+        saved = SavedCodes(arrays["codes"], arrays.get("scales"), **facts)
+        EcdcHeader(saved.model, saved.length, len(saved.codes))  # raises for a wrong value
+        require(saved.codes.shape[1] >= 1, "codes", "at least 1 frame", 0)
+        require(saved.sample_rate >= 1, "sample_rate", "at least 1 Hz", saved.sample_rate)
+        require(0 < saved.bandwidth < math.inf, "bandwidth", "a positive number", saved.bandwidth)
+    return saved
 
 
-def _check_codes(codes: np.ndarray, config: CodecConfig) -> None:
-    require(codes.ndim == 2 and 1 <= len(codes) <= config.n_codebooks and codes.shape[1] >= 1, "codes",
-            f"shape [1 ... {config.n_codebooks}, F] with F >= 1", list(codes.shape))
-    require(np.issubdtype(codes.dtype, np.integer), "codes", "integers", codes.dtype)
-    require(codes.min() >= 0 and codes.max() < config.codebook_size, "codes", f"0 ... {config.codebook_size - 1}",
-            [int(codes.min()), int(codes.max())])
+def _safetensors(arrays: dict[str, np.ndarray], facts: dict[str, str]) -> bytes:
+    """The bytes of a file with these arrays, always in the same order, unlike those of the library's own writer."""
+    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))  # so that each begins at its alignment
+    header = safetensors_header({name: (array.dtype, array.shape) for name, array in arrays.items()}, facts)
+    return header + b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values())

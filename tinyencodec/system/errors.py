@@ -2,6 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np  # the command line words its errors without it, and starts quicker
 
 
 def require(ok: object, what: str, expected: str, got: object) -> None:
@@ -9,6 +13,17 @@ def require(ok: object, what: str, expected: str, got: object) -> None:
     if not ok:
         shown = " ".join(f"{got!r:.80}".split("\n"))  # an array has lines
         raise ValueError(f"{what}: expected {expected}, got {shown}")
+
+
+def check_codes(codes: "np.ndarray", n_codebooks: int, n_entries: int) -> "np.ndarray":
+    """`codes`, or a `ValueError` unless they are integers [1 ... n_codebooks, F] from 0 to n_entries - 1."""
+    require(codes.ndim == 2 and 1 <= len(codes) <= n_codebooks, "codes", f"shape [1 ... {n_codebooks}, F]",
+            list(codes.shape))
+    require(codes.dtype.kind in "iu", "codes", "integers", codes.dtype)
+    if codes.size:
+        low, high = int(codes.min()), int(codes.max())
+        require(0 <= low <= high < n_entries, "codes", f"0 ... {n_entries - 1}", [low, high])
+    return codes
 
 
 @contextmanager

@@ -20,7 +20,6 @@ A shard takes recordings as long as their codes fit into `shard_bytes`, and at l
 
 import hashlib
 import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -28,6 +27,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from tinyencodec.system.files import atomic_write
+from tinyencodec.system.safetensors_file import safetensors_header
 from tinyencodec.tools.tokenize.part import Outcome, codes_path, outcomes
 
 MANIFEST, ERRORS, DATASET = "manifest.jsonl", "errors.jsonl", "dataset.json"
@@ -139,7 +139,8 @@ def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype:
     facts = {key: str(about[key]) for key in ("format", "model", "model_sha256", "bandwidth", "sample_rate")}
     with atomic_write(path, force=True) as fo:
         out = _Output(fo)
-        out.write(_header(arrays, shape, dtype, facts))
+        sizes = {name: (array.dtype, array.shape) for name, array in arrays.items()}  # the widest first: aligned
+        out.write(safetensors_header({**sizes, "codes": (dtype, shape)}, facts))
         for array in arrays.values():
             out.write(array.tobytes())
         for piece in pieces:
@@ -150,21 +151,6 @@ def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype:
 
 def _offsets(counts: list[int]) -> np.ndarray:
     return np.concatenate([np.zeros(1, "<i8"), np.cumsum(np.array(counts, "<i8"))]).astype("<i8")
-
-
-def _header(arrays: dict[str, np.ndarray], shape: list[int], dtype: np.dtype, facts: dict[str, str]) -> bytes:
-    """How a safetensors file with these arrays, and then the codes, begins. The longest numbers come first: aligned."""
-    header: dict[str, Any] = {"__metadata__": facts}
-    end = 0
-    sized = [(name, array.dtype, list(array.shape)) for name, array in arrays.items()] + [("codes", dtype, shape)]
-    for name, kind, dimensions in sized:
-        size = int(np.prod(dimensions)) * kind.itemsize
-        header[name] = {"dtype": f"{kind.kind.upper()}{8 * kind.itemsize}", "shape": dimensions,
-                        "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text
 
 
 def _read(piece: _Piece, size: int) -> Iterator[bytes]:
