@@ -16,7 +16,7 @@ import numpy as np
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.ecdc.block_io import AT_ONCE, KEEP_GOING
 from tinyencodec.ecdc.block_layout import frames_per_block
-from tinyencodec.ecdc.coders import Coder, load_coder
+from tinyencodec.ecdc.coders import CodesCoder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
 from tinyencodec.models.store import load_model
 from tinyencodec.system.errors import require
@@ -26,7 +26,7 @@ Progress = Callable[[int, int | None], None]  # called with (samples done, sampl
 _SECONDS = 10  # decoded at once, from a file: enough that threads have work
 
 
-def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entropy: str | Coder = "none",
+def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entropy: str | CodesCoder = "none",
              block: float | None = None, protect: bool = False) -> bytes:
     """Encode a signal into the bytes of an `.ecdc` file.
 
@@ -49,7 +49,7 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
 
 
 def decompress(data: bytes, model: EncodecModel | None = None, keep_going: str | None = None, *,
-               coder: Coder | None = None) -> tuple[np.ndarray, int]:
+               coder: CodesCoder | None = None) -> tuple[np.ndarray, int]:
     """Decode the bytes of an `.ecdc` file.
 
     Parameters
@@ -76,7 +76,7 @@ def decompress(data: bytes, model: EncodecModel | None = None, keep_going: str |
 
 
 def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: BinaryIO, bandwidth: float = 6.0,
-                    length: int | None = None, *, entropy: str | Coder = "none", block: float | None = None,
+                    length: int | None = None, *, entropy: str | CodesCoder = "none", block: float | None = None,
                     protect: bool = False, progress: Progress | None = None) -> int:
     """Encode a sound that comes in blocks into an `.ecdc` file, each piece as soon as it is certain.
 
@@ -130,7 +130,7 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
 
 
 def decompress_stream(fo: BinaryIO, model: EncodecModel | None = None, keep_going: str | None = None, *,
-                      header: EcdcHeader | None = None, coder: Coder | None = None,
+                      header: EcdcHeader | None = None, coder: CodesCoder | None = None,
                       progress: Progress | None = None) -> "DecodedSound":
     """Read the header of an `.ecdc` file; the result then decodes the rest, block by block, as it is iterated.
 
@@ -150,12 +150,12 @@ def decompress_stream(fo: BinaryIO, model: EncodecModel | None = None, keep_goin
     model = load_model(header.model) if model is None else model
     require(header.model == model.name, "model", repr(model.name), header.model)
     require(keep_going in (None, *KEEP_GOING), "keep-going", " or ".join(KEEP_GOING), keep_going)
-    if coder is None and (header.lm or header.entropy != "none"):
-        coder = load_coder("lm" if header.lm else header.entropy, model)
+    if coder is None and header.coder_kind != "none":
+        coder = load_coder(header.coder_kind, model)
     piped = not fo.seekable()
     block_frames = max(1, round(model.frame_rate * (1 if piped else _SECONDS)))
     reader = EcdcReader(fo, header, model.config, block_frames, coder, keep_going, 1 if piped else AT_ONCE)
-    if not (piped or header.stream or header.lm or header.block):  # told before the work rather than after
+    if not (piped or header.stream or header.block):  # told before the work rather than after
         start = fo.tell()
         size, expected = fo.seek(0, io.SEEK_END) - start, payload_size(model.config, header)
         fo.seek(start)

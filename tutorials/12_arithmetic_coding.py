@@ -338,7 +338,7 @@ assert decode_symbols(straddled, third, 41) == [theirs.pull(third) for _ in rang
 symbols = rng.choice(3, size=3000, p=[0.6, 0.3, 0.1])
 data = bytearray(encode_symbols(*bounds(np.broadcast_to(units, (3000, 3)), symbols)))
 data[len(data) // 2] ^= 1
-decoder, heard = ArithmeticDecoder(bytes(data), zeros_follow=True), []
+decoder, heard = ArithmeticDecoder(bytes(data)), []
 try:
     for _ in range(3000):
         heard.append(decoder.pull(units.tolist()))

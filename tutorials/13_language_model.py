@@ -296,7 +296,7 @@ assert sum(cached) < sum(afresh)
 # %%
 def decode(payload, lm, n_frames):
     """Codes [K, F], and whether the decoder met a state that no codes lead to."""
-    decoder, state = LaneDecoder([payload], zeros_follow=True), lm.start(1, n_frames)
+    decoder, state = LaneDecoder([payload]), lm.start(1, n_frames)
     codes, frame = [], np.full((1, n_codebooks, 1), -1)
     for _ in range(n_frames):
         cdf = quantised_cdf(lm.step(frame, state))[:, 0]  # [1, K, N]

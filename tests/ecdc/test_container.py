@@ -249,10 +249,19 @@ def test_every_truncation_is_an_eof_error(model):
 def test_other_spellings_are_read():
     spaced = b' {"v": [1], "lm":false,\n"nc":8 ,"al":1000,"m":"encodec_24khz"}'
     assert read_header(io.BytesIO(header_bytes(spaced))) == EcdcHeader("encodec_24khz", 1000, 8)
-    with_lm = read_header(io.BytesIO(header_bytes(fields(lm=True))))
-    assert with_lm.lm is True
-    with pytest.raises(ValueError, match="coder of a file coded with language model"):
-        read_ecdc(io.BytesIO(bytes(5000)), MODELS["encodec_24khz"], with_lm)
+
+
+def test_official_language_model():
+    """Refused by whatever would decode it, in one line; its header can still be had."""
+    data, model = header_bytes(fields(lm=True)) + bytes(5000), MODELS["encodec_24khz"]
+    header = read_header(io.BytesIO(data), to_decode=False)
+    assert header == EcdcHeader("encodec_24khz", 1000, 8, lm=True) and header.coder_kind == "lm"
+    for read in (lambda: read_header(io.BytesIO(data)), lambda: read_ecdc(io.BytesIO(bytes(5000)), model, header)):
+        with pytest.raises(ValueError) as caught:
+            read()
+        assert str(caught.value) == (
+            "coded with the official language model, which rounds differently on every machine: decode it with the "
+            "official program where it was written, in the same set-up, then code the sound again")
 
 
 @given(st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", fullmatch=True), st.integers(1, 2**62),
@@ -261,7 +270,7 @@ def test_header_round_trip(name, audio_length, n_codebooks, lm):
     header, fo = EcdcHeader(name, audio_length, n_codebooks, lm), io.BytesIO()
     write_header(fo, header)
     assert fo.getvalue() == header_bytes({"m": name, "al": audio_length, "nc": n_codebooks, "lm": lm})
-    assert read_header(io.BytesIO(fo.getvalue())) == header
+    assert read_header(io.BytesIO(fo.getvalue()), to_decode=False) == header
 
 
 @pytest.mark.parametrize("data, message", [
@@ -319,8 +328,8 @@ def test_bad_scale_in_a_file(scale):
     ([(np.zeros((2, 3), int), None)], 321, "at most 2 more frames, got 3"),
     ([(np.zeros((2, 1), int), 1.0)], 320, "scale: expected None"),
     ([(np.zeros((2, 1), int), None)] * 2, 320, "codes: expected at most 0 more frames, got 1"),
-    ([(np.zeros((2, 1)), None)], 320, "expected integers, got float64"),
-    ([(np.full((2, 1), 1024), None)], 320, "got 1024"),
+    ([(np.zeros((2, 1)), None)], 320, "expected integers, got dtype"),
+    ([(np.full((2, 1), 1024), None)], 320, r"got \[1024, 1024\]"),
     ([(np.zeros((33, 1), int), None)], 320, "expected 1 to 32, got 33"),
     ([(np.zeros((1, 2, 1), int), None)], 320, r"expected shape \[1, F\]"),
     ([(np.zeros((2, 1), int), None)], 0, "audio length"),

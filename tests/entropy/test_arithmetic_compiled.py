@@ -22,11 +22,11 @@ def check_message(cdfs, symbols):
     for shortest in (False, True):
         data = encode_symbols(*bounds(cdfs, symbols), shortest)
         assert data == reference(cdfs, symbols, shortest)
-        decoder = LaneDecoder([data], zeros_follow=shortest)
+        decoder = LaneDecoder([data])
         assert decoder.pull(cdfs[None] if len(cdfs) else np.zeros((1, 1, 2), np.int32), len(cdfs)).tolist() \
             == [symbols.tolist()]
-        decoder.check(0)
-        assert shortest or decoder.settled[0] and -(-decoder.position[0] // 8) == len(data)
+        decoder.check()
+        assert shortest or -(-decoder.position[0] // 8) == len(data)
 
 
 @pytest.mark.parametrize("n_entries", [2, 3, 10, 1024, MAX_SYMBOLS])
@@ -68,85 +68,81 @@ def test_too_few_units_are_refused(start, stop):
 
 @st.composite
 def lanes(draw):
-    """Messages of K symbols per step, some longer than others, some cut or spoilt."""
-    n_rows, n_entries, zeros_follow = draw(st.integers(1, 3)), draw(st.integers(2, 9)), draw(st.booleans())
-    steps = draw(st.lists(st.integers(0, 8), min_size=1, max_size=5))
-    payloads, cdfs, symbols = [], [], []
-    for lane, n_steps in enumerate(steps):
+    """Messages of K symbols in each of equally many steps, some cut or spoilt."""
+    n_rows, n_entries, n_steps = draw(st.integers(1, 3)), draw(st.integers(2, 9)), draw(st.integers(0, 8))
+    payloads, cdfs = [], []
+    for lane in range(draw(st.integers(1, 5))):
         cdf, symbol = message(draw(st.sampled_from(["random", "certain"])), n_steps * n_rows, n_entries, lane)
         cdf[:, -1] -= cdf[:, -1] - cdf[:, -2] - 2  # the last few units are nobody's, so that spoilt data may show
-        symbol %= n_entries - 1
-        data = encode_symbols(*bounds(cdf, symbol), zeros_follow)
+        data = encode_symbols(*bounds(cdf, symbol % (n_entries - 1)), shortest=True)
         if draw(st.integers(0, 3)) == 0:
             data = data[:draw(st.integers(0, len(data)))] + draw(st.binary(max_size=3)) + b"\xff" * 9
         elif draw(st.integers(0, 3)) == 0:
             data = data[:draw(st.integers(0, len(data)))]
         payloads.append(data)
         cdfs.append(cdf.reshape(n_steps, n_rows, n_entries))
-        symbols.append(symbol)
-    return payloads, cdfs, symbols, zeros_follow
+    return payloads, cdfs
+
+
+def alone(data, cdfs):
+    """By the definition: (symbols, zeros from where no more could be had; bits read; whether `check` is content)."""
+    decoder, symbols, fine = ArithmeticDecoder(data), [], True
+    try:
+        for cdf in cdfs:
+            symbols.append(decoder.pull(cdf))
+    except ValueError:
+        fine = False
+    fine = fine and len(data) <= -(-decoder.position // 8)
+    return symbols + [0] * (len(cdfs) - len(symbols)), decoder.position, fine
+
+
+def is_content(decoder):
+    try:
+        decoder.check()
+    except ValueError as error:
+        assert str(error).startswith(("impossible state", "coded bits: expected at most"))
+        return False
+    return True
 
 
 @given(lanes())
 def test_lanes_equal_one_message_after_the_other(case):
-    """Each step goes on with those lanes that have one, in one call; damage in one does no harm to another."""
-    payloads, cdfs, _, zeros_follow = case
-    decoder = LaneDecoder(payloads, zeros_follow)
-    found = [[] for _ in payloads]
-    for step in range(max(map(len, cdfs))):
-        going = [lane for lane, rows in enumerate(cdfs) if step < len(rows)]
-        for lane, row in zip(going, decoder.pull(np.stack([cdfs[lane][step] for lane in going]), lanes=going)):
+    """Each call goes on with all lanes; damage in one does no harm to another."""
+    payloads, cdfs = case
+    decoder, found = LaneDecoder(payloads), [[] for _ in payloads]
+    for step in range(len(cdfs[0])):
+        for lane, row in enumerate(decoder.pull(np.stack([rows[step] for rows in cdfs]))):
             found[lane] += row.tolist()
-    for lane, (data, rows) in enumerate(zip(payloads, cdfs)):
-        alone, expected = ArithmeticDecoder(data, zeros_follow=zeros_follow), []
-        try:
-            for cdf in rows.reshape(-1, rows.shape[2]):
-                expected.append(alone.pull(cdf))
-            decoder.check(lane)
-        except (EOFError, ValueError) as error:
-            with pytest.raises(type(error), match=str(error)):
-                decoder.check(lane)
-        n_symbols = rows.shape[0] * rows.shape[1]
-        assert found[lane] == expected + [0] * (n_symbols - len(expected))
-        assert (decoder.position[lane], decoder.settled[lane]) == (alone.position, alone.settled)
+    expected = [alone(data, rows.reshape(-1, rows.shape[2])) for data, rows in zip(payloads, cdfs)]
+    assert [*zip(found, decoder.position)] == [(symbols, position) for symbols, position, _ in expected]
+    assert is_content(decoder) == all(fine for _, _, fine in expected)
 
 
-@pytest.mark.parametrize("zeros_follow", [False, True])
-def test_every_truncation_and_every_flip_ends_as_in_the_definition(zeros_follow):
+def test_every_truncation_and_every_flip_ends_as_in_the_definition():
     cdfs, symbols = message("random", 20, 30)
     cdfs[:, -1] = cdfs[:, -2] + 2
     symbols %= 29
-    data = encode_symbols(*bounds(cdfs, symbols), zeros_follow)
+    data = encode_symbols(*bounds(cdfs, symbols), shortest=True)
     broken = [data[:size] for size in range(len(data))]
     broken += [bytes(byte ^ (i // 8 == at) << i % 8 for at, byte in enumerate(data)) for i in range(8 * len(data))]
-    decoder = LaneDecoder(broken, zeros_follow)
-    found, ends = decoder.pull(np.broadcast_to(cdfs, (len(broken), *cdfs.shape))), set()
-    for lane, spoilt in enumerate(broken):
-        alone, expected, end = ArithmeticDecoder(spoilt, zeros_follow=zeros_follow), [], None
-        try:
-            for cdf in cdfs:
-                expected.append(alone.pull(cdf))
-        except (EOFError, ValueError) as error:
-            end = type(error)
-        assert found[lane].tolist() == expected + [0] * (20 - len(expected))
-        ends.add(end)
-        if end is None:
-            decoder.check(lane)
-        else:
-            with pytest.raises(end):
-                decoder.check(lane)
-    assert ends == ({None, ValueError} if zeros_follow else {None, ValueError, EOFError})
+    together, ends = LaneDecoder(broken).pull(np.broadcast_to(cdfs, (len(broken), *cdfs.shape))), set()
+    for found, spoilt in zip(together, broken):
+        decoder = LaneDecoder([spoilt])
+        expected, position, fine = alone(spoilt, cdfs)
+        assert found.tolist() == decoder.pull(cdfs[None])[0].tolist() == expected
+        assert decoder.position[0] == position and is_content(decoder) == fine
+        ends.add(fine)
+    assert ends == {True, False}
 
 
 def test_a_number_between_two_symbols_is_impossible():
     data, cdfs = gap()
     decoder = LaneDecoder([data, data])
     assert decoder.pull(np.stack([cdfs, cdfs]), 2).tolist() == [[0, 0], [0, 0]]
-    decoder.check(1)
-    decoder.pull(cdfs[None, 2:], lanes=[1])
-    decoder.check(0)
+    decoder.check()
+    decoder.pull(np.array([[[TOTAL // 2, TOTAL]], [cdfs[2]]], np.int32))
     with pytest.raises(ValueError, match="impossible state"):
-        decoder.check(1)
+        decoder.check()
 
 
 def test_rows_are_used_in_turn():
@@ -154,7 +150,7 @@ def test_rows_are_used_in_turn():
     cdfs, _ = message("random", 3, 20)
     symbols = np.random.default_rng(5).integers(0, 20, (50, 3))
     data = encode_symbols(*(side.ravel() for side in bounds(cdfs[None], symbols)), True)
-    decoder, found = LaneDecoder([data], zeros_follow=True), []
+    decoder, found = LaneDecoder([data]), []
     for n_rounds in (0, 1, 20, 29):
         found += decoder.pull(cdfs[None], 3 * n_rounds)[0].tolist()
     assert found == symbols.ravel().tolist()

@@ -152,9 +152,9 @@ def test_frames_follow_one_another():
 
 
 @pytest.mark.parametrize("codes, message", [
-    (np.zeros((4, 2), int), r"integers \[1 to 3, F\], got int64 \[4, 2\]"), (np.zeros((0, 2), int), "integers"),
-    (np.zeros(3, int), "integers"), (np.zeros((2, 2)), "integers .* got float64"),
-    (np.array([[0, 20]]), "0 to 19, got 0 to 20"), (np.array([[-1, 5]]), "0 to 19, got -1 to 5")])
+    (np.zeros((4, 2), int), r"shape \[1 ... 3, F\], got \[4, 2\]"), (np.zeros((0, 2), int), "shape"),
+    (np.zeros(3, int), "shape"), (np.zeros((2, 2)), "integers, got dtype.*float64"),
+    (np.array([[0, 20]]), r"0 ... 19, got \[0, 20\]"), (np.array([[-1, 5]]), r"0 ... 19, got \[-1, 5\]")])
 def test_other_codes_are_refused(codes, message):
     coder = TableCoder(some_tables())
     for work in (lambda: coder.encode([codes]), lambda: coder.costs(codes)):
@@ -171,7 +171,7 @@ def test_more_codebooks_than_tables_are_refused(n_codebooks):
 def test_bytes_that_are_no_code_are_refused():
     coder, codes = TableCoder(some_tables()), some_codes(3, 10, 20)
     data, = coder.encode([codes])
-    with pytest.raises(ValueError, match="expected at most .* bytes for 10 frames, got"):
+    with pytest.raises(ValueError, match="coded bits: expected at most .* bytes, got"):
         coder.decode([(data + b"\1\1\1\1", 10)], 3)
     with pytest.raises(ValueError, match="impossible state"):  # beyond the last entry's last unit
         coder.decode([(b"\xff" * len(data), 10)], 3)

@@ -35,16 +35,3 @@ class SlippingCoder(PackedCoder):
 
     def decode(self, payloads, n_codebooks):
         return [np.where(codes[0, 0] == 1, codes ^ 1, codes) for codes in super().decode(payloads, n_codebooks)]
-
-
-class OfficialCoder(PackedCoder):
-    """Reads segments as one byte per code and one that is their sum."""
-
-    def decode_official(self, data, start, n_frames, n_codebooks):
-        end = start + n_frames * n_codebooks
-        if end + 1 > len(data):
-            raise EOFError("data end before the last symbol")
-        codes = np.frombuffer(data[start:end], np.uint8).reshape(n_frames, n_codebooks).T.astype(np.int64)
-        if codes.sum() % 256 != data[end]:
-            raise ValueError("impossible state")
-        return codes, end + 1

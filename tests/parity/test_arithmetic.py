@@ -68,7 +68,7 @@ def test_bytes_of_long_straddles(above):
 
 
 def test_decoders_read_as_far():
-    """So that the next segment of an official file is found."""
+    """Not only the same symbols: the same state after each, and the same bits read."""
     cdfs, symbols = message("random", 200, 64)
     data = official_bytes(official, cdfs, symbols)
     fo = io.BytesIO(data + b"\x55" * 9)
@@ -77,7 +77,7 @@ def test_decoders_read_as_far():
         assert theirs.pull(torch.from_numpy(cdf)) == ours.pull(cdf) == lanes.pull(cdf[None, None])[0, 0] == symbol
         assert fo.tell() == -(-ours.position // 8) and lanes.position[0] == ours.position
         assert theirs.current - theirs.low == ours.offset and theirs.delta == ours.width
-    assert fo.tell() == len(data) and ours.settled and lanes.settled[0]
+    assert fo.tell() == len(data)
 
 
 def distributions(n_rows):

@@ -1,24 +1,21 @@
-"""The language model against the official one: weights, probabilities, and what becomes of official files."""
+"""The language model against the official one: weights and probabilities."""
 
 import functools
-import io
 
 import numpy as np
 import pytest
 import torch
 
-from tinyencodec.entropy.arithmetic import quantised_cdf
-from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.config import LM_PRESETS
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.convert import convert
 from tinyencodec.models.lm_store import load_language_model
 from tinyencodec.models.tensors import read_tensors
 
-from .oracles import official_ecdc, official_model
+from .oracles import official_model
 from .report import LINES
 
-LMModel, ArithmeticCoder = official_model.LMModel, official_ecdc.ArithmeticCoder
+LMModel = official_model.LMModel
 N_FRAMES = 600  # past the context's end: 262 and 525 frames
 
 
@@ -93,59 +90,3 @@ def test_probabilities_of_a_model_that_is_sure():
     LINES.append(f"logits times {gain:g}, largest probability {truth.max():.3f}: {our_error:.1e} from float64, "
                  f"official {their_error:.1e}")
     assert our_error <= max(1e-6, 1.5 * their_error)
-
-
-@pytest.mark.parametrize("n_frames", [0, 1, 40])
-def test_reads_what_the_official_coder_writes(n_frames):
-    """Given the same distributions the official bits decode, and where they end is known."""
-    model, codes, stream = ours("encodec_lm_24khz"), draw_codes(4, n_frames), io.BytesIO(b"before")
-    stream.seek(6)
-    encoder = ArithmeticCoder(stream)
-    if n_frames:
-        for p, frame in zip(model.step(before(codes), model.start())[0], codes.T):
-            for cdf, code in zip(quantised_cdf(p), frame):
-                encoder.push(int(code), torch.from_numpy(cdf.astype(np.int64)))
-    encoder.flush()
-    size = len(stream.getvalue())
-    decoded, end = LMCoder(model).decode_official(stream.getvalue() + b"after", 6, n_frames, 4)
-    np.testing.assert_array_equal(decoded, codes)
-    assert end == size
-
-
-@torch.no_grad()
-def test_official_files(monkeypatch, tmp_path):
-    """Official `--lm` files, made with 1 and 2 threads: each is read right, or refused; never read wrong.
-
-    (The README's figure is from 26 with 2 threads as well, which can take minutes.)
-    """
-    name, gain, length = "encodec_24khz", 6.0, 12_000
-    torch.manual_seed(0)
-    codec = official_ecdc.EncodecModel.encodec_model_24khz(pretrained=False).eval()
-    lm = official("encodec_lm_24khz", gain)
-    codec.name, codec.get_lm_model = name, lambda: lm
-    codec.set_target_bandwidth(3.0)
-    monkeypatch.setitem(official_ecdc.MODELS, name, lambda: codec)
-    coder = LMCoder(ours("encodec_lm_24khz", gain))
-    n_threads, counts = torch.get_num_threads(), {}
-    try:
-        for threads, n_files in ((1, 26), (2, 4)):
-            torch.set_num_threads(threads)
-            for seed in range(n_files):
-                codes = torch.from_numpy(draw_codes(4, 38, seed))[None]
-                monkeypatch.setattr(codec, "encode", lambda wav, codes=codes: [(codes, None)])
-                data = official_ecdc.compress(codec, torch.zeros(1, length), use_lm=True)
-                start = 9 + int.from_bytes(data[5:9], "big")
-                try:
-                    decoded, end = coder.decode_official(data, start, 38, 4)
-                except (ValueError, EOFError):
-                    outcome = "refused"
-                else:
-                    right = np.array_equal(decoded, codes[0].numpy()) and end == len(data)
-                    outcome = "right" if right else "silently wrong"
-                counts[threads, outcome] = counts.get((threads, outcome), 0) + 1
-    finally:
-        torch.set_num_threads(n_threads)
-    LINES.append("official --lm files: " + ", ".join(f"{n} made with {threads} thread(s) {outcome}"
-                                                     for (threads, outcome), n in counts.items()))
-    assert sum(counts.values()) == 30
-    assert not any(outcome == "silently wrong" for _, outcome in counts)

@@ -230,7 +230,8 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "long claim": (lambda: [ecdc(length=2**60)],
         "tinyencodec: x.ecdc: file ends early: expected 144115188075855872 bytes after the header, got 125"),
     "official language model": (lambda: [ecdc(lm=True)],
-        "tinyencodec: x.ecdc: model mono has no language model: expected {home}/models/mono/lm/config.json"),
+        "tinyencodec: x.ecdc: coded with the official language model, which rounds differently on every machine: "
+        "decode it with the official program where it was written, in the same set-up, then code the sound again"),
     "damaged block": (lambda: [blocks(flip=500)],
         "tinyencodec: x.ecdc: block 3 (0.300 s to 0.400 s): damaged: expected checksum ..., got ..."),
     "cut blocks": (lambda: [blocks(cut=500)],

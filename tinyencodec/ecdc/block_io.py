@@ -14,7 +14,7 @@ import numpy as np
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.block_layout import CHECK, Layout, block_bytes, codes_check, end_bytes
 from tinyencodec.ecdc.block_search import MOST_MISSING, Block, BlockSearch
-from tinyencodec.ecdc.coders import Coder
+from tinyencodec.ecdc.coders import CodesCoder
 from tinyencodec.ecdc.header import EcdcHeader
 from tinyencodec.ecdc.packets import checked_scale, pack_scale
 from tinyencodec.system.errors import require
@@ -26,8 +26,8 @@ KEEP_GOING = ("repeat", "silence")
 class BlockWriter:
     """Write codes in blocks, each as soon as it is complete, or with up to `at_once` - 1 later ones."""
 
-    def __init__(self, fo: BinaryIO, layout: Layout, config: CodecConfig, coder: Coder, at_once: int) -> None:
-        self._fo, self._layout, self._config, self._coder, self._at_once = fo, layout, config, coder, at_once
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: CodesCoder, at_once: int) -> None:
+        self._fo, self._layout, self._coder, self._at_once = fo, _layout(header, config), coder, at_once
         self._codes: list[np.ndarray] = []  # [K, F] each, of the block at hand: segments, or pieces of one
         self._scales: list[float] = []  # of the same
         self._frames = 0  # in them
@@ -36,10 +36,6 @@ class BlockWriter:
 
     def write(self, codes: np.ndarray, scale: float | None) -> None:
         """Take integer codes [K, F] below 2**bits_per_code: a segment, or the next frames of a model without any."""
-        low, high = int(codes.min()), int(codes.max())
-        require(codes.dtype.kind in "iu", "codes", "integers", codes.dtype)
-        require(0 <= low <= high < self._config.codebook_size, "codes", f"0 to {self._config.codebook_size - 1}",
-                low if low < 0 else high)
         if scale is not None and (self._layout.n_segments is not None or not self._scales):
             self._scales.append(scale)
         start = 0
@@ -103,9 +99,9 @@ class BlockReader:
     With `keep_going` it raises `ValueError` only if no block is undamaged, or more than MOST_MISSING in a row are lost.
     """
 
-    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: Coder,
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: CodesCoder,
                  keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
-        self.layout = Layout(config, header.n_codebooks, header.block or 0, header.entropy != "none")
+        self.layout = _layout(header, config)
         self.audio_length = None if header.stream else header.audio_length
         self.lost: list[tuple[int, int]] = []
         self.cut = False
@@ -208,3 +204,7 @@ class BlockReader:
         if self._config.segment_stride is None:
             return start + sum(self._sizes) * hop
         return start + (len(self._sizes) - 1) * self._config.segment_stride + (self._sizes[-1] - 1) * hop + 1
+
+
+def _layout(header: EcdcHeader, config: CodecConfig) -> Layout:
+    return Layout(config, header.n_codebooks, header.block or 0, coded=header.coder_kind != "none")

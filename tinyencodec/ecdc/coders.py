@@ -1,8 +1,8 @@
 """Entropy coders: three ways from codes to bytes, one interface.
 
     none     fixed width (`bits`)
-    table    how often each codebook uses each entry (`tables`): `tables.safetensors` in the model's folder
-    lm       what a transformer expects next (`lm_coder`): the folder `lm` in the model's folder
+    table    how often each codebook uses each entry (`entropy.tables`): `tables.safetensors` in the model's folder
+    lm       what a transformer expects next (`lm.coder`): the folder `lm` in the model's folder
 
 A coder has
 
@@ -11,9 +11,9 @@ A coder has
     encode(blocks) -> payloads                   codes int [K, F] each -> bytes each, independent of one another
     decode(payloads, n_codebooks) -> blocks      pairs (bytes, F) -> codes int64 [K, F]; `ValueError` or `EOFError`
                                                  for bytes that no codes lead to
-    costs(codes) -> bits of each codebook        float [K], for codes [K, F] of one block; coders may lack it
+    costs(codes) -> bits of each codebook        float [K], for codes [K, F] of one block
 
-and takes lists since a language model is quicker with several blocks side by side: a `Coder`.
+and takes lists since a language model is quicker with several blocks side by side: a `CodesCoder`.
 
 Chapter 12 of the tutorials walks through it.
 """
@@ -39,7 +39,7 @@ _WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}
 _FILES = {"table": "tables.safetensors", "lm": "lm/config.json"}
 
 
-class Coder(Protocol):
+class CodesCoder(Protocol):
     """What all three have; see above."""
 
     @property
@@ -48,6 +48,7 @@ class Coder(Protocol):
     def id(self) -> str | None: ...
     def encode(self, blocks: list[np.ndarray]) -> list[bytes]: ...
     def decode(self, payloads: list[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]: ...
+    def costs(self, codes: np.ndarray) -> np.ndarray: ...
 
 
 class FixedCoder:
@@ -84,7 +85,7 @@ class FixedCoder:
         return np.full(len(codes), float(self._width * codes.shape[1]))
 
 
-def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> Coder:
+def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> CodesCoder:
     """The coder of a `kind` that belongs to a model, whose `name`, `folder` and `config` are used.
 
     Raises `ValueError` when the model has none, or when it does not fit the model.
@@ -101,14 +102,14 @@ def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> Coder:
     return coder
 
 
-def _load_tables(folder: Path, threads: int) -> tuple[Coder, int]:
+def _load_tables(folder: Path, threads: int) -> tuple[CodesCoder, int]:
     from tinyencodec.entropy.tables import TableCoder, load_tables
 
     coder = TableCoder(load_tables(folder / _FILES["table"]))
     return coder, coder.n_entries
 
 
-def _load_language_model(folder: Path, threads: int) -> tuple[Coder, int]:
+def _load_language_model(folder: Path, threads: int) -> tuple[CodesCoder, int]:
     from tinyencodec.lm.coder import LMCoder
     from tinyencodec.models.lm_store import load_language_model
 
@@ -119,15 +120,15 @@ def _load_language_model(folder: Path, threads: int) -> tuple[Coder, int]:
 _LOAD = {"table": _load_tables, "lm": _load_language_model}
 
 
-def check_coder(coder: Coder | None, header: EcdcHeader) -> Coder:
+def check_coder(coder: CodesCoder | None, header: EcdcHeader) -> CodesCoder:
     """The coder; `ValueError` unless a file with this header was coded with this very one, found by its content."""
-    kind = "lm" if header.lm else header.entropy
-    if coder is None or coder.kind != kind:
-        raise ValueError(f"coder of a file coded with {_WORDS[kind]}: expected {kind}, got {coder and coder.kind!r}")
-    if header.block is None:
-        return coder
-    if header.lm and header.arithmetic != ARITHMETIC:
-        raise ValueError(f"arithmetic of the language model: expected version {ARITHMETIC}, got {header.arithmetic}")
+    kind = header.coder_kind
+    require(coder is not None and coder.kind == kind, f"coder of a file coded with {_WORDS[kind]}", kind,
+            coder and coder.kind)
+    assert coder is not None
+    if header.lm:
+        require(header.arithmetic == ARITHMETIC, "arithmetic of the language model", f"version {ARITHMETIC}",
+                header.arithmetic)
     if header.coder != coder.id:
         raise ValueError(f"coded with the {_WORDS[kind]} {header.coder}, installed is {coder.id}: "
                          f"expected the same, since no others give the codes back")

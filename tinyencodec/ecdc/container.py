@@ -1,6 +1,6 @@
 """The `.ecdc` container: a header, then the codes of each segment.
 
-Here is version 0, the official one. Version 1 is ours: blocks with checksums, entropy-coded or not (`blocks`).
+Here is version 0, the official one. Version 1 is ours: blocks with checksums, entropy-coded or not (`block_layout`).
 
     offset  size  content
     0       4     the letters ECDC
@@ -16,8 +16,8 @@ to a byte. How much there is follows from the audio length: segment i begins at 
 min(segment length, samples left) samples and ceil(n / hop) frames. (The official reader computes that in floating
 point and asks for one frame too many at some lengths, such as 53 760 samples at 24 kHz; here all is integers.)
 
-Bytes equal those of the official package (`encodec` 0.1.1, binary.py and compress.py) for the same codes. Official
-files coded with a language model ("lm": true) are read, as far as that can be (`official_lm`), and not written.
+Bytes equal those of the official package (`encodec` 0.1.1, binary.py and compress.py) for the same codes. Its files
+coded with a language model ("lm": true) are neither written nor read (`header.check_decodable` tells why).
 
 **A length that is not known beforehand**, of a sound from a pipe. If the output is a file, the length is
 written when all is done; as many spaces follow it in the metadata as 2**62 needs digits, which JSON allows,
@@ -39,20 +39,20 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.bits import BitReader, BitWriter
 from tinyencodec.ecdc.block_io import AT_ONCE, BlockReader, BlockWriter
-from tinyencodec.ecdc.block_layout import Layout, frames_per_block
-from tinyencodec.ecdc.coders import ARITHMETIC, Coder, FixedCoder, check_coder
-from tinyencodec.ecdc.header import MAGIC, MAX_LENGTH, EcdcHeader, header_bytes, payload_size, read_header, write_header
-from tinyencodec.ecdc.official_lm import read_official
-from tinyencodec.ecdc.packets import (
-    PacketReader,
-    check_frames,
-    check_streamable,
-    pack_scale,
-    read_scale,
-    write_end,
-    write_packets,
+from tinyencodec.ecdc.block_layout import frames_per_block
+from tinyencodec.ecdc.coders import ARITHMETIC, CodesCoder, FixedCoder, check_coder
+from tinyencodec.ecdc.header import (
+    MAGIC,
+    MAX_LENGTH,
+    EcdcHeader,
+    check_decodable,
+    header_bytes,
+    payload_size,
+    read_header,
+    write_header,
 )
-from tinyencodec.system.errors import require
+from tinyencodec.ecdc.packets import PacketReader, PacketWriter, check_frames, checked_scale, pack_scale, read_scale
+from tinyencodec.system.errors import check_codes, require
 from tinyencodec.system.files import is_rewritable
 
 __all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "read_ecdc", "read_header", "write_ecdc",
@@ -60,6 +60,44 @@ __all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "r
 
 BLOCK_FRAMES = 1024  # frames that the reader returns at once, at most, of a model without segments
 _UNKNOWN = MAX_LENGTH - 1  # what a header says until the length is known
+
+
+class PlainWriter:
+    """Write the segments of a file of version 0."""
+
+    def __init__(self, fo: BinaryIO, config: CodecConfig) -> None:
+        self._fo, self._segmented, self._begun = fo, config.segment_length is not None, False
+        self._bits = BitWriter(fo, config.bits_per_code)
+
+    def write(self, codes: np.ndarray, scale: float | None) -> None:
+        """Append a segment of integer codes [K, F]; of a model without segments, the next frames of the only one."""
+        if scale is not None and (self._segmented or not self._begun):
+            self._fo.write(pack_scale(scale))
+        self._begun = True
+        self._bits.write(codes.T)  # [K, F] -> [F, K]
+        if self._segmented:
+            self._bits.flush()
+
+    def finish(self, audio_length: int) -> None:
+        """Complete the last byte."""
+        self._bits.flush()
+
+
+class PlainReader:
+    """Iterate, once, over pairs (codes int64 [K, F], scale or None) of a file of version 0 whose length is known."""
+
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, block_frames: int) -> None:
+        self.audio_length = header.audio_length
+        self._fo, self._config, self._n_codebooks, self._block_frames = fo, config, header.n_codebooks, block_frames
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
+        for n_frames in segment_frames(self._config, self.audio_length):
+            scale = read_scale(self._fo) if self._config.normalize else None
+            bits = BitReader(self._fo, self._config.bits_per_code)  # a new one: segments begin at a byte
+            block = n_frames if self._config.segment_length is not None else self._block_frames
+            for start in range(0, n_frames, block):
+                codes = bits.read(min(block, n_frames - start) * self._n_codebooks)
+                yield np.ascontiguousarray(codes.reshape(-1, self._n_codebooks).T), scale  # [F, K] -> [K, F]
 
 
 class EcdcWriter:
@@ -72,35 +110,36 @@ class EcdcWriter:
     config : of the model
     n_codebooks : K
     audio_length : samples per channel; None: told at the end
-    coder : None: a file of version 0; else one of version 1, and what codes its blocks (`entropy`)
+    coder : None: a file of version 0; else one of version 1, and what codes its blocks (`coders`)
     block : frames in a block of version 1; None: as many as are usual
 
     Raises `ValueError` for every call that would not give a valid file.
     """
 
     def __init__(self, fo: BinaryIO, model: str, config: CodecConfig, n_codebooks: int,
-                 audio_length: int | None = None, coder: Coder | None = None, block: int | None = None) -> None:
+                 audio_length: int | None = None, coder: CodesCoder | None = None, block: int | None = None) -> None:
         self._fo, self._config = fo, config
         self._start = fo.tell() if is_rewritable(fo) else None
         self._most = _UNKNOWN if audio_length is None else audio_length  # samples
         self.streamed = audio_length is None and (self._start is None or coder is not None)
-        self._header = EcdcHeader(model, 0 if self.streamed else self._most, n_codebooks, stream=self.streamed)
-        _check_codebooks(self._header, config)
-        self._blocks = None
+        header = EcdcHeader(model, 0 if self.streamed else self._most, n_codebooks, stream=self.streamed)
+        _check_codebooks(header, config)
+        self._payload: BlockWriter | PacketWriter | PlainWriter
         if coder is not None:
             lm = coder.kind == "lm"
             block = frames_per_block(config, n_codebooks) if block is None else block
-            self._header = replace(self._header, lm=lm, entropy=coder.kind, block=block, coder=coder.id,
-                                   arithmetic=ARITHMETIC if lm else None)
-            layout = Layout(config, n_codebooks, block, coded=coder.kind != "none")
-            self._blocks = BlockWriter(fo, layout, config, coder, 1 if self._start is None else AT_ONCE)
+            header = replace(header, lm=lm, entropy=coder.kind, block=block, coder=coder.id,
+                             arithmetic=ARITHMETIC if lm else None)
+            self._payload = BlockWriter(fo, header, config, coder, 1 if self._start is None else AT_ONCE)
         elif self.streamed:
-            check_streamable(config)
-        self._bits = BitWriter(fo, config.bits_per_code)
+            self._payload = PacketWriter(fo, config)
+        else:
+            self._payload = PlainWriter(fo, config)
+        self._header = header
         self._allowed = segment_frames(config, self._most)  # frames of segments to come, at most
         self._sizes: list[int] = []  # frames of the segments so far
         self._left = 0  # frames that the latest segment may still get
-        fo.write(header_bytes(self._header))
+        fo.write(header_bytes(header))
 
     def write(self, codes: ArrayLike, scale: float | None = None) -> None:
         """Append codes, integers [K, F] below 2**bits_per_code: a whole segment, or, of a model without segments,
@@ -111,24 +150,14 @@ class EcdcWriter:
                 f"shape [{self._header.n_codebooks}, F]", list(codes.shape))
         if not codes.size:
             return
-        segmented = self._config.segment_length is not None
-        begins = segmented or not self._sizes
-        if begins:
+        check_codes(codes, self._header.n_codebooks, self._config.codebook_size)
+        if self._config.segment_length is not None or not self._sizes:
             self._left = next(self._allowed, 0)
             require(self._left, "segments", f"those of {self._most} samples", "more")
             self._sizes.append(0)
         require(codes.shape[1] <= self._left, "codes", f"at most {self._left} more frames", codes.shape[1])
         require(self._config.normalize or scale is None, "scale", "None, since the model does not normalise", scale)
-        packed = pack_scale(scale) if self._config.normalize else b""
-        if self._blocks is not None:
-            self._blocks.write(codes, scale)
-        elif self.streamed:
-            write_packets(self._fo, codes, scale, self._config.bits_per_code)
-        else:
-            self._fo.write(packed if begins else b"")
-            self._bits.write(codes.T)  # [K, F] -> [F, K]
-            if segmented:
-                self._bits.flush()
+        self._payload.write(codes, checked_scale(scale) if self._config.normalize else None)
         self._fo.flush()
         self._left -= codes.shape[1]
         self._sizes[-1] += codes.shape[1]
@@ -142,12 +171,7 @@ class EcdcWriter:
         length = self._most if audio_length is None else audio_length
         require(1 <= length <= self._most, "audio length", f"1 to {self._most} samples", length)
         check_frames(self._config, self._sizes, length)
-        if self._blocks is not None:
-            self._blocks.finish(length)
-        elif self.streamed:
-            write_end(self._fo, length)
-        else:
-            self._bits.flush()
+        self._payload.finish(length)
         if length != self._most and not self.streamed:
             require(self._start is not None, "audio length", f"{self._most} samples as announced", length)
             end = self._fo.tell()
@@ -162,55 +186,40 @@ class EcdcReader:
 
     A pair is a segment, or of a model without segments as many frames as `block_frames` or a packet have, the
     scale being the same in all. Memory is that of a pair, whatever length the header claims; in version 1 that of
-    `at_once` blocks; of an official file coded with a language model that of the file and all its codes.
+    `at_once` blocks.
 
-    coder : what made an entropy-coded file (`entropy`)
+    coder : what made an entropy-coded file (`coders`)
     keep_going, at_once : of a file of version 1, see `BlockReader`
     audio_length : samples; of a streamed file, None until all has been read
     blocks : the `BlockReader` of a file of version 1, which tells what was lost; else None
 
     Raises `ValueError` for a header that does not fit the model or the coder, a bad scale, a damaged block, or in a
-    streamed file frames that do not fit the length; `EOFError` when the file ends early.
+    streamed file frames that do not fit the length, and as `check_decodable`; `EOFError` when the file ends early.
     """
 
     def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, block_frames: int = BLOCK_FRAMES,
-                 coder: Coder | None = None, keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
+                 coder: CodesCoder | None = None, keep_going: str | None = None, at_once: int = AT_ONCE) -> None:
+        check_decodable(header)
         _check_codebooks(header, config)
-        if header.entropy != "none" or header.lm:
-            coder = check_coder(coder, header)
+        self.blocks: BlockReader | None = None
+        self._payload: BlockReader | PacketReader | PlainReader
+        if header.block is not None:
+            coder = FixedCoder(config.bits_per_code) if header.coder_kind == "none" else check_coder(coder, header)
+            self._payload = self.blocks = BlockReader(fo, header, config, coder, keep_going, at_once)
+        elif header.stream:
+            self._payload = PacketReader(fo, header, config)
         else:
-            coder = FixedCoder(config.bits_per_code)
-        self.audio_length = None if header.stream else header.audio_length
-        self.blocks = None if header.block is None else BlockReader(fo, header, config, coder, keep_going, at_once)
-        self._fo, self._header, self._config, self._block_frames = fo, header, config, block_frames
-        self._coder = coder
+            self._payload = PlainReader(fo, header, config, block_frames)
+
+    @property
+    def audio_length(self) -> int | None:
+        return self._payload.audio_length
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
-        n_codebooks, width = self._header.n_codebooks, self._config.bits_per_code
-        if self.blocks is not None:
-            yield from self.blocks
-            self.audio_length = self.blocks.audio_length
-        elif self._header.lm:
-            yield from read_official(self._fo, self._header, self._config, self._coder)
-        elif self._header.stream:
-            packets = PacketReader(self._fo, self._header, self._config)
-            for packet in packets:
-                yield packet.codes(n_codebooks, width), packet.scale
-            self.audio_length = packets.audio_length
-        else:
-            yield from self._plain(n_codebooks, width)
-
-    def _plain(self, n_codebooks: int, width: int) -> Iterator[tuple[np.ndarray, float | None]]:
-        for n_frames in segment_frames(self._config, self._header.audio_length):
-            scale = read_scale(self._fo) if self._config.normalize else None
-            bits = BitReader(self._fo, width)  # a new one: segments begin at a byte
-            block = n_frames if self._config.segment_length is not None else self._block_frames
-            for start in range(0, n_frames, block):
-                codes = bits.read(min(block, n_frames - start) * n_codebooks)
-                yield np.ascontiguousarray(codes.reshape(-1, n_codebooks).T), scale  # [F, K] -> [K, F]
+        return iter(self._payload)
 
 
-def write_ecdc(fo: BinaryIO, model: Any, frames: Iterable[tuple], audio_length: int, coder: Coder | None = None,
+def write_ecdc(fo: BinaryIO, model: Any, frames: Iterable[tuple], audio_length: int, coder: CodesCoder | None = None,
                block: int | None = None) -> None:
     """Write `frames`, pairs (codes [K, F], scale or None) as `model.encode` returns them, with their header.
 
@@ -224,7 +233,7 @@ def write_ecdc(fo: BinaryIO, model: Any, frames: Iterable[tuple], audio_length: 
     writer.finish()
 
 
-def read_ecdc(fo: BinaryIO, model: Any, header: EcdcHeader, coder: Coder | None = None,
+def read_ecdc(fo: BinaryIO, model: Any, header: EcdcHeader, coder: CodesCoder | None = None,
               keep_going: str | None = None) -> list[tuple[np.ndarray, float | None]]:
     """Read all segments after `header`: pairs (codes int64 [K, F], scale or None) for `model.decode`.
 

@@ -18,12 +18,11 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.block_io import BlockReader
 from tinyencodec.ecdc.block_layout import CHECK, HEAD, LENGTH, Layout
-from tinyencodec.ecdc.coders import Coder, FixedCoder, check_coder, load_coder
+from tinyencodec.ecdc.coders import CodesCoder, FixedCoder, check_coder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, payload_size, read_header
 from tinyencodec.ecdc.header import header_bytes
-from tinyencodec.ecdc.packets import PacketReader
 from tinyencodec.models.store import find_config
-from tinyencodec.system.errors import require
+from tinyencodec.system.errors import blame, require
 
 _COUNTED = 1 << 22  # codes of all codebooks that are counted apart, at most; the official models have 32 768
 _NAMED = 8  # damaged places that are told one by one
@@ -39,33 +38,30 @@ def describe(path: str | os.PathLike, model: str | None = None) -> str:
     for one that ends early, unless it is in blocks, whose damages are told; `OSError` for one that cannot be read.
     """
     is_pipe = os.fspath(path) == "-"
-    with open(0 if is_pipe else path, "rb", closefd=not is_pipe) as file:
-        try:
-            return _Description(_Counted(file), model).text()
-        except EOFError as error:
-            raise EOFError(f"{os.fspath(path)}: {error}") from None
-        except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from None
+    with open(0 if is_pipe else path, "rb", closefd=not is_pipe) as file, blame(os.fspath(path)):
+        return _Description(_Counted(file), model).text()
 
 
 class _Description:
     def __init__(self, fo: Any, model: str | None) -> None:  # fo: a `_Counted`
-        self.fo, self.header = fo, read_header(fo)
+        self.fo, self.header = fo, read_header(fo, to_decode=False)
         self.n_header = fo.count
         self.model = _installed(self.header, model)
         self.census: _Census | None = None
         self.length = self.header.audio_length  # samples; 0 until known
-        self.payload = self.framing = 0  # bytes
+        self.framing = 0  # bytes
         self.notes: list[tuple[str, str]] = []
 
     def text(self) -> str:
-        lines = self._unknown() if self.model is None else self._known(self.model.config)
+        undecodable = self.header.lm and self.header.block is None
+        lines = self._header_only() if self.model is None or undecodable else self._known(self.model.config)
         text = "\n".join(f"{name:11}{value}" for name, value in lines)
         return text if self.census is None else f"{text}\n\n{self.census.table()}"
 
-    def _unknown(self) -> list[tuple[str, str]]:
+    def _header_only(self) -> list[tuple[str, str]]:
         header, n_payload = self.header, self.fo.skip()
-        return [("model", f"{header.model}, not found here: no rates, and no check of the size"),
+        unknown = ", not found here: no rates, and no check of the size" if self.model is None else ""
+        return [("model", header.model + unknown),
                 ("length", "told at the end of the file" if header.stream else f"{header.audio_length} samples"),
                 ("codebooks", str(header.n_codebooks)),
                 ("coding", _coding(header)),
@@ -75,18 +71,14 @@ class _Description:
 
     def _known(self, config: CodecConfig) -> list[tuple[str, str]]:
         header = self.header
-        if header.n_codebooks > config.n_codebooks:
-            raise ValueError(f"codebooks: expected 1 to {config.n_codebooks}, got {header.n_codebooks}")
-        official_lm = header.lm and header.block is None
-        walk = (self._blocks if header.block is not None else self._packets if header.stream else
-                self._segments if not official_lm else self._all)
-        walk(config)
-        rest = self.fo.count - self.n_header - self.payload - self.framing + self.fo.skip()
+        require(header.n_codebooks <= config.n_codebooks, "codebooks", f"1 to {config.n_codebooks}", header.n_codebooks)
+        payload = self._blocks(config) if header.block is not None else self._frames(config)
+        rest = self.fo.count - self.n_header - payload - self.framing + self.fo.skip()
         seconds, total = self.length / config.sampling_rate, self.fo.count
         lines = [("model", f"{header.model}, {config.sampling_rate} Hz, "
                            f"{'stereo' if config.audio_channels == 2 else 'mono'}"),
                  ("duration", f"{seconds:.3f} s ({self.length} samples)")]
-        if not official_lm and not self._claims_too_much(config):
+        if self.length <= 1000 * config.hop_length * (total + 1000):  # else nobody should walk over such a claim
             frames = list(segment_frames(config, self.length))
             lines.append(("frames", f"{sum(frames)} in {len(frames)} segment{'s' * (len(frames) != 1)}, "
                                     f"{config.hop_length} samples each"))
@@ -97,84 +89,73 @@ class _Description:
                   ("nominal", f"{nominal:g} kbit/s"),
                   ("actual", f"{total * 8 / 1000 / seconds:.3f} kbit/s ({total} bytes)")]
         whole = all(name != "damaged" for name, _ in self.notes)
-        if whole and (header.block is not None or official_lm):
+        if whole and header.block is not None:
             plain = EcdcHeader(header.model, self.length, header.n_codebooks)
             fixed = len(header_bytes(plain)) + payload_size(config, plain)
             lines.append(("saving", f"{100 * (1 - total / fixed):.1f} % of {fixed} bytes in fixed width"))
-        for name, size in (("header", self.n_header), ("payload", self.payload), ("framing", self.framing)):
+        for name, size in (("header", self.n_header), ("payload", payload), ("framing", self.framing)):
             if size or name != "framing":
                 lines.append((name, f"{size} bytes ({size * 8 / 1000 / seconds:.3f} kbit/s)"))
-        left = "not known without decoding" if official_lm else f"{rest} bytes"
-        return lines + [("trailing" if whole else "unreadable", left)]
+        return [*lines, ("trailing" if whole else "unreadable", f"{rest} bytes")]
 
-    def _claims_too_much(self, config: CodecConfig) -> bool:
-        """Whether a damaged file claims so many segments that nobody should walk over them."""
-        return self.length > 1000 * config.hop_length * (self.fo.count + 1000)
-
-    def _all(self, config: CodecConfig) -> None:
-        self.payload = self.fo.skip()
-
-    def _segments(self, config: CodecConfig) -> None:
-        expected = payload_size(config, self.header)
-        self.census = _Census(self.header, config)
+    def _frames(self, config: CodecConfig) -> int:
+        """Count the codes of a file of version 0, plain or in packets; return the bytes of its payload."""
+        header, coder, n, frames = self.header, FixedCoder(config.bits_per_code), 0, 0
+        reader, self.census = EcdcReader(self.fo, header, config), _Census(header, config)
         try:
-            for codes, _ in EcdcReader(self.fo, self.header, config):
-                self.census.add(codes, FixedCoder(config.bits_per_code))
+            for codes, _ in reader:
+                self.census.add(codes, coder)
+                n, frames = n + 1, frames + codes.shape[1]
         except EOFError:
-            raise EOFError(f"file ends early: expected {expected} bytes after the header, "
+            if header.stream:
+                raise
+            raise EOFError(f"file ends early: expected {payload_size(config, header)} bytes after the header, "
                            f"got {self.fo.count - self.n_header}") from None
-        self.payload = expected
+        self.length = reader.audio_length or 0
+        if header.stream:
+            self.framing = 2 * n + 10
+            self.notes.append(("packets", f"{n}, of {frames / n:.1f} frames on average"))
+        return self.fo.count - self.n_header - self.framing
 
-    def _packets(self, config: CodecConfig) -> None:
-        reader, n, frames = PacketReader(self.fo, self.header, config), 0, 0
-        self.census = _Census(self.header, config)
-        for packet in reader:
-            n, frames = n + 1, frames + packet.n_frames
-            self.payload += len(packet.data) + 4 * (packet.scale is not None)
-            self.census.add(packet.codes(self.header.n_codebooks, config.bits_per_code),
-                            FixedCoder(config.bits_per_code))
-        self.length, self.framing = reader.audio_length or 0, 2 * n + 10
-        self.notes.append(("packets", f"{n}, of {frames / n:.1f} frames on average"))
-
-    def _blocks(self, config: CodecConfig) -> None:
-        header = self.header
-        layout = Layout(config, header.n_codebooks, header.block or 0, header.entropy != "none")
-        unread, coder = "", cast(Coder, None)
+    def _blocks(self, config: CodecConfig) -> int:
+        """Count the codes of undamaged blocks, and note what is missing; return the bytes of all payloads."""
+        header, unread, coder = self.header, "", cast(CodesCoder, None)
         try:
             assert self.model is not None
-            coder = load_coder(header.entropy, self.model)
-            if header.entropy != "none":
-                check_coder(coder, header)
+            coder = check_coder(load_coder(header.coder_kind, self.model), header)
         except ValueError as error:
             unread = str(error)
         reader = BlockReader(self.fo, header, config, coder, keep_going="repeat")
-        census, missing, number = _Census(header, config), [], 0
+        layout, search = reader.layout, reader.search
+        census, missing, number, payload = _Census(header, config), [], 0, 0
         extra = CHECK.size * layout.coded + (layout.n_segments is not None)  # bytes in a block that tell no codes
-        blocks = ((block, None) for block in reader.search) if unread else (
+        blocks = ((block, None) for block in search) if unread else (
             (block, codes) for block, _, _, codes in reader.undamaged())
         for block, codes in blocks:
             if block.number > number:
                 missing.append((number, block.number))
             number = block.number + 1
-            self.payload += len(block.content) - extra
+            payload += len(block.content) - extra
             self.framing += HEAD.size + extra
             if codes is not None:
                 census.add(codes, coder)
-        self.length = self.length or reader.search.audio_length or layout.start(number)
+        no_end = search.audio_length is None
+        self.length = self.length or search.audio_length or layout.start(number)
         require(self.length, "blocks", "at least one that is undamaged", "none")
-        self.framing += 0 if reader.search.audio_length is None else HEAD.size + LENGTH.size
+        self.framing += 0 if no_end else HEAD.size + LENGTH.size
         if number < (count := layout.count(self.length)):
             missing.append((number, count))
         seconds = layout.start(1) / config.sampling_rate
         self.notes.append(("blocks", f"{count}, of {header.block} frames ({seconds:.3f} s)"))
         if header.mended:
             self.notes.append(("mended", f"header, {header.mended}"))
-        if missing or reader.search.audio_length is None:
-            self.notes.append(("damaged", _names(layout, missing, self.length, reader.search.audio_length is None)))
+        if missing or no_end:
+            self.notes.append(("damaged", _names(layout, missing, self.length, no_end)))
         if unread:
             self.notes.append(("codes", f"not read: {unread}"))
         elif number:
             self.census = census
+        return payload
 
 
 def _names(layout: Layout, missing: list[tuple[int, int]], length: int, no_end: bool) -> str:
@@ -191,30 +172,28 @@ class _Census:
         size = header.n_codebooks * config.codebook_size
         require(size <= _COUNTED, "codebooks", f"at most {_COUNTED} entries in all", size)
         self.counts = np.zeros((header.n_codebooks, config.codebook_size), np.int64)  # [K, N]
-        self.bits: np.ndarray | None = np.zeros(header.n_codebooks)
+        self.bits = np.zeros(header.n_codebooks)
 
-    def add(self, codes: np.ndarray, coder: Coder) -> None:
+    def add(self, codes: np.ndarray, coder: CodesCoder) -> None:
         for k, row in enumerate(codes):
             self.counts[k] += np.bincount(row, minlength=self.counts.shape[1])
-        costs = getattr(coder, "costs", None)
-        self.bits = None if costs is None or self.bits is None else self.bits + costs(codes)
+        self.bits += coder.costs(codes)
 
     def table(self) -> str:
         n = max(1, int(self.counts[0].sum()))
         p = self.counts / n
         entropy = -(p * np.log2(np.where(p > 0, p, 1))).sum(axis=1) + 0.0  # [K]
-        spent = None if self.bits is None else self.bits / n
-        rows = [(str(k + 1), entropy[k], None if spent is None else spent[k]) for k in range(len(entropy))]
-        rows.append(("mean", entropy.mean(), None if spent is None else spent.mean()))
+        rows = [*enumerate(zip(entropy, self.bits / n), 1), ("mean", (entropy.mean(), self.bits.mean() / n))]
         return "\n".join(["bits per code, by codebook", "codebook   entropy    spent",
-                          *(f"{name:11}{a:7.3f}{'' if b is None else f'{b:9.3f}'}" for name, a, b in rows)])
+                          *(f"{name:<11}{bits:7.3f}{spent:9.3f}" for name, (bits, spent) in rows)])
 
 
 def _coding(header: EcdcHeader) -> str:
     if header.block is None:
-        return "language model, official" if header.lm else "fixed width" + ", streamed" * header.stream
+        return "official language model, which cannot be decoded here" if header.lm else \
+            "fixed width" + ", streamed" * header.stream
     words = {"none": "fixed width", "table": f"tables {header.coder}", "lm": f"language model {header.coder}"}
-    return f"{words[header.entropy]}, with checksums" + ", streamed" * header.stream
+    return f"{words[header.coder_kind]}, with checksums" + ", streamed" * header.stream
 
 
 def _installed(header: EcdcHeader, model: str | None) -> SimpleNamespace | None:
@@ -224,8 +203,7 @@ def _installed(header: EcdcHeader, model: str | None) -> SimpleNamespace | None:
         if model:
             raise
         return None
-    if found.name != header.model:
-        raise ValueError(f"model: expected {found.name!r}, got {header.model!r}")
+    require(found.name == header.model, "model", repr(found.name), header.model)
     return found
 
 

@@ -1,9 +1,8 @@
-"""The beginning of an `.ecdc` file: `ecdc` describes that of version 0 byte by byte, `blocks` that of version 1.
+"""The header of an `.ecdc` file: `container` describes version 0 byte by byte, `block_layout` version 1.
 
 A header of version 1 ends with its CRC-32. Headers of up to 1 KiB that the checksum accepts differ in at least four
-bits, so one flipped bit can be told from anything else, and is put right; the caller is told. Nobody knows where a
-header ends whose length field was hit: each length within one bit of the field is tried, shortest first, and no byte
-is read before the shorter ones have failed.
+bits. So a single flipped bit can be found, and is corrected; `EcdcHeader.mended` names it. Only a flipped bit in the
+length field is an error, since nobody knows then where the header ends.
 
 Chapter 11 of the tutorials uses it.
 """
@@ -28,7 +27,7 @@ MAX_BLOCK_METADATA = 1 << 10  # the same in version 1; real ones have about 150
 MAX_FRAMES = 0xFFFF  # in a block
 ENTROPY = ("none", "table", "lm")
 
-_FIXED, _SIZE, _CRC = struct.Struct("!4sBI"), struct.Struct("!I"), struct.Struct("!I")
+_FIXED, _CRC = struct.Struct("!4sBI"), struct.Struct("!I")
 _START = MAGIC + bytes([BLOCK_VERSION])
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -77,6 +76,11 @@ class EcdcHeader:
         """0: as the official program writes it; 1: in blocks with checksums."""
         return VERSION if self.block is None else BLOCK_VERSION
 
+    @property
+    def coder_kind(self) -> str:
+        """The kind of coder that wrote the codes: "none", "table" or "lm"."""
+        return "lm" if self.lm else self.entropy
+
 
 def header_bytes(header: EcdcHeader, room: int = 0) -> bytes:
     """The whole header; spaces follow the length in the metadata up to `room` characters."""
@@ -104,15 +108,32 @@ def is_ecdc(start: bytes) -> bool:
     return len(start) == len(MAGIC) and _distance(start, MAGIC) <= 1
 
 
-def read_header(fo: BinaryIO) -> EcdcHeader:
+def read_header(fo: BinaryIO, to_decode: bool = True) -> EcdcHeader:
     """Read a header; `fo` then stands at the payload. Unknown keys in the metadata are ignored.
+
+    to_decode : refuse what `check_decodable` refuses
 
     Raises `ValueError` when this is no `.ecdc` file of version 0 or 1, `EOFError` when it ends early.
     """
     try:
-        return _parse_header(fo)
+        header = _parse_header(fo)
     except ValueError as error:
         raise ValueError(f"not an .ecdc file: {error}") from None
+    if to_decode:
+        check_decodable(header)
+    return header
+
+
+def check_decodable(header: EcdcHeader) -> None:
+    """Raise `ValueError` for a file that the official program has coded with its language model.
+
+    Its probabilities are sums of floats in an order that changes with the machine, the number of threads and the
+    version of PyTorch. Where one of them comes out differently, all that follows is noise.
+    """
+    if header.lm and header.block is None:
+        raise ValueError("coded with the official language model, which rounds differently on every machine: decode "
+                         "it with the official program where it was written, in the same set-up, then code the sound "
+                         "again")
 
 
 def _parse_header(fo: BinaryIO) -> EcdcHeader:
@@ -122,23 +143,23 @@ def _parse_header(fo: BinaryIO) -> EcdcHeader:
     _, version, size = _FIXED.unpack(start)
     if magic == MAGIC and version == VERSION:
         require(size <= MAX_METADATA, "metadata length", f"at most {MAX_METADATA} bytes", size)
-        text = read_exactly(fo, size, "metadata")
-        fields = _fields(text)
+        start += read_exactly(fo, size, "metadata")
+        fields = _fields(start[_FIXED.size:])
         if "entropy" not in fields:
             return EcdcHeader(fields["m"], fields["al"], fields["nc"], fields["lm"], fields.get("stream", False))
-        start = start + text + read_exactly(fo, _CRC.size, "checksum")  # version 1, but for one bit
-        whole, place = _mend(start) or (start, None)
-        require(place is not None, "version", f"{BLOCK_VERSION}, as the metadata are", version)
+        start += read_exactly(fo, _CRC.size, "checksum")  # version 1, but for one bit
     else:
         near = _distance(start[:5], _START) <= 1
         require(near or magic == MAGIC, "first bytes", repr(MAGIC), magic)
         require(near, "version", f"{VERSION} or {BLOCK_VERSION}", version)
-        whole, place = _read_checked(fo, start)
+        require(size <= MAX_BLOCK_METADATA, "metadata length", f"at most {MAX_BLOCK_METADATA} bytes", size)
+        start += read_exactly(fo, size + _CRC.size, "metadata and checksum")
+    whole, mended = _mend(start)
     fields = _fields(whole[_FIXED.size:-_CRC.size])
     require({"entropy", "block"} <= fields.keys(), "metadata", "the keys entropy, block", sorted(fields))
     header = EcdcHeader(fields["m"], fields["al"], fields["nc"], fields["lm"], fields.get("stream", False),
                         fields["entropy"], fields["block"], fields.get("coder"), fields.get("arithmetic"))
-    return replace(header, mended=place)
+    return replace(header, mended=mended)
 
 
 def _fields(text: bytes) -> dict:
@@ -151,44 +172,20 @@ def _fields(text: bytes) -> dict:
     return fields
 
 
-def _read_checked(fo: BinaryIO, start: bytes) -> tuple[bytes, str | None]:
-    """The rest of a header of version 1, at most one bit of it wrong: all of it as it should be, and that bit."""
-    claimed, body, ended = _FIXED.unpack(start)[2], b"", None
-    near = {claimed, *(claimed ^ 1 << i for i in range(32))}
-    lengths = sorted(n for n in near if 2 <= n <= MAX_BLOCK_METADATA)
-    require(lengths, "metadata length", f"at most {MAX_BLOCK_METADATA} bytes", claimed)
-    for n in lengths:
-        try:
-            body += read_exactly(fo, n + _CRC.size - len(body), "metadata and checksum")
-        except EOFError as error:
-            ended = error
-            break
-        if n == claimed:
-            if mended := _mend(start + body):
-                return mended
-        elif _holds(whole := start[:5] + _SIZE.pack(n) + body) and whole.startswith(_START):
-            return whole, f"in the metadata length, {n} rather than {claimed}"
-    if ended and (n <= claimed or claimed not in lengths):
-        raise ended
-    require(claimed <= MAX_BLOCK_METADATA, "metadata length", f"at most {MAX_BLOCK_METADATA} bytes", claimed)
-    raise ValueError(f"header: expected at most one wrong bit, got more (checksum {zlib.crc32(start + body):08x})")
+def _mend(data: bytes) -> tuple[bytes, str | None]:
+    """A header of version 1 with a wrong bit corrected, and which bit that was; `ValueError` if it has more."""
+    if _holds(data):
+        return data, None
+    for i in range(8 * len(data)):
+        tried = bytearray(data)
+        tried[i >> 3] ^= 1 << (i & 7)
+        if _holds(tried):
+            return bytes(tried), f"bit {i & 7} of byte {i >> 3}"
+    raise ValueError(f"header: expected at most one wrong bit, got more (checksum {zlib.crc32(data):08x})")
 
 
 def _holds(data: bytes | bytearray) -> bool:
-    return zlib.crc32(data[:-_CRC.size]) == _CRC.unpack(data[-_CRC.size:])[0]
-
-
-def _mend(data: bytes) -> tuple[bytes, str | None] | None:
-    """The bytes of version 1 that differ from `data` in one bit or none, and which; None if there are none."""
-    if _holds(data):
-        return (data, None) if data.startswith(_START) else None
-    tried = bytearray(data)
-    for i in range(8 * len(data)):
-        tried[i >> 3] ^= 1 << (i & 7)
-        if _holds(tried) and tried.startswith(_START):
-            return bytes(tried), f"bit {i & 7} of byte {i >> 3}"
-        tried[i >> 3] ^= 1 << (i & 7)
-    return None
+    return data.startswith(_START) and zlib.crc32(data[:-_CRC.size]) == _CRC.unpack(data[-_CRC.size:])[0]
 
 
 def _distance(a: bytes, b: bytes) -> int:

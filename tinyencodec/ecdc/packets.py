@@ -19,7 +19,7 @@ import io
 import struct
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -36,47 +36,40 @@ _COUNT, _SCALE, _LENGTH = struct.Struct("!H"), struct.Struct("!f"), struct.Struc
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
-class Packet(NamedTuple):
-    """One packet as it lies in the file."""
+class PacketWriter:
+    """Write codes as packets, each at once.
 
-    n_frames: int
-    scale: float | None
-    data: bytes  # packed codes
+    Raises `ValueError` for a model whose segments do not fit a packet.
+    """
 
-    def codes(self, n_codebooks: int, width: int) -> np.ndarray:
-        """Unpack to int64 [K, F]."""
-        codes = BitReader(io.BytesIO(self.data), width).read(self.n_frames * n_codebooks)
-        return np.ascontiguousarray(codes.reshape(self.n_frames, n_codebooks).T)  # [F, K] -> [K, F]
+    def __init__(self, fo: BinaryIO, config: CodecConfig) -> None:
+        frames = config.frames_per_segment or 0
+        require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
+        self._fo, self._width = fo, config.bits_per_code
 
+    def write(self, codes: np.ndarray, scale: float | None) -> None:
+        """Write integer codes [K, F], each below 2**bits_per_code: a packet, or several if they are too many for one.
+        """
+        for start in range(0, codes.shape[1], MOST_FRAMES):
+            part = codes[:, start:start + MOST_FRAMES]
+            packet = io.BytesIO()
+            packet.write(_COUNT.pack(part.shape[1]))
+            if scale is not None:
+                packet.write(pack_scale(scale))
+            bits = BitWriter(packet, self._width)
+            bits.write(part.T)  # [K, F] -> [F, K]
+            bits.flush()
+            self._fo.write(packet.getbuffer())
 
-def check_streamable(config: CodecConfig) -> None:
-    """Raise `ValueError` unless each segment of a model fits a packet."""
-    frames = config.frames_per_segment or 0
-    require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
-
-
-def write_packets(fo: BinaryIO, codes: np.ndarray, scale: float | None, width: int) -> None:
-    """Write integer codes [K, F], each below 2**width, as one packet, or several if they are too many for one."""
-    for start in range(0, codes.shape[1], MOST_FRAMES):
-        part = codes[:, start:start + MOST_FRAMES]
-        packet = io.BytesIO()
-        packet.write(_COUNT.pack(part.shape[1]))
-        if scale is not None:
-            packet.write(pack_scale(scale))
-        bits = BitWriter(packet, width)
-        bits.write(part.T)  # [K, F] -> [F, K]
-        bits.flush()
-        fo.write(packet.getbuffer())
-
-
-def write_end(fo: BinaryIO, audio_length: int) -> None:
-    """Write what follows the last packet."""
-    fo.write(_COUNT.pack(0) + _LENGTH.pack(audio_length))
+    def finish(self, audio_length: int) -> None:
+        """Write what follows the last packet."""
+        self._fo.write(_COUNT.pack(0) + _LENGTH.pack(audio_length))
 
 
 class PacketReader:
-    """Iterate, once, over the packets of a streamed file whose `header` has been read from `fo`.
+    """Iterate, once, over pairs (codes int64 [K, F], scale or None), one for each packet of a streamed file.
 
+    fo : binary file object, after the `header`
     audio_length : samples; None until all packets have been read
 
     Raises `ValueError` for a bad scale, a segment that is too long, or frames that are not those of the length;
@@ -85,21 +78,20 @@ class PacketReader:
 
     def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig) -> None:
         self.audio_length: int | None = None
-        self._fo, self._config = fo, config
-        self._frame_bits = header.n_codebooks * config.bits_per_code
+        self._fo, self._config, self._n_codebooks = fo, config, header.n_codebooks
         self._sizes: list[int] = []  # frames of each segment
 
-    def __iter__(self) -> Iterator[Packet]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None]]:
         full = self._config.frames_per_segment
         while n := _COUNT.unpack(read_exactly(self._fo, _COUNT.size, "packet length"))[0]:
             scale = read_scale(self._fo) if self._config.normalize else None
             require(full is None or n <= full, "packet", f"at most the {full} frames of a segment", n)
-            data = read_exactly(self._fo, (n * self._frame_bits + 7) // 8, "packed codes")
+            codes = BitReader(self._fo, self._config.bits_per_code).read(n * self._n_codebooks)  # ends at a byte
             if full is None and self._sizes:
                 self._sizes[0] += n
             else:
                 self._sizes.append(n)
-            yield Packet(n, scale, data)
+            yield np.ascontiguousarray(codes.reshape(n, -1).T), scale  # [F, K] -> [K, F]
         length = _LENGTH.unpack(read_exactly(self._fo, _LENGTH.size, "audio length"))[0]
         require(1 <= length <= MAX_LENGTH, "audio length", "1 to 2**62 samples", length)
         check_frames(self._config, self._sizes, length)

@@ -50,7 +50,6 @@ _ROUNDOFF = np.float32(1e-8)  # probabilities are floored to multiples of it
 _EXCESS = 64  # units that a distribution may have too many: a sum of 1.000004
 
 REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)), bitorder="little")  # a byte, back to front
-ENDED = "data end before the last symbol"
 IMPOSSIBLE = ("impossible state: no symbol leads to these bits, so the data are damaged or were coded with other "
               "probabilities")
 
@@ -142,7 +141,7 @@ def _part(start: int, stop: int, width: int) -> tuple[int, int]:
 
 
 class ArithmeticEncoder:
-    """Code one symbol at a time: the definition. `lanes.encode_symbols` does the same, fast."""
+    """Code one symbol at a time: the definition. `arithmetic_compiled.encode_symbols` does the same, fast."""
 
     def __init__(self) -> None:
         self.low, self.width, self.n_bits = 0, 1, 0
@@ -171,36 +170,29 @@ class ArithmeticEncoder:
 
 
 class ArithmeticDecoder:
-    """Decode one symbol at a time: the definition. `lanes.LaneDecoder` does the same, fast.
+    """Decode one symbol at a time: the definition. `arithmetic_compiled.LaneDecoder` does the same, fast.
 
     Parameters
     ----------
-    data : bytes in which a message begins at byte `start`; what follows it does no harm
-    zeros_follow : read zeros past the end of the data, as `finish(shortest=True)` needs; else `pull` raises `EOFError`
+    data : a message. What follows it does no harm, and zeros are read past the end: `finish(shortest=True)` has
+        left them out
 
     Attributes
     ----------
-    position : bits read so far, from `start` on; past the end, zeros count too
-    settled : no doubt is left. So it is after the last symbol of what `finish()` wrote, and by chance before.
+    position : bits read so far; past the end, zeros count too
     """
 
-    def __init__(self, data: bytes, start: int = 0, zeros_follow: bool = False) -> None:
-        self._data, self._start, self._zeros_follow = data, start, zeros_follow
+    def __init__(self, data: bytes) -> None:
+        self._data = data
         self.width, self.offset, self.position = 1, 0, 0
-
-    @property
-    def settled(self) -> bool:
-        return self.offset == 0
 
     def pull(self, cdf: Sequence[int]) -> int:
         """The next symbol, given the cumulative distribution it was coded with (as from `quantised_cdf`).
 
-        Raises `EOFError` at the end of the data, `ValueError` if no symbol can have led to these bits.
+        Raises `ValueError` if no symbol can have led to these bits.
         """
         while self.width < TOTAL:
-            index, shift = self._start + self.position // 8, self.position % 8
-            if index >= len(self._data) and not self._zeros_follow:
-                raise EOFError(ENDED)
+            index, shift = self.position // 8, self.position % 8
             bit = self._data[index] >> shift & 1 if index < len(self._data) else 0
             self.width, self.offset, self.position = 2 * self.width, 2 * self.offset + bit, self.position + 1
         # a <= offset if and only if start width <= 2^24 offset; the last such symbol is the only candidate.

@@ -17,7 +17,6 @@ import numba
 import numpy as np
 
 from tinyencodec.entropy.arithmetic import (
-    ENDED,
     IMPOSSIBLE,
     MIN_UNITS,
     REVERSED,
@@ -27,9 +26,9 @@ from tinyencodec.entropy.arithmetic import (
     ArithmeticEncoder,
 )
 from tinyencodec.kernels.jit import kernel
+from tinyencodec.system.errors import require
 
-_FIRST, _END, _WIDTH, _OFFSET, _POSITION, _STATUS = range(6)  # columns of the lanes' states
-_FINE, _AT_END, _LOST = range(3)  # values of _STATUS
+_FIRST, _END, _WIDTH, _OFFSET, _POSITION, _LOST = range(6)  # columns of the lanes' states
 
 
 def encode_symbols(start: np.ndarray, stop: np.ndarray, shortest: bool = False) -> bytes:
@@ -106,15 +105,13 @@ def _encode(start: np.ndarray, stop: np.ndarray, shortest: bool, out: np.ndarray
 class LaneDecoder:
     """Decode several messages side by side, each as `arithmetic.ArithmeticDecoder` would.
 
-    A lane at its end or in an impossible state yields symbols 0 from there on; `check` tells.
+    A lane in an impossible state yields symbols 0 from there on; `check` tells.
 
     payloads : B messages
-    zeros_follow : read zeros past the end of each, as `encode_symbols(..., shortest=True)` needs
     """
 
-    def __init__(self, payloads: Sequence[bytes], zeros_follow: bool = False) -> None:
+    def __init__(self, payloads: Sequence[bytes]) -> None:
         self._data = np.frombuffer(bytearray(b"".join(payloads)), np.uint8)
-        self._zeros_follow = zeros_follow
         ends = np.cumsum([len(payload) for payload in payloads], dtype=np.int64)
         self._states = np.zeros((len(ends), 6), np.int64)
         self._states[1:, _FIRST], self._states[:, _END], self._states[:, _WIDTH] = ends[:-1], ends, 1
@@ -124,62 +121,50 @@ class LaneDecoder:
         """Bits that each lane has read, int64 [B]; zeros past the end count too."""
         return self._states[:, _POSITION].copy()
 
-    @property
-    def settled(self) -> np.ndarray:
-        """bool [B], as `ArithmeticDecoder.settled`."""
-        return self._states[:, _OFFSET] == 0
+    def check(self) -> None:
+        """Raise `ValueError` unless symbols have led to the bits of each lane, and no byte of it is left over."""
+        for first, end, _, _, position, lost in self._states.tolist():
+            if lost:
+                raise ValueError(IMPOSSIBLE)
+            size = -(-position // 8)
+            require(end - first <= size, "coded bits", f"at most {size} bytes", end - first)
 
-    def check(self, lane: int) -> None:
-        """Raise the `EOFError` or `ValueError` that has ended this lane, if one has."""
-        if self._states[lane, _STATUS] == _AT_END:
-            raise EOFError(ENDED)
-        if self._states[lane, _STATUS] == _LOST:
-            raise ValueError(IMPOSSIBLE)
+    def pull(self, cdfs: np.ndarray, count: int | None = None) -> np.ndarray:
+        """The next `count` symbols of each lane.
 
-    def pull(self, cdfs: np.ndarray, count: int | None = None, lanes: Sequence[int] | None = None) -> np.ndarray:
-        """The next `count` symbols of A lanes.
-
-        cdfs : int32 [A, K, N], cumulative as from `quantised_cdf`; symbol i of this call has row i % K of its lane
+        cdfs : int32 [B, K, N], cumulative as from `quantised_cdf`; symbol i of this call has row i % K of its lane
         count : by default K, one symbol for each row
-        lanes : A different indices; by default all B
 
-        Returns int64 [A, count].
+        Returns int64 [B, count].
         """
-        which = np.arange(len(self._states)) if lanes is None else np.array(lanes, np.int64)
-        assert cdfs.ndim == 3 and len(cdfs) == len(which) and cdfs.shape[1] > 0
-        assert len(which) == 0 or 0 <= which.min() <= which.max() < len(self._states)
-        symbols = np.zeros((len(which), cdfs.shape[1] if count is None else count), np.int64)
-        _pull(which, self._states, self._data, self._zeros_follow, np.ascontiguousarray(cdfs, np.int32), symbols)
+        assert cdfs.ndim == 3 and len(cdfs) == len(self._states) and cdfs.shape[1] > 0
+        symbols = np.zeros((len(cdfs), cdfs.shape[1] if count is None else count), np.int64)
+        _pull(self._states, self._data, np.ascontiguousarray(cdfs, np.int32), symbols)
         return symbols
 
 
-def _pull_naive(lanes: np.ndarray, states: np.ndarray, data: np.ndarray, zeros_follow: bool, cdfs: np.ndarray,
-                symbols: np.ndarray) -> None:
-    for lane, cdf, row in zip(lanes, cdfs.tolist(), symbols):
-        first, end, width, offset, position, status = states[lane].tolist()
-        decoder = ArithmeticDecoder(data[first:end].tobytes(), 0, zeros_follow)
+def _pull_naive(states: np.ndarray, data: np.ndarray, cdfs: np.ndarray, symbols: np.ndarray) -> None:
+    for state, cdf, row in zip(states, cdfs.tolist(), symbols):
+        first, end, width, offset, position, lost = state.tolist()
+        decoder = ArithmeticDecoder(data[first:end].tobytes())
         decoder.width, decoder.offset, decoder.position = width, offset, position
         try:
-            for i in range(len(row) if status == _FINE else 0):
+            for i in range(0 if lost else len(row)):
                 row[i] = decoder.pull(cdf[i % len(cdf)])
-        except (EOFError, ValueError) as error:
-            status = _AT_END if isinstance(error, EOFError) else _LOST
-        states[lane] = first, end, decoder.width, decoder.offset, decoder.position, status
+        except ValueError:
+            lost = True
+        state[:] = first, end, decoder.width, decoder.offset, decoder.position, lost
 
 
 @numba.njit(error_model="numpy")
-def _refill(state: np.ndarray, data: np.ndarray, zeros_follow: bool) -> bool:
-    """Let digits in until the interval can be divided; return whether there were enough of them."""
+def _refill(state: np.ndarray, data: np.ndarray) -> None:
+    """Let digits in until the interval can be divided."""
     while state[_WIDTH] < TOTAL:
         byte, bit = state[_FIRST] + (state[_POSITION] >> 3), 0
         if byte < state[_END]:
             bit = (data[byte] >> (state[_POSITION] & 7)) & 1
-        elif not zeros_follow:
-            state[_STATUS] = _AT_END
-            return False
         state[_WIDTH], state[_OFFSET] = 2 * state[_WIDTH], 2 * state[_OFFSET] + bit
         state[_POSITION] += 1
-    return True
 
 
 @numba.njit(error_model="numpy")
@@ -199,15 +184,15 @@ def _take(state: np.ndarray, cdf: np.ndarray) -> int:
         if offset <= b:
             state[_WIDTH], state[_OFFSET] = b - a + 1, offset - a
             return symbol
-    state[_STATUS] = _LOST
+    state[_LOST] = 1
     return 0
 
 
-@kernel("void(i8[::1], i8[:,::1], u1[::1], b1, i4[:,:,::1], i8[:,::1])", twin=_pull_naive)
-def _pull(lanes: np.ndarray, states: np.ndarray, data: np.ndarray, zeros_follow: bool, cdfs: np.ndarray,
-          symbols: np.ndarray) -> None:
-    for i in range(len(lanes)):
-        state = states[lanes[i]]
+@kernel("void(i8[:,::1], u1[::1], i4[:,:,::1], i8[:,::1])", twin=_pull_naive)
+def _pull(states: np.ndarray, data: np.ndarray, cdfs: np.ndarray, symbols: np.ndarray) -> None:
+    for lane in range(len(states)):
+        state = states[lane]
         for j in range(symbols.shape[1]):
-            if state[_STATUS] == _FINE and _refill(state, data, zeros_follow):
-                symbols[i, j] = _take(state, cdfs[i, j % cdfs.shape[1]])
+            if not state[_LOST]:
+                _refill(state, data)
+                symbols[lane, j] = _take(state, cdfs[lane, j % cdfs.shape[1]])

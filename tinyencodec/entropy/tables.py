@@ -26,6 +26,7 @@ import numpy as np
 
 from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
+from tinyencodec.system.errors import blame, check_codes, require
 
 FILE_NAME = "tables.safetensors"
 _TENSOR = "code_lengths"
@@ -36,7 +37,7 @@ _POWERS = np.array([math.isqrt(math.isqrt(math.isqrt(math.isqrt(1 << 480 - j))))
 
 def count_codes(codes: np.ndarray, n_entries: int) -> np.ndarray:
     """How often each entry occurs: codes int [K, F], each 0 ... N-1 for N = `n_entries` -> int64 [K, N]."""
-    codes = _checked_codes(codes, len(codes), n_entries)
+    check_codes(codes, len(codes), n_entries)
     return np.stack([np.bincount(row, minlength=n_entries) for row in codes.astype(np.int64)])
 
 
@@ -89,8 +90,7 @@ class TableCoder:
     def __init__(self, tables: np.ndarray) -> None:
         tables = np.asarray(tables)
         _check_shape(tables.shape, "tables")
-        if tables.dtype != np.uint8:
-            raise ValueError(f"tables: expected uint8, got {tables.dtype}")
+        require(tables.dtype == np.uint8, "tables", "uint8", tables.dtype)
         self.id = tables_id(tables)
         self.n_codebooks, self.n_entries = tables.shape
         self._cdf = table_cdf(tables)
@@ -100,7 +100,7 @@ class TableCoder:
 
         Raises `ValueError` for other codes.
         """
-        return [self._encode(_checked_codes(block, self.n_codebooks, self.n_entries)) for block in blocks]
+        return [self._encode(self._checked(block)) for block in blocks]
 
     def _encode(self, codes: np.ndarray) -> bytes:
         start, stop = bounds(self._cdf[None, :len(codes)], codes.T)  # each [F, k]
@@ -112,38 +112,29 @@ class TableCoder:
         The caller answers for F: all F codes are in memory, however few bytes there are. Raises `ValueError` for bytes
         that no codes lead to, as far as that shows, and for more codebooks than there are tables.
         """
-        if not 1 <= n_codebooks <= self.n_codebooks:
-            raise ValueError(f"codebooks: expected 1 to {self.n_codebooks} with these tables, got {n_codebooks}")
+        require(1 <= n_codebooks <= self.n_codebooks, "codebooks", f"1 to {self.n_codebooks} with these tables",
+                n_codebooks)
         return [self._decode(data, n_frames, n_codebooks) for data, n_frames in payloads]
 
     def _decode(self, data: bytes, n_frames: int, n_codebooks: int) -> np.ndarray:
-        decoder = LaneDecoder([data], zeros_follow=True)
+        decoder = LaneDecoder([data])
         codes = decoder.pull(self._cdf[None, :n_codebooks], n_codebooks * n_frames)
-        decoder.check(0)
-        size = -(-int(decoder.position[0]) // 8)
-        if len(data) > size:
-            raise ValueError(f"coded block: expected at most {size} bytes for {n_frames} frames, got {len(data)}")
+        decoder.check()
         return np.ascontiguousarray(codes.reshape(n_frames, n_codebooks).T)
 
     def costs(self, codes: np.ndarray) -> np.ndarray:
         """Bits that the codes of each codebook ask for, but for the rounding at the end: int [k, F] -> float64 [k]."""
-        codes = _checked_codes(codes, self.n_codebooks, self.n_entries)
+        codes = self._checked(codes)
         start, stop = bounds(self._cdf[None, :len(codes)], codes.T)  # each [F, k]
         return (TOTAL_BITS - np.log2(stop - start)).sum(axis=0)
 
-
-def _checked_codes(codes: np.ndarray, n_codebooks: int, n_entries: int) -> np.ndarray:
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or not 1 <= len(codes) <= n_codebooks or codes.dtype.kind not in "iu":
-        raise ValueError(f"codes: expected integers [1 to {n_codebooks}, F], got {codes.dtype} {list(codes.shape)}")
-    if codes.size and not 0 <= codes.min() <= codes.max() < n_entries:
-        raise ValueError(f"codes: expected 0 to {n_entries - 1}, got {codes.min()} to {codes.max()}")
-    return codes
+    def _checked(self, codes: np.ndarray) -> np.ndarray:
+        return check_codes(np.asarray(codes), self.n_codebooks, self.n_entries)
 
 
 def _check_shape(shape: tuple[int, ...], what: str) -> None:
-    if len(shape) != 2 or shape[0] < 1 or not 2 <= shape[1] <= MAX_SYMBOLS:
-        raise ValueError(f"{what}: expected shape [1 or more, 2 to {MAX_SYMBOLS}], got {list(shape)}")
+    require(len(shape) == 2 and shape[0] >= 1 and 2 <= shape[1] <= MAX_SYMBOLS, what,
+            f"shape [1 or more, 2 to {MAX_SYMBOLS}]", list(shape))
 
 
 # ---- files and recordings ----------------------------------------------------------------------------
@@ -175,10 +166,8 @@ def load_tables(path: str | os.PathLike) -> np.ndarray:
     if set(tensors) != {_TENSOR} or tensors[_TENSOR].dtype != np.uint8:
         found = ", ".join(f"{name[:40]!r} {array.dtype}" for name, array in list(tensors.items())[:4]) or "none"
         raise ValueError(f"{path}: expected one tensor {_TENSOR!r} uint8, got {found}")
-    try:
+    with blame(str(path)):
         _check_shape(tensors[_TENSOR].shape, _TENSOR)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
     return tensors[_TENSOR].copy()
 
 

@@ -22,6 +22,7 @@ from tinyencodec.entropy.arithmetic import TOTAL_BITS, bounds, quantised_cdf
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 from tinyencodec.lm.exact import check_arithmetic
 from tinyencodec.lm.model import LanguageModel
+from tinyencodec.system.errors import check_codes, require
 
 _NUMBERS = 1 << 20  # probabilities that are held at once
 
@@ -43,6 +44,8 @@ class LMCoder:
 
     def encode(self, blocks: Sequence[np.ndarray]) -> list[bytes]:
         """The bits of each block of codes, int [K, F] with entries from 0 to N - 1."""
+        for codes in blocks:
+            self._check(codes)
         return self._shared_out(self._encode, blocks, [codes.shape for codes in blocks])
 
     def decode(self, payloads: Sequence[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]:
@@ -50,51 +53,37 @@ class LMCoder:
 
         Raises `ValueError` when no codes lead to the bits of one, or bits are left over.
         """
-        tasks = [(data, n_frames, n_codebooks) for data, n_frames in payloads]
-        return self._shared_out(self._decode, tasks, [n_frames for _, n_frames in payloads])
+        return self._shared_out(lambda group: self._decode(group, n_codebooks), payloads,
+                                [n_frames for _, n_frames in payloads])
 
     def costs(self, codes: np.ndarray) -> np.ndarray:
         """Bits that the codes [K, F] of one block ask for, by codebook: float64 [K]."""
+        self._check(codes)
         bits = np.zeros(len(codes))
-        for start, stop in self._bounds(np.asarray(codes)[None]):
+        for start, stop in self._bounds(codes[None]):
             bits += (TOTAL_BITS - np.log2(stop - start)).sum(axis=(0, 1))
         return bits
 
-    def decode_official(self, data: bytes, start: int, n_frames: int, n_codebooks: int) -> tuple[np.ndarray, int]:
-        """Decode a segment of an official `--lm` file, which begins at byte `start` of `data`.
-
-        Returns codes int64 [K, F], and where the next segment begins.
-
-        Raises `ValueError` or `EOFError` when it does not end as the official encoder ends it: its probabilities
-        were not those computed here. The official program computes them in floating point of no fixed order.
-        """
-        decoder = LaneDecoder([data[start:]])
-        codes = self._walk(decoder, 1, n_frames, n_codebooks)[0]
-        decoder.check(0)
-        position = int(decoder.position[0])
-        end = start + -(-position // 8)
-        rest = data[end - 1] >> (position % 8 or 8) if n_frames else 0  # bits that fill the last byte
-        if not decoder.settled[0] or rest:
-            raise ValueError("official language model stream: expected to end where its codes end, got other bits: "
-                             "it was written with other probabilities than those computed here")
-        return codes, end
+    def _check(self, codes: np.ndarray) -> None:
+        most = self.model.config.n_codebooks
+        require(len(codes) <= most, "language model", f"at most {most} codebooks, which a lower bandwidth has",
+                len(codes))
+        check_codes(codes, most, self.model.config.codebook_size)
 
     def _shared_out(self, work: Callable[[list], list], tasks: Sequence, sizes: Sequence) -> list:
         """work(tasks of one size) -> results, for all tasks, side by side and by several threads."""
-        for codes in tasks if work == self._encode else ():
-            if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer):
-                raise ValueError(f"codes: expected integers [K, F], got {codes.dtype} {list(codes.shape)}")
-        groups = []
-        for size in dict.fromkeys(sizes):
-            alike = [i for i, other in enumerate(sizes) if other == size]
-            step = -(-len(alike) // self.threads)
-            groups += [alike[i:i + step] for i in range(0, len(alike), step)]
+        alike: dict[object, list[int]] = {}
+        for i, size in enumerate(sizes):
+            alike.setdefault(size, []).append(i)
+        groups = [places[first::self.threads] for places in alike.values() for first in range(self.threads)]
         results: list = [None] * len(tasks)
+
+        def run(group: list[int]) -> None:
+            for i, result in zip(group, work([tasks[i] for i in group])):
+                results[i] = result
+
         with ThreadPoolExecutor(self.threads) as pool:
-            done = pool.map(lambda group: work([tasks[i] for i in group]), groups)
-            for group, answers in zip(groups, done):
-                for i, answer in zip(group, answers):
-                    results[i] = answer
+            list(pool.map(run, filter(None, groups)))  # raises what they raise
         return results
 
     def _encode(self, blocks: list[np.ndarray]) -> list[bytes]:
@@ -108,35 +97,22 @@ class LMCoder:
         """The bounds [B, T, K] of the codes [B, K, F], T frames at a time."""
         check_arithmetic()
         n_blocks, n_codebooks, n_frames = codes.shape
-        size, most = self.model.config.codebook_size, self.model.config.n_codebooks
-        if n_codebooks > most:
-            raise ValueError(f"language model: expected at most {most} codebooks, which a lower bandwidth has, "
-                             f"got {n_codebooks}")
-        if codes.size and (codes.min() < 0 or codes.max() >= size):
-            raise ValueError(f"codes: expected 0 to {size - 1}, got {codes.min()} to {codes.max()}")
         before = np.concatenate([np.full((n_blocks, n_codebooks, 1), -1), codes[:, :, :-1]], axis=2)
-        state, step = self.model.start(n_blocks, n_frames), max(1, _NUMBERS // (n_blocks * n_codebooks * size))
-        for t in range(0, n_frames, step):
-            cdf = quantised_cdf(self.model.step(before[:, :, t:t + step], state))
-            yield bounds(cdf, codes[:, :, t:t + step].transpose(0, 2, 1))
-
-    def _decode(self, tasks: list[tuple[bytes, int, int]]) -> list[np.ndarray]:
-        payloads, (n_frames, *_), (n_codebooks, *_) = zip(*tasks)
-        decoder = LaneDecoder(payloads, zeros_follow=True)
-        codes = self._walk(decoder, len(payloads), n_frames, n_codebooks)
-        for lane, (data, position) in enumerate(zip(payloads, decoder.position)):
-            decoder.check(lane)
-            if 8 * len(data) >= position + 8:
-                raise ValueError(f"coded bits: expected at most {position} for {n_frames} frames, got {8 * len(data)}")
-        return list(codes)
-
-    def _walk(self, decoder: LaneDecoder, n_blocks: int, n_frames: int, n_codebooks: int) -> np.ndarray:
-        """Decode int64 [B, K, F] of B blocks."""
-        check_arithmetic()
+        at_once = max(1, _NUMBERS // (n_blocks * n_codebooks * self.model.config.codebook_size))  # frames
         state = self.model.start(n_blocks, n_frames)
+        for t in range(0, n_frames, at_once):
+            cdf = quantised_cdf(self.model.step(before[:, :, t:t + at_once], state))
+            yield bounds(cdf, codes[:, :, t:t + at_once].transpose(0, 2, 1))
+
+    def _decode(self, payloads: list[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]:
+        """Blocks of equally many frames."""
+        check_arithmetic()
+        n_blocks, n_frames = len(payloads), payloads[0][1]
+        decoder, state = LaneDecoder([data for data, _ in payloads]), self.model.start(n_blocks, n_frames)
         codes, frame = np.empty((n_blocks, n_codebooks, n_frames), np.int64), np.full((n_blocks, n_codebooks, 1), -1)
         for t in range(n_frames):
             cdf = quantised_cdf(self.model.step(frame, state))[:, 0]  # [B, K, N]
             frame = decoder.pull(cdf)[..., None]
             codes[..., t] = frame[..., 0]
-        return codes
+        decoder.check()
+        return list(codes)
