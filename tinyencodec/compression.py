@@ -35,9 +35,9 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
     wav : float [C, T] at the model's sample rate and channel count, T >= 1
     bandwidth : kbit/s, one of `model.bandwidths`
     entropy : "none"; "table" or "lm" for a smaller file, if the model has tables or a language model; or a coder
-        that `entropy.load_coder` has made. All but "none" imply `protect`
+        that `ecdc.coders.load_coder` has made. All but "none" imply `protect`
     block : seconds that are coded, and lost, together; None: 4. A model with segments rounds it to whole ones
-    protect : with checksums (a file of version 1, see `blocks`), which the official program does not read
+    protect : with checksums (a file of version 1, see `block_layout`), which the official program does not read
 
     Raises
     ------
@@ -58,7 +58,7 @@ def decompress(data: bytes, model: EncodecModel | None = None, keep_going: str |
     model : the model that made it; None: load the one that the header names
     keep_going : what to do about damaged or missing blocks in a file of version 1. None: raise. "repeat": their
         frames repeat the last one before; "silence": the same, and then zeros for their samples
-    coder : for an entropy-coded file, what `entropy.load_coder` has made before; None: load it
+    coder : for an entropy-coded file, what `ecdc.coders.load_coder` has made before; None: load it
 
     Returns
     -------

@@ -75,7 +75,7 @@ def test_any_partition_gives_the_same_stream(case, sizes):
 
 
 @given(numbers(), numbers())
-def test_flush_and_align_separate_sections(first, second):
+def test_flush_and_a_new_reader_separate_sections(first, second):
     width, values = first
     more = [value & ((1 << width) - 1) for value in second[1]]
     fo = io.BytesIO()
@@ -85,10 +85,9 @@ def test_flush_and_align_separate_sections(first, second):
         writer.flush()
     assert fo.getvalue() == pack_bit_by_bit(values, width) + pack_bit_by_bit(more, width)
 
-    reader = BitReader(io.BytesIO(fo.getvalue()), width)
-    assert reader.read(len(values)).tolist() == values
-    reader.align()
-    assert reader.read(len(more)).tolist() == more
+    fo.seek(0)
+    assert BitReader(fo, width).read(len(values)).tolist() == values
+    assert BitReader(fo, width).read(len(more)).tolist() == more
 
 
 @given(numbers())

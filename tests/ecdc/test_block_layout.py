@@ -51,7 +51,7 @@ def test_blocks_are_the_signal(name, audio_length, seconds):
     assert sum(blocks[-1]) <= layout.most_frames
     assert [layout.start(number) for number in (0, count)] <= [0, audio_length + layout.start(1)]
     for block in blocks:
-        assert layout.plausible(sum(block), 2 + bool(config.segment_length) + 4 * layout.n_scales(block))
+        assert layout.plausible(sum(block), 2 + bool(config.segment_length) + 4 * len(block) * config.normalize)
 
 
 def test_seconds():

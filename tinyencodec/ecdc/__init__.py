@@ -2,10 +2,10 @@
 
     bits           codes of a fixed width, packed
     header         the beginning of a file
+    coders         fixed width, tables or language model behind one interface
     packets        the streamed form, for pipes
     block_layout   blocks with checksums: what is in them
     block_search   the next good block after damage
-    coders         fixed width, tables or language model behind one interface
     block_io       blocks written and read
     container      the whole file
     describe       what `info` tells of a file

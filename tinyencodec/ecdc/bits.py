@@ -104,10 +104,6 @@ class BitReader:
         wide[:, :pairs.shape[1]] = pairs
         return wide.view("<u2")[:, 0].astype(np.int64)
 
-    def align(self) -> None:
-        """Discard the rest of a byte that was begun: the next number starts at a byte boundary."""
-        self._pending = self._pending[:0]
-
 
 def _checked_width(width: int) -> int:
     if not 1 <= width <= MAX_WIDTH:

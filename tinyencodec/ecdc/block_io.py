@@ -36,29 +36,25 @@ class BlockWriter:
 
     def write(self, codes: np.ndarray, scale: float | None) -> None:
         """Take integer codes [K, F] below 2**bits_per_code: a segment, or the next frames of a model without any."""
-        if scale is not None and (self._layout.n_segments is not None or not self._scales):
+        block, n_segments = self._layout.block, self._layout.n_segments
+        if scale is not None and (n_segments or not self._scales):
             self._scales.append(scale)
-        start = 0
-        while start < codes.shape[1]:
-            part = codes[:, start:] if self._layout.n_segments else codes[:, start:start + self._room()]
-            start += part.shape[1]
+        while codes.shape[1]:
+            part, codes = np.split(codes, [codes.shape[1] if n_segments else block - self._frames], axis=1)
             self._codes.append(part)
             self._frames += part.shape[1]
-            if not self._room() and len(self._codes) <= (self._layout.n_segments or len(self._codes)):
+            if self._frames == block and (not n_segments or len(self._codes) <= n_segments):
                 self._close()
             if len(self._complete) >= self._at_once:
                 self._flush()
 
-    def _room(self) -> int:
-        return self._layout.block - self._frames
-
     def _close(self) -> None:
         """Complete the block at hand."""
-        head = b"" if self._layout.n_segments is None else bytes([len(self._codes)])
+        head = bytes([len(self._codes)]) if self._layout.n_segments else b""
         head += b"".join(pack_scale(scale) for scale in self._scales)
         self._complete.append((np.concatenate(self._codes, axis=1), head))
         self._codes, self._frames = [], 0
-        if self._layout.n_segments is not None:  # else the scale is that of all blocks
+        if self._layout.n_segments:  # else the scale is that of all blocks
             self._scales = []
 
     def _flush(self) -> None:
@@ -173,11 +169,9 @@ class BlockReader:
 
     def _parse(self, block: Block) -> tuple[list[int], list[float], bytes, bytes]:
         """Frames of the segments, scales, coded frames, check."""
-        content, at = block.content, 0
-        if self.layout.n_segments is not None:
-            at = 1
+        content, at = block.content, int(self.layout.n_segments > 0)
         sizes = self.layout.split(block.frames, content[0] if at else 1)
-        n, check = self.layout.n_scales(sizes), CHECK.size if self.layout.coded else 0
+        n, check = len(sizes) if self._config.normalize else 0, CHECK.size if self.layout.coded else 0
         require(len(content) >= at + 4 * n + check, "block", f"at least {at + 4 * n + check} bytes", len(content))
         scales = [checked_scale(scale) for scale in struct.unpack_from(f"!{n}f", content, at)]
         end = len(content) - check

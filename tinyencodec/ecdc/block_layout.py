@@ -21,7 +21,7 @@ it is "lm"; with "stream": true, and al is 0, if the length is told at the end o
     2       length of what follows in bytes
     0 or 1  number of segments, if the model has segments
     4 s     s scales, float32, if the model normalises: one for each segment; one for a model without segments
-    ...     the coded frames, by `entropy`: fixed width as everywhere (`bits`), then zero bits up to a byte; or what
+    ...     the coded frames, by "entropy": fixed width as everywhere (`bits`), then zero bits up to a byte; or what
             the tables or the language model make of them, which begin anew in each block
     2       unless entropy is "none": the low half of the CRC-32 of the codes as they should come out, each a
             little-endian 16-bit integer, every codebook of frame 0, every codebook of frame 1, and so on
@@ -41,6 +41,7 @@ Chapter 11 of the tutorials walks through it.
 
 import struct
 import zlib
+from bisect import bisect_left
 
 import numpy as np
 
@@ -88,30 +89,29 @@ class Layout:
 
     Attributes
     ----------
-    n_segments : segments in each block but the last; None for a model without segments
+    n_segments : segments in each block but the last; 0 for a model without segments
     most_frames : that a block may have
 
     Raises `ValueError` when a block does not hold whole segments, or what it may hold does not fit.
     """
 
     def __init__(self, config: CodecConfig, n_codebooks: int, block: int, coded: bool) -> None:
-        full = config.frames_per_segment
-        require(full is None or block % full == 0, "frames per block (block)",
+        full, stride = config.frames_per_segment or 0, config.segment_stride or 0
+        require(not full or block % full == 0, "frames per block (block)",
                 f"a multiple of the {full} frames of a segment", block)
-        self.block, self.coded = block, coded
-        self.n_segments = None if full is None else block // full
+        self.block, self.coded, self.n_segments = block, coded, block // full if full else 0
         self.most_frames = _most_frames(config, block)
-        self._config, self._full, self._stride = config, full, config.segment_stride or 0
-        self._extra = [(full is not None) + 4 * n * config.normalize for n in (1, (self.n_segments or -1) + 2)]  # bytes
+        self._config, self._full, self._stride = config, full, stride
+        self._step = self.n_segments * stride or block * config.hop_length  # samples from one block to the next
+        self._full_sizes = [full] * self.n_segments or [block]  # frames of each segment in all blocks but the last
+        self._extra = [bool(full) + 4 * n * config.normalize for n in (1, (self.n_segments or -1) + 2)]  # bytes
         self._frame_bits, self._coded_bits = n_codebooks * config.bits_per_code, n_codebooks * _CODE_BITS
         require(_fits(config, n_codebooks, block), "frames per block (block)",
                 f"at most the {_largest_block(config, n_codebooks)} that surely fit {_MOST_BYTES} bytes", block)
 
     def start(self, number: int) -> int:
         """The sample at which a block begins."""
-        if self.n_segments is None:
-            return number * self.block * self._config.hop_length
-        return number * self.n_segments * self._stride
+        return number * self._step
 
     def end(self, number: int, audio_length: int | None) -> int:
         """The sample before which a block ends: where the next one begins, or the signal ends."""
@@ -125,8 +125,8 @@ class Layout:
         return full + (self.start(full) < audio_length)
 
     def _full_blocks(self, audio_length: int) -> int:
-        if self._full is None or self.n_segments is None:
-            return audio_length // self.start(1)
+        if not self._full:
+            return audio_length // self._step
         shortest = (self._full - 1) * self._config.hop_length + 1  # samples that fill a segment
         full_segments = max(0, -(-(audio_length - shortest + 1) // self._stride))
         return full_segments // self.n_segments
@@ -134,15 +134,17 @@ class Layout:
     def sizes(self, number: int, audio_length: int | None) -> list[int]:
         """Frames of each segment in a block; [] after the last. With the length unknown, those of a block before it."""
         if audio_length is None or number < self._full_blocks(audio_length):
-            return [self.block] if self._full is None else [self._full] * (self.n_segments or 0)
+            return self._full_sizes
         if number > self._full_blocks(audio_length):
             return []
         return list(segment_frames(self._config, max(0, audio_length - self.start(number))))
 
     def split(self, frames: int, n_segments: int) -> list[int]:
         """Frames of each segment in a block of so many frames and segments; `ValueError` if there is no such block."""
-        if self._full is None or self.n_segments is None or (frames, n_segments) == (self.block, self.n_segments):
-            return [frames] if self._full is None else self.sizes(0, None)
+        if not self._full:
+            return [frames]
+        if (frames, n_segments) == (self.block, self.n_segments):
+            return self._full_sizes
         sizes = split_frames(self._config, frames)
         require(len(sizes) == n_segments and sizes.count(self._full) < self.n_segments, "segments",
                 f"{len(sizes)}, and less than a block, of {frames} frames", n_segments)
@@ -157,10 +159,6 @@ class Layout:
         packed = -(-frames * self._frame_bits // 8)
         least, most = (CHECK.size, frames * self._coded_bits // 8 + _ROOM) if self.coded else (packed, packed)
         return least + self._extra[0] <= length <= most + self._extra[1]
-
-    def n_scales(self, sizes: list[int]) -> int:
-        """How many scales stand in a block of these segments."""
-        return len(sizes) if self._config.normalize else 0
 
     def name(self, number: int, audio_length: int | None, after: int | None = None) -> str:
         """How to speak of a block, or of all from this one to the one before number `after`."""
@@ -195,7 +193,7 @@ def _most_frames(config: CodecConfig, block: int) -> int:
 
 def _fits(config: CodecConfig, n_codebooks: int, block: int) -> bool:
     frames, full = _most_frames(config, block), config.frames_per_segment
-    segments = 1 if full is None else block // full + 2
+    segments = block // full + 2 if full else 1
     size = 1 + 4 * segments + frames * n_codebooks * _CODE_BITS // 8 + _ROOM
     return frames <= MAX_FRAMES and segments <= 0xFF and size <= _MOST_BYTES
 
@@ -203,8 +201,5 @@ def _fits(config: CodecConfig, n_codebooks: int, block: int) -> bool:
 def _largest_block(config: CodecConfig, n_codebooks: int) -> int:
     """Frames; 0 if not even one segment fits."""
     unit = config.frames_per_segment or 1
-    low, high = 0, MAX_FRAMES // unit
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _fits(config, n_codebooks, middle * unit) else (low, middle - 1)
-    return low * unit
+    units = range(1, MAX_FRAMES // unit + 1)
+    return unit * bisect_left(units, True, key=lambda n: not _fits(config, n_codebooks, n * unit))

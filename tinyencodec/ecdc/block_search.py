@@ -1,4 +1,4 @@
-"""Reading blocks, one after the other, from a file that may be damaged: `blocks` describes them byte by byte.
+"""Reading blocks, one after the other, from a file that may be damaged: `block_layout` describes them byte by byte.
 
 A block that its checksum does not fit is one that nothing is known of, not even where it ends. The next one is found by
 looking: at each byte a block is supposed to begin, and if frames and length could be true, its checksum is compared as
@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 
 from tinyencodec.ecdc.block_layout import HEAD, LENGTH, Layout
 from tinyencodec.ecdc.header import MAX_LENGTH
-from tinyencodec.system.errors import require
+from tinyencodec.system.errors import blame, require
 
 MOST_MISSING = 4096  # blocks, in one hole
 
@@ -69,8 +69,8 @@ class BlockSearch:
                 self._check_place(block)
             except (ValueError, EOFError) as error:
                 if not self._keep_going:
-                    kind = EOFError if isinstance(error, EOFError) else ValueError
-                    raise kind(f"{self._layout.name(self._number, self._announced)}: {error}") from None
+                    with blame(self._layout.name(self._number, self._announced)):
+                        raise
                 if not isinstance(error, _OutOfPlace) and not self._find():
                     return
                 continue

@@ -21,7 +21,6 @@ Chapter 12 of the tutorials walks through it.
 import io
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Protocol
 
@@ -96,28 +95,21 @@ def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> CodesCoder
     expected = _FILES[kind] if model.folder is None else model.folder / _FILES[kind]
     if model.folder is None or not os.path.isfile(expected):
         raise ValueError(f"model {model.name} has no {_WORDS[kind]}: expected {expected}")
-    coder, size = _LOAD[kind](model.folder, getattr(model, "threads", 1))
+    coder: CodesCoder
+    if kind == "table":
+        from tinyencodec.entropy.tables import TableCoder, load_tables
+
+        coder = tables = TableCoder(load_tables(expected))
+        size = tables.n_entries
+    else:
+        from tinyencodec.lm.coder import LMCoder
+        from tinyencodec.models.lm_store import load_language_model
+
+        model_of_codes = load_language_model(model.folder / "lm")
+        coder, size = LMCoder(model_of_codes, getattr(model, "threads", 1)), model_of_codes.config.codebook_size
     require(size == model.config.codebook_size, f"{_WORDS[kind]} of model {model.name}",
             f"{model.config.codebook_size} entries per codebook", size)
     return coder
-
-
-def _load_tables(folder: Path, threads: int) -> tuple[CodesCoder, int]:
-    from tinyencodec.entropy.tables import TableCoder, load_tables
-
-    coder = TableCoder(load_tables(folder / _FILES["table"]))
-    return coder, coder.n_entries
-
-
-def _load_language_model(folder: Path, threads: int) -> tuple[CodesCoder, int]:
-    from tinyencodec.lm.coder import LMCoder
-    from tinyencodec.models.lm_store import load_language_model
-
-    coder = LMCoder(load_language_model(folder / "lm"), threads)
-    return coder, coder.model.config.codebook_size
-
-
-_LOAD = {"table": _load_tables, "lm": _load_language_model}
 
 
 def check_coder(coder: CodesCoder | None, header: EcdcHeader) -> CodesCoder:

@@ -128,7 +128,7 @@ class _Description:
         reader = BlockReader(self.fo, header, config, coder, keep_going="repeat")
         layout, search = reader.layout, reader.search
         census, missing, number, payload = _Census(header, config), [], 0, 0
-        extra = CHECK.size * layout.coded + (layout.n_segments is not None)  # bytes in a block that tell no codes
+        extra = CHECK.size * layout.coded + bool(layout.n_segments)  # bytes in a block that tell no codes
         blocks = ((block, None) for block in search) if unread else (
             (block, codes) for block, _, _, codes in reader.undamaged())
         for block, codes in blocks:

@@ -15,7 +15,6 @@ that it does not need: each packet can be decoded when its last byte has come.
 Chapter 11 of the tutorials uses it.
 """
 
-import io
 import struct
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -25,7 +24,8 @@ import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
-from tinyencodec.ecdc.bits import BitReader, BitWriter
+from tinyencodec.ecdc.bits import BitReader
+from tinyencodec.ecdc.coders import FixedCoder
 from tinyencodec.ecdc.header import MAX_LENGTH, EcdcHeader
 from tinyencodec.system.errors import require
 from tinyencodec.system.files import read_exactly
@@ -45,21 +45,15 @@ class PacketWriter:
     def __init__(self, fo: BinaryIO, config: CodecConfig) -> None:
         frames = config.frames_per_segment or 0
         require(frames <= MOST_FRAMES, "streamed file", f"segments of at most {MOST_FRAMES} frames", frames)
-        self._fo, self._width = fo, config.bits_per_code
+        self._fo, self._coder = fo, FixedCoder(config.bits_per_code)
 
     def write(self, codes: np.ndarray, scale: float | None) -> None:
         """Write integer codes [K, F], each below 2**bits_per_code: a packet, or several if they are too many for one.
         """
         for start in range(0, codes.shape[1], MOST_FRAMES):
             part = codes[:, start:start + MOST_FRAMES]
-            packet = io.BytesIO()
-            packet.write(_COUNT.pack(part.shape[1]))
-            if scale is not None:
-                packet.write(pack_scale(scale))
-            bits = BitWriter(packet, self._width)
-            bits.write(part.T)  # [K, F] -> [F, K]
-            bits.flush()
-            self._fo.write(packet.getbuffer())
+            head = _COUNT.pack(part.shape[1]) + (b"" if scale is None else pack_scale(scale))
+            self._fo.write(head + self._coder.encode([part])[0])
 
     def finish(self, audio_length: int) -> None:
         """Write what follows the last packet."""
