@@ -71,7 +71,7 @@ def test_encode_refuses(models, shape, wav, message):
     ("causal", [], "frames: expected at least one, got none"),
     ("causal", [(np.zeros((1, 2), int), None)], "codes: expected shape [B, K, F], got [1, 2]"),
     ("causal", [(np.zeros((0, 1, 2), int), None)], "codes: expected shape [B, K, F], got [0, 1, 2]"),
-    ("causal", [(np.full((1, 1, 2), 16), None)], "codes: expected 0 ... 15, got 16 ... 16"),
+    ("causal", [(np.full((1, 1, 2), 16), None)], "codes: expected 0 ... 15, got [16, 16]"),
     ("segments", [(np.zeros((2, 1, 2), int), None)], "scale: expected a number, got None"),
     ("segments", [(np.zeros((2, 1, 2), int), np.ones(2))], "scale: expected shape [2, 1], got [2]"),
     ("segments", [(np.zeros((2, 1, 20), int), np.ones((2, 1))), (np.zeros((1, 1, 2), int), np.ones((1, 1)))],

@@ -1,18 +1,20 @@
-"""The language model against the official one: weights and probabilities."""
+"""The language model against the official one: weights, probabilities, and that official files are refused."""
 
 import functools
+import io
 
 import numpy as np
 import pytest
 import torch
 
+from tinyencodec.ecdc.header import EcdcHeader, read_header
 from tinyencodec.lm.config import LM_PRESETS
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.convert import convert
 from tinyencodec.models.lm_store import load_language_model
 from tinyencodec.models.tensors import read_tensors
 
-from .oracles import official_model
+from .oracles import official_ecdc, official_model
 from .report import LINES
 
 LMModel = official_model.LMModel
@@ -90,3 +92,19 @@ def test_probabilities_of_a_model_that_is_sure():
     LINES.append(f"logits times {gain:g}, largest probability {truth.max():.3f}: {our_error:.1e} from float64, "
                  f"official {their_error:.1e}")
     assert our_error <= max(1e-6, 1.5 * their_error)
+
+
+@torch.no_grad()
+def test_official_files_are_refused(monkeypatch):
+    """What the official program writes with `use_lm` is taken for what it is."""
+    name = "encodec_24khz"
+    torch.manual_seed(0)
+    codec = official_ecdc.EncodecModel.encodec_model_24khz(pretrained=False).eval()
+    codec.name, codec.get_lm_model = name, lambda: official("encodec_lm_24khz")
+    codec.set_target_bandwidth(3.0)
+    monkeypatch.setitem(official_ecdc.MODELS, name, lambda: codec)
+    data = io.BytesIO(official_ecdc.compress(codec, torch.zeros(1, 3200), use_lm=True))
+    assert read_header(data, to_decode=False) == EcdcHeader(name, 3200, 4, lm=True)
+    data.seek(0)
+    with pytest.raises(ValueError, match="coded with the official language model, .*: decode it with the official"):
+        read_header(data)

@@ -10,6 +10,7 @@ import numpy as np
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.codec.seanet import Tensors, decoder, encoder
+from tinyencodec.system.errors import check_codes
 from tinyencodec.system.workers import processors
 
 
@@ -89,15 +90,7 @@ class Network:
 
     def check_codes(self, codes: np.ndarray) -> np.ndarray:
         """`codes` as an array, or a `ValueError` unless they are integers [K, F] that name entries."""
-        codes = np.asarray(codes)
-        if codes.ndim != 2 or not 1 <= codes.shape[0] <= self.n_codebooks:
-            raise ValueError(f"codes: expected shape [1 ... {self.n_codebooks}, F], got {list(codes.shape)}")
-        if not np.issubdtype(codes.dtype, np.integer):
-            raise ValueError(f"codes: expected integers, got {codes.dtype}")
-        if codes.size and not 0 <= codes.min() <= codes.max() < self.config.codebook_size:
-            raise ValueError(f"codes: expected 0 ... {self.config.codebook_size - 1}, "
-                             f"got {codes.min()} ... {codes.max()}")
-        return codes
+        return check_codes(np.asarray(codes), self.n_codebooks, self.config.codebook_size)
 
     def check_scale(self, scale: float) -> float:
         """A segment's scale, or a `ValueError` unless it is a finite number that is not negative."""
