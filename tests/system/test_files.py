@@ -7,7 +7,15 @@ import threading
 
 import pytest
 
-from tinyencodec.system.files import atomic_write, check_output, is_rewritable, is_special
+from tinyencodec.system.files import (
+    atomic_write,
+    check_output,
+    is_in_use,
+    is_rewritable,
+    is_special,
+    new_folder,
+    sha256_of,
+)
 
 
 def write(path, data=b"new", **options):
@@ -106,3 +114,46 @@ def test_what_can_be_rewritten(tmp_path):
     with open(reading, "rb"), open(writing, "wb") as fo:
         assert not is_rewritable(fo)
     assert is_rewritable(io.BytesIO())
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_new_folder(tmp_path, replace):
+    dest = tmp_path / "parent" / "dest"
+    for there in ([], ["x"]) if replace else ([],):
+        with new_folder(dest, replace) as folder:
+            (folder / "x").write_text("x")
+            assert folder.name == "dest" and dest.exists() == bool(there)
+        assert tree(tmp_path) == ["parent", "parent/dest", "parent/dest/x"]
+    with pytest.raises(OSError), new_folder(dest):  # in use
+        pass
+    assert tree(tmp_path) == ["parent", "parent/dest", "parent/dest/x"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_folder_that_does_not_get_done(tmp_path, error):
+    (tmp_path / "dest").mkdir()
+    (tmp_path / "dest" / "old").write_text("")
+    for name in ("dest", "new"):
+        with pytest.raises(error), new_folder(tmp_path / name, replace=True) as folder:
+            (folder / "x").write_text("x")
+            raise error
+    assert tree(tmp_path) == ["dest", "dest/old"]
+
+
+def test_what_is_in_use(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "empty").mkdir()
+    assert [is_in_use(tmp_path / name) for name in ("file", "link", "empty", "nothing", ".")] == \
+        [True, True, False, False, True]
+
+
+def test_sha256_of(tmp_path):
+    (tmp_path / "x").write_bytes(b"ab")
+    (tmp_path / "y").write_bytes(b"c")
+    assert sha256_of(tmp_path / "x", tmp_path / "y") == \
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

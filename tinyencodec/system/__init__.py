@@ -1,8 +1,9 @@
 """Files, signals, processes and the terminal: all that is not about sound.
 
     untrusted   how much of a stranger's file is believed
-    files       atomic writes
     signals     Ctrl-C and SIGTERM at awkward moments
+    files       atomic writes, of files and folders; hashes
+    model_files names of the files in a model folder
     stdio       standard input and output as bytes
     lock        one process at a time
     inputs      files, folders and patterns

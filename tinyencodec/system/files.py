@@ -1,13 +1,17 @@
-"""Output files that appear complete or not at all, and what can be done with a file object."""
+"""Output files and folders that appear complete or not at all; hashes; what can be done with a file object."""
 
 import errno
+import hashlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from tinyencodec.system.signals import deferred
 
 _READ = 1 << 20  # bytes asked from a file at once: a wrong count must not become one huge buffer
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -45,6 +49,47 @@ def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[Binar
     except BaseException:  # KeyboardInterrupt too
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def new_folder(dest: Path, replace: bool = False) -> Iterator[Path]:
+    """Make the folder `dest`, such that nobody ever sees half of it: the block fills the empty folder that it gets.
+
+    That one has the same name, inside a hidden folder beside `dest`, and is moved when the block ends. If the block
+    raises anything (an interruption included), it is removed and `dest` is as before.
+
+    replace : remove what is at `dest` now; else that may be an empty folder at most
+
+    Raises `OSError` if the folder cannot be written.
+    """
+    scratch = dest.with_name(f".{dest.name[:40]}.{secrets.token_hex(8)}.part")
+    new, old = scratch / dest.name, scratch / f"{dest.name[:40]}.old"
+    try:
+        new.mkdir(parents=True)
+        yield new
+        for path in new.rglob("*"):
+            if path.is_file():
+                with path.open("rb+") as fo:
+                    os.fsync(fo.fileno())
+        if replace and os.path.lexists(dest):
+            dest.rename(old)
+        elif dest.exists():
+            dest.rmdir()
+        new.rename(dest)
+    except OSError as error:
+        if str(error.filename).startswith(str(scratch)):  # which nobody has heard of
+            error.filename = str(dest)
+        raise
+    finally:
+        with deferred():
+            if os.path.lexists(old) and not os.path.lexists(dest):
+                old.rename(dest)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether there is anything at `path` but an empty folder."""
+    return path.is_symlink() or path.exists() and (not path.is_dir() or any(path.iterdir()))
 
 
 def check_output(path: str | os.PathLike, force: bool = False) -> None:
@@ -94,6 +139,16 @@ def is_rewritable(fo: BinaryIO) -> bool:
         return not fcntl.fcntl(fo.fileno(), fcntl.F_GETFL) & os.O_APPEND
     except (ImportError, AttributeError, OSError):  # no such flags on this system; no system file behind `fo`
         return True
+
+
+def sha256_of(*paths: str | os.PathLike) -> str:
+    """The SHA-256 of a file, or of several one after another: 64 hex digits. Raises `OSError`."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as fo:
+            while block := fo.read(_READ):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def read_exactly(fo: BinaryIO, size: int, what: str) -> bytes:

@@ -1,0 +1,6 @@
+"""What the files of a model folder are called: said here, below all that read or write one."""
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TABLES = "tables.safetensors"  # for `entropy.tables`
+LM = "lm"  # folder of the language model: its own `config.json` and `model.safetensors`
