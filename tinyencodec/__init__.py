@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
     from tinyencodec.ecdc.codes_file import read_codes, write_codes
     from tinyencodec.many_signals import decode_batch, encode_batch
-    from tinyencodec.models.fetch.fetch import fetch_model
+    from tinyencodec.models.fetch.install import fetch_model
     from tinyencodec.models.store import list_models, load_model
 
 _HOME = {
-    "load_model": "models.store", "list_models": "models.store", "fetch_model": "models.fetch.fetch",
+    "load_model": "models.store", "list_models": "models.store", "fetch_model": "models.fetch.install",
     "EncodecModel": "codec.model", "EncodedFrame": "codec.streaming", "CodecConfig": "codec.config",
     "compress": "compression", "decompress": "compression", "compress_stream": "compression",
     "decompress_stream": "compression", "encode_batch": "many_signals", "decode_batch": "many_signals",

@@ -17,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
                                   if_range=self.headers.get("If-Range"))
         server.requests.append(request)
         self.request_log, self.close_connection = request, True
-        act = server.acts.pop(0) if server.acts else server.usual
+        act = server.acts.pop(0) if server.acts else plain
         try:
             act(self, server.files.get(self.path))
         except OSError:  # the other side has left
@@ -38,8 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def plain(handler, data, cut=None, ranges=True, told=None):
-    """A good server; `cut`: the connection breaks after so many bytes; `told`: the length that it claims."""
+def plain(handler, data, cut=None, ranges=True):
+    """A good server; `cut`: the connection breaks after so many bytes."""
     if data is None:
         handler.head(404, Content_Length="0")
         return
@@ -53,12 +53,12 @@ def plain(handler, data, cut=None, ranges=True, told=None):
                      Content_Length=str(len(data) - start))
     else:
         start = 0
-        handler.head(200, Content_Length=str(told or len(data)), ETag=etag)
+        handler.head(200, Content_Length=str(len(data)), ETag=etag)
     handler.body(data[start:][:cut])
 
 
-def cut(after, **options):
-    return lambda handler, data: plain(handler, data, cut=after, **options)
+def cut(after):
+    return lambda handler, data: plain(handler, data, cut=after)
 
 
 def status(code, **headers):
@@ -95,16 +95,11 @@ def hang(after, seconds):
     return act
 
 
-def wrong_place(handler, data):
-    handler.head(206, Content_Range=f"bytes 0-{len(data) - 1}/{len(data)}", Content_Length=str(len(data)))
-    handler.body(data)
-
-
 @contextmanager
-def serving(files=(), usual=plain):
+def serving(files):
     """A server of `files` (path -> bytes) on this machine; `.acts` are taken for the next requests, one each."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files, server.acts, server.requests, server.etag, server.usual = dict(files), [], [], None, usual
+    server.files, server.acts, server.requests, server.etag = files, [], [], None
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     server.daemon_threads, server.block_on_close = True, False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

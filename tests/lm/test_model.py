@@ -14,7 +14,7 @@ from tests.helpers.language_model import CONFIG, draw_tensors
 from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
 from tinyencodec.lm.model import LanguageModel
-from tinyencodec.models.lm_store import load_language_model
+from tinyencodec.models.store import load_language_model
 
 
 def draw_codes(n_signals, n_frames, config=CONFIG, n_codebooks=None):

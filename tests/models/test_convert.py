@@ -16,8 +16,6 @@ from tinyencodec.models import tensors as checkpoint
 from tinyencodec.models.convert import convert
 from tinyencodec.models.tensors import expected_tensors, read_model_folder
 
-# The helper beside this file is no module on the path.
-
 SMALL = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), num_lstm_layers=1,
                     target_bandwidths=(8.0, 16.0))
 GROUP_NORM = dataclasses.replace(SMALL, norm_type="time_group_norm", use_causal_conv=False)
@@ -123,9 +121,8 @@ def test_half(tmp_path):
     check_equal(tmp_path / "half", SMALL, {name: array.astype("f2").astype("f4") for name, array in tensors.items()})
     assert (tmp_path / "half" / "model.safetensors").stat().st_size < src.stat().st_size / 2
     tensors["encoder.layers.0.conv.bias"][1] = -65_520
-    tensors["decoder.layers.0.conv.bias"][0] = 1e9
     src = write(tmp_path / "src", official(tensors), SMALL)
-    refused(src, tmp_path / "x", "encoder.layers.0.conv.bias holds 6.55e+04", "decoder.layers.0.conv.bias holds 1e+09",
+    refused(src, tmp_path / "x", f"{src}: encoder.layers.0.conv.bias: expected numbers that are finite in float16",
             half=True)
 
 
@@ -188,7 +185,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyencodec.models.convert.save_file", interrupt)
+    monkeypatch.setattr("tinyencodec.models.convert.write_model_folder", interrupt)
     with pytest.raises(KeyboardInterrupt):
         convert(src, tmp_path / "dest")
     assert [path.name for path in tmp_path.iterdir()] == ["src"]

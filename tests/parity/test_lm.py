@@ -11,7 +11,7 @@ from tinyencodec.ecdc.header import EcdcHeader, read_header
 from tinyencodec.lm.config import LM_PRESETS
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.convert import convert
-from tinyencodec.models.lm_store import load_language_model
+from tinyencodec.models.store import load_language_model
 from tinyencodec.models.tensors import read_tensors
 
 from .oracles import official_ecdc, official_model

@@ -7,6 +7,7 @@ same to processes that begin from nothing.
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,9 +76,7 @@ def content(path: Path):
 def clear(folder: Path, output: str) -> None:
     for path in [folder / output, *(folder / name for name in leftovers(folder))]:
         if path.is_dir():
-            for each in path.iterdir():
-                each.unlink()
-            path.rmdir()
+            shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
 

@@ -20,8 +20,7 @@ from tinyencodec.audio.files import write_audio
 from tinyencodec.entropy.tables import count_codes, fit_tables, load_tables
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.config import LMConfig
-from tinyencodec.models.lm_store import load_language_model
-from tinyencodec.models.store import DEFAULT_MODEL, find_model, load_model
+from tinyencodec.models.store import DEFAULT_MODEL, find_model, load_language_model, load_model
 from tinyencodec.train import lm, lm_codes, lm_evaluate, lm_twin
 from tinyencodec.train.lm_batches import Shape, block_batches, blocks, draw_batch, shifted
 from tinyencodec.train.packed import split_of

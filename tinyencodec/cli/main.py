@@ -20,6 +20,7 @@ from tinyencodec.cli import batch as cli_many
 from tinyencodec.cli import code as cli_code
 from tinyencodec.cli import codes as cli_codes
 from tinyencodec.cli import completion
+from tinyencodec.cli import fetch as cli_fetch
 from tinyencodec.cli import models as cli_models
 from tinyencodec.cli import options as cli_arguments
 from tinyencodec.cli.parser import ENDS, ENVIRONMENT, Command, Parser
@@ -171,8 +172,7 @@ COMMANDS = {
                     _INFO_EXAMPLES),
     "batch": Command(cli_many.SUMMARY, cli_many.declare, cli_many.run, cli_many.EXAMPLES),
     "models": Command(cli_models.SUMMARY, cli_models.declare, cli_models.run, cli_models.EXAMPLES),
-    "fetch": Command(cli_models.FETCH_SUMMARY, cli_models.declare_fetch, cli_models.run_fetch,
-                     cli_models.FETCH_EXAMPLES),
+    "fetch": Command(cli_fetch.SUMMARY, cli_fetch.declare, cli_fetch.run, cli_fetch.EXAMPLES),
     "convert": Command("Make a model folder from official, Hub or training weights.", _declare_convert, _run_convert,
                        _CONVERT_EXAMPLES),
     "codes": Command(cli_codes.SUMMARY, cli_codes.declare, cli_codes.run, cli_codes.EXAMPLES),

@@ -103,7 +103,7 @@ def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> CodesCoder
         size = tables.n_entries
     else:
         from tinyencodec.lm.coder import LMCoder
-        from tinyencodec.models.lm_store import load_language_model
+        from tinyencodec.models.store import load_language_model
 
         model_of_codes = load_language_model(model.folder / "lm")
         coder, size = LMCoder(model_of_codes, getattr(model, "threads", 1)), model_of_codes.config.codebook_size

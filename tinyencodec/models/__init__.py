@@ -6,9 +6,9 @@
     int8_rows     matrices in 8 bits, a scale for each row
     tensors       names and shapes of a model's tensors
     convert       any weights into a model folder
-    store         where models live, and how to load one
-    listing       which models there are
+    store         where models live, and how to load one, or a language model
     fetch/        official weights over the network or from files at hand
+    listing       which models there are
 
 Imports `codec`, `lm`, `entropy` and `system`.
 """

@@ -2,22 +2,15 @@
 
 The model is a codec or a language model; a codec looks for its language model in the folder `lm` inside its own.
 
-The folder gets `config.json`, `model.safetensors` with canonical names (see `checkpoint`), and `README.md`, which says
+The folder gets `config.json`, `model.safetensors` with canonical names (see `tensors`), and `README.md`, which says
 where the weights are from. The same source gives the same bytes. Nothing is computed: weight norm stays unfolded, and
 the numbers are the source's.
 """
 
-import hashlib
-import json
 import os
-import re
-import secrets
-import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
@@ -28,8 +21,12 @@ from tinyencodec.models.tensors import (
     listing,
     misfits,
     read_tensors,
+    write_model_folder,
 )
 from tinyencodec.models.torchfile import read_torch_file
+from tinyencodec.system.errors import blame
+from tinyencodec.system.files import is_in_use, new_folder, sha256_of
+from tinyencodec.system.model_files import CONFIG, WEIGHTS
 
 _WRAPPERS = ("best_state", "model", "state_dict")  # under which training checkpoints keep the weights
 _PARTS = ("encoder.", "decoder.", "quantizer.")
@@ -42,7 +39,7 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
     Parameters
     ----------
     src : a PyTorch file (`.th`, `.pt`, ...) or a `.safetensors` file, each with a `config.json` beside it or else
-        with the tensors of one of `config.PRESETS` or `lm_config.LM_PRESETS`; or a folder with `model.safetensors`.
+        with the tensors of a published model; or a folder with `model.safetensors`.
     dest : a folder that does not exist yet, or is empty. It appears complete or not at all.
     half : store float16 instead of float32.
 
@@ -57,11 +54,11 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
     OSError : a file cannot be read or written.
     """
     src, dest = Path(src), Path(os.path.abspath(dest))
-    if dest.is_symlink() or dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+    if is_in_use(dest):
         raise ValueError(f"{dest}: expected a new or an empty folder to write to, got one in use")
-    file = src / "model.safetensors" if src.is_dir() else src
+    file = src / WEIGHTS if src.is_dir() else src
     if not file.is_file():
-        raise ValueError(f"{src}: expected a model file, or a folder with model.safetensors, got neither")
+        raise ValueError(f"{src}: expected a model file, or a folder with {WEIGHTS}, got neither")
 
     dropped: list[str] = []
     if file.suffix == ".safetensors":
@@ -70,19 +67,19 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
         state, dropped = _unwrap(read_torch_file(file), file)
     tensors, training_only = canonical_tensors(state, file)
     dropped += training_only
-    if (file.parent / "config.json").is_file():
-        config = _read_config(file.parent / "config.json", tensors)
+    if (file.parent / CONFIG).is_file():
+        config = _read_config(file.parent / CONFIG, tensors)
         origin = "`config.json` beside it"
     else:
         config, name = _infer_config(tensors, file)
         origin = f"inferred from the tensors' names and shapes, which are those of {name}"
     check_tensors(config, tensors, file)
-    if half:
-        tensors = _to_half(tensors, file)
 
     kind = "A language model of EnCodec codes" if isinstance(config, LMConfig) else "An EnCodec model"
     card = _model_card(dest.name, kind, file, origin, dropped, "float16" if half else "float32")
-    _write_folder(dest, config, tensors, card)
+    with new_folder(dest) as folder, blame(str(file)):
+        write_model_folder(folder, config, tensors, "half" if half else "float32")
+        (folder / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace", newline="\n")
     return config
 
 
@@ -130,60 +127,15 @@ def _infer_config(tensors: dict[str, np.ndarray], path: Path) -> tuple[CodecConf
     return config, name
 
 
-def _to_half(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-    with np.errstate(over="ignore"):
-        halves = {name: array.astype(np.float16) for name, array in tensors.items()}
-    too_large = [f"{name} holds {np.abs(tensors[name]).max():.3g}" for name, array in halves.items()
-                 if not np.isfinite(array).all()]
-    if too_large:
-        raise ValueError(f"{path}: expected numbers below 65520 for float16, got larger ones: {listing(too_large)}")
-    return halves
-
-
 def _model_card(name: str, kind: str, file: Path, origin: str, dropped: list[str], dtype: str) -> str:
     """README.md: what the folder is and where it is from. Without dates or paths, so that it is reproducible."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
     kinds = sorted({name.rpartition(".")[2] if name.startswith(_PARTS) else name for name in dropped})
     return f"""# {name}
 
 {kind}, converted by tinyencodec to `config.json` and `model.safetensors` ({dtype}).
 
-- Source: `{file.name}`, {file.stat().st_size} bytes, SHA-256 `{digest.hexdigest()}`
+- Source: `{file.name}`, {file.stat().st_size} bytes, SHA-256 `{sha256_of(file)}`
 - Configuration: {origin}
 - Left out, as only training needs it: {listing([f'`{kind}`' for kind in kinds]) or 'nothing'}
 - Licence: that of the source. Converting weights gives no right to pass them on.
 """
-
-
-def _write_folder(dest: Path, config: CodecConfig | LMConfig, tensors: dict[str, np.ndarray], card: str) -> None:
-    """Write the three files under a temporary name beside `dest`, then rename."""
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    scratch = dest.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        scratch.mkdir()  # in here: a signal that comes meanwhile rises when it is done
-        text = json.dumps(config.to_dict(), indent=2) + "\n"
-        (scratch / "config.json").write_text(text, encoding="utf-8", newline="\n")
-        # transformers loads a file only if it says which framework it is for.
-        ordered = {name: tensors[name] for name in sorted(tensors)}
-        _save(ordered, scratch / "model.safetensors")
-        # Some versions of safetensors make it readable by its owner alone.
-        (scratch / "model.safetensors").chmod((scratch / "config.json").stat().st_mode)
-        (scratch / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace", newline="\n")
-        if dest.exists():  # empty; not every system renames over it
-            dest.rmdir()
-        scratch.rename(dest)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-
-
-def _save(tensors: dict[str, np.ndarray], path: Path) -> None:
-    try:
-        save_file(tensors, path, metadata={"format": "pt"})
-    except SafetensorError as error:  # of the disk, told in its own way
-        number = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) if number else \
-            OSError(f"{path}: {error}") from None

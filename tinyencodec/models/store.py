@@ -1,9 +1,9 @@
 """Where models live, and how to load one by name.
 
-A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. What makes its files smaller
-may lie beside them: `tables.safetensors`, and a language model in the folder `lm` (`entropy`). Bundled
-models come with the package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is
-not set, in the user's cache folder; `fetch` puts official ones there.
+A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. What makes compressed files
+smaller may lie beside them: `tables.safetensors`, and a language model in the folder `lm`. Bundled models come with the
+package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is not set, in the user's cache folder;
+`fetch` puts official ones there.
 
 Chapter 10 of the tutorials uses it.
 """
@@ -13,11 +13,16 @@ import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.models.official import OFFICIAL
-from tinyencodec.models.tensors import read_model_folder
+from tinyencodec.models.tensors import read_language_model_folder, read_model_folder
+from tinyencodec.system.model_files import CONFIG, WEIGHTS
+
+if TYPE_CHECKING:
+    from tinyencodec.lm.model import LanguageModel
 
 DEFAULT_MODEL = "tiny_24khz"
 HQ_MODEL = "tiny_48khz"
@@ -40,9 +45,22 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
     try:
         config, tensors = read_model_folder(folder)
     except OSError as error:
-        raise ValueError(f"model folder {folder}: expected readable config.json and model.safetensors: "
-                         f"{error}") from None
+        raise ValueError(f"model folder {folder}: expected readable {CONFIG} and {WEIGHTS}: {error}") from None
     return EncodecModel(folder.resolve().name, config, tensors, folder)
+
+
+def load_language_model(folder: str | os.PathLike) -> "LanguageModel":
+    """Load the language model in `folder`, usually the folder `lm` of a codec's.
+
+    Raises `ValueError` if the files do not hold a language model or do not fit each other, or cannot be read.
+    """
+    from tinyencodec.lm.model import LanguageModel
+
+    try:
+        return LanguageModel(*read_language_model_folder(folder))
+    except OSError as error:
+        raise ValueError(f"language model folder {folder}: expected readable {CONFIG} and {WEIGHTS}: "
+                         f"{error}") from None
 
 
 def find_model(name_or_path: str | os.PathLike) -> Path:
@@ -53,13 +71,13 @@ def find_model(name_or_path: str | os.PathLike) -> Path:
     text = os.fspath(name_or_path)
     if _NAME.fullmatch(text):
         for place in model_places():
-            if (place / text / "config.json").is_file():
+            if (place / text / CONFIG).is_file():
                 return place / text
     # os.path answers False, not with an error, for what cannot be a path at all.
-    if os.path.isfile(os.path.join(text, "config.json")):
+    if os.path.isfile(os.path.join(text, CONFIG)):
         return Path(text)
     if text and os.path.isdir(text):
-        raise ValueError(f"model folder {text}: expected config.json and model.safetensors, found no config.json")
+        raise ValueError(f"model folder {text}: expected {CONFIG} and {WEIGHTS}, found no {CONFIG}")
     known = ", ".join(list_models()) or "(none found)"
     hint = f"; `tinyencodec fetch {text}` gets it" if text in OFFICIAL else ""
     raise ValueError(f"unknown model {text!r}: expected a folder or one of {known}{hint}")
@@ -76,18 +94,28 @@ def find_config(name_or_path: str | os.PathLike) -> SimpleNamespace:
         if name_or_path not in PRESETS:
             raise
         return SimpleNamespace(name=name_or_path, folder=None, config=PRESETS[name_or_path])
-    config = CodecConfig.from_file(folder / "config.json")
+    config = CodecConfig.from_file(folder / CONFIG)
     return SimpleNamespace(name=folder.resolve().name, folder=folder, config=config)
 
 
 def list_models() -> list[str]:
     """Names of the models that `load_model` finds, bundled ones first."""
-    found: dict[str, None] = {}
+    return list(installed_models())
+
+
+def installed_models() -> dict[str, Path]:
+    """The folder of each model that `load_model` finds, by name, bundled ones first."""
+    found: dict[str, Path] = {}
     for place in model_places():
-        if place.is_dir():
-            folders = sorted(folder for folder in place.iterdir() if (folder / "config.json").is_file())
-            found.update((folder.name, None) for folder in folders)
-    return list(found)
+        for folder in sorted(place.iterdir()) if place.is_dir() else []:
+            if (folder / CONFIG).is_file():
+                found.setdefault(folder.name, folder)
+    return found
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether the folder holds both files of a codec or a language model."""
+    return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
 def model_places() -> list[Path]:

@@ -19,17 +19,21 @@ Chapter 8 of the tutorials uses it.
 
 import dataclasses
 import itertools
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.lm.config import LMConfig
-from tinyencodec.models.int8_rows import unpack_rows
+from tinyencodec.models.int8_rows import at_precision, unpack_rows
 from tinyencodec.system.errors import blame
+from tinyencodec.system.files import atomic_write
+from tinyencodec.system.model_files import CONFIG, WEIGHTS
 from tinyencodec.system.safetensors_file import read_safetensors
 
 _MAX_LAYERS = 1 << 12  # a config that asks for more is no real one, and listing its tensors would fill the memory
@@ -161,13 +165,37 @@ def read_model_folder(folder: str | os.PathLike) -> tuple[CodecConfig, dict[str,
     Raises `ValueError` if the files do not hold an EnCodec model or do not fit each other, `OSError` if they cannot
     be read.
     """
-    folder = Path(folder)
-    path = folder / "model.safetensors"
-    config = CodecConfig.from_file(folder / "config.json")
+    path = Path(folder, WEIGHTS)
+    config = CodecConfig.from_file(Path(folder, CONFIG))
     tensors, _ = canonical_tensors(read_tensors(path), path)
     config = fit_shortcut(config, tensors)
     check_tensors(config, tensors, path)
     return config, tensors
+
+
+def read_language_model_folder(folder: str | os.PathLike) -> tuple[LMConfig, dict[str, np.ndarray]]:
+    """The same for the folder of a language model."""
+    path = Path(folder, WEIGHTS)
+    config = LMConfig.from_file(Path(folder, CONFIG))
+    tensors, _ = canonical_tensors(read_tensors(path), path)
+    check_tensors(config, tensors, path)
+    return config, tensors
+
+
+def write_model_folder(folder: Path, config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarray],
+                       precision: str = "float32") -> None:
+    """Write `config.json` and `model.safetensors` into `folder`, which may exist; what it has of them is replaced.
+
+    precision : "float32", "half" (float16), or "rows" (matrices in 8 bits, the rest float16: see `int8_rows`)
+
+    Raises `ValueError` for numbers that are not finite, or too large for float16; `OSError`.
+    """
+    stored = at_precision(tensors, precision)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / WEIGHTS, force=True) as fo:  # transformers wants to know the framework
+        fo.write(save({name: stored[name] for name in sorted(stored)}, metadata={"format": "pt"}))
+    with atomic_write(folder / CONFIG, force=True) as fo:
+        fo.write((json.dumps(config.to_dict(), indent=2) + "\n").encode())
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:

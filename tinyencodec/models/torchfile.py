@@ -139,9 +139,6 @@ class _Archive:
         return self.converted[key]
 
 
-
-
-
 def _call(name: str, arguments: tuple) -> object:
     """What the call of an allowed name stands for."""
     if name == _TENSOR and len(arguments) >= 4:

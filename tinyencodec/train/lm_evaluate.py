@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from tinyencodec.lm.coder import LMCoder
-from tinyencodec.models.lm_store import load_language_model
+from tinyencodec.models.store import load_language_model
 from tinyencodec.train.lm_batches import block_batches, blocks
 from tinyencodec.train.lm_codes import read_codes
 from tinyencodec.train.lm_twin import LanguageModel, load_folder

@@ -1,9 +1,8 @@
-"""Official weights into the store: resumed, checked by hash, converted, and installed whole or not at all.
+"""Official weights into the store: from the network or from files at hand.
 
     local_files   weights that are on this machine already
     download      one large file over HTTP
-    install       a model folder put in place in one step
-    fetch         all of it
+    install       `fetch_model`: get the weights, convert them, put the model in its place
 
 Imports `models` and `system`.
 """
