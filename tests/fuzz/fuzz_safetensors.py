@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 import tinyencodec
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.models.int8_rows import pack_rows
+from tinyencodec.models.int8_rows import at_precision
 from tinyencodec.models.tensors import expected_tensors
 
 FOLDER = Path(tempfile.mkdtemp()) / "fuzzed"
@@ -32,7 +32,7 @@ def corpus():
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "config.json").write_text(json.dumps(CONFIG.to_dict()))
     halves = {name: array.astype(np.float16) for name, array in tensors.items()}
-    return [save(tensors), save(halves, {"format": "pt"}), save(pack_rows(tensors))]
+    return [save(tensors), save(halves, {"format": "pt"}), save(at_precision(tensors, "rows"))]
 
 
 def mutated(random, files):

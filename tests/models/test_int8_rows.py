@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tinyencodec.models.int8_rows import pack_rows, unpack_rows
+from tinyencodec.models.int8_rows import at_precision, unpack_rows
 from tinyencodec.models.tensors import expected_tensors, read_model_folder
+
+
+def pack_rows(tensors):
+    return at_precision(tensors, "rows")
 
 
 def test_half_a_scale_is_the_most_that_is_lost():
@@ -54,8 +58,10 @@ def test_scales_that_do_not_fit(values, scale):
 @pytest.mark.parametrize("bad", [{"w": np.full((2, 2), np.inf)}, {"w": np.full((2, 2), np.nan)},
                                  {"b": np.array([1e6])}])
 def test_numbers_that_cannot_be_stored(bad):
-    with pytest.raises(ValueError, match="expected finite numbers within float16's range"):
+    with pytest.raises(ValueError, match="expected numbers that are finite in float(16|32)"):
         pack_rows(bad)
+    with pytest.raises(ValueError, match="precision: expected one of float32, half, rows, got 'int4'"):
+        at_precision({}, "int4")
 
 
 def test_a_model_is_read_from_it(models, tmp_path):

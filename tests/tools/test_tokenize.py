@@ -21,6 +21,7 @@ import tinyencodec
 from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.models.tensors import expected_tensors
+from tinyencodec.system.files import sha256_of
 from tinyencodec.system.inputs import find_inputs
 from tinyencodec.system.lock import exclusive
 from tinyencodec.tools.tokenize import deaths, open_dataset, part, plan, work
@@ -135,7 +136,7 @@ def test_manifest_and_errors(whole, sounds):
     assert (first["sample_rate"], first["channels"], first["missing"]) == (16000, 2, 0)
     assert (first["length"], first["seconds"]) == (1201, 1201 / RATE)
     assert first["bytes"] == (sounds / GOOD[0]).stat().st_size
-    assert first["sha256"] == plan.file_sha256(sounds / GOOD[0])
+    assert first["sha256"] == sha256_of(sounds / GOOD[0])
     errors = [json.loads(line) for line in (whole / "errors.jsonl").read_text().splitlines()]
     assert [error["name"] for error in errors] == BAD
     assert "expected an audio file" in errors[0]["error"] and "nan" in errors[2]["error"]

@@ -29,13 +29,14 @@ import numpy as np
 from tinyencodec.ecdc.bits import BitReader, BitWriter
 from tinyencodec.ecdc.header import ENTROPY, EcdcHeader
 from tinyencodec.system.errors import require
+from tinyencodec.system.model_files import CONFIG, LM, TABLES
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
 
 ARITHMETIC = 1  # version of the arithmetic of `exact`, which a file coded with a language model names
 _WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}
-_FILES = {"table": "tables.safetensors", "lm": "lm/config.json"}
+_FILES = {"table": TABLES, "lm": f"{LM}/{CONFIG}"}
 
 
 class CodesCoder(Protocol):
@@ -105,7 +106,7 @@ def load_coder(kind: str, model: "EncodecModel | SimpleNamespace") -> CodesCoder
         from tinyencodec.lm.coder import LMCoder
         from tinyencodec.models.store import load_language_model
 
-        model_of_codes = load_language_model(model.folder / "lm")
+        model_of_codes = load_language_model(model.folder / LM)
         coder, size = LMCoder(model_of_codes, getattr(model, "threads", 1)), model_of_codes.config.codebook_size
     require(size == model.config.codebook_size, f"{_WORDS[kind]} of model {model.name}",
             f"{model.config.codebook_size} entries per codebook", size)

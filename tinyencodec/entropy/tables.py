@@ -27,8 +27,8 @@ import numpy as np
 from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 from tinyencodec.system.errors import blame, check_codes, require
+from tinyencodec.system.model_files import TABLES
 
-FILE_NAME = "tables.safetensors"
 _TENSOR = "code_lengths"
 _LONGEST = 255  # sixteenths of a bit: an entry is never taken for rarer than 1 in 2^16
 # floor(2^(30 - j/16)): the sixteenth root of 2^(480 - j), as four square roots, each rounded down.
@@ -172,4 +172,4 @@ def load_tables(path: str | os.PathLike) -> np.ndarray:
 
 
 def _file(path: str | os.PathLike) -> Path:
-    return Path(path) / FILE_NAME if os.path.isdir(path) else Path(path)
+    return Path(path) / TABLES if os.path.isdir(path) else Path(path)

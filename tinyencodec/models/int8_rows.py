@@ -6,12 +6,15 @@ In a safetensors file `NAME` then holds the integers, int8 [R, C], and `NAME.sca
 off by at most half a scale, so a row of normally distributed ones by about 46 dB less than it is large. What comes out
 of the file is the model: the product is one rounded multiplication, the same on every machine.
 
-The bundled models' codebooks, LSTMs and language models are stored so; neither the official package nor the Hub do it.
+The bundled models' codebooks, LSTMs and language models are stored like this. Neither the official package nor the Hub
+has it.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
+
+from tinyencodec.system.errors import require
 
 PRECISIONS = ("float32", "half", "rows")
 _TOP = 127
@@ -19,44 +22,30 @@ _SUFFIX = ".scale"
 
 
 def at_precision(tensors: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
-    """Tensors as a file is to hold them: float32, float16 ("half"), or as `pack_rows` says ("rows").
+    """Tensors as a file is to hold them.
 
-    Raises `ValueError` for numbers that are not finite in it, or another precision.
+    precision : "float32", "half" (float16), or "rows": matrices as int8 [R, C] with float32 scales [R] beside them, all
+        other tensors as float16
+
+    Raises `ValueError` for another precision, and for numbers that are not finite in the type that they are to have.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if precision == "rows":
-        return pack_rows(tensors)
-    dtype = np.dtype(np.float16 if precision == "half" else np.float32)
-    with np.errstate(over="ignore"):
-        stored = {name: np.ascontiguousarray(values, dtype) for name, values in tensors.items()}
-    for name, values in stored.items():
+    require(precision in PRECISIONS, "precision", f"one of {', '.join(PRECISIONS)}", precision)
+    stored = {}
+    for name, values in tensors.items():
+        in_rows = precision == "rows" and values.ndim == 2
+        dtype = np.dtype(np.float32 if in_rows or precision == "float32" else np.float16)
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(values, dtype)
         if not np.isfinite(values).all():
             raise ValueError(f"{name}: expected numbers that are finite in {dtype}, got infinity or NaN")
+        if in_rows:
+            values, stored[name + _SUFFIX] = _quantize(values)
+        stored[name] = values
     return stored
 
 
-def pack_rows(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Matrices as int8 [R, C] with float32 scales [R] beside them; all other tensors as float16.
-
-    Raises `ValueError` for numbers that are not finite, or too large for float16 where that is what they become.
-    """
-    packed = {}
-    for name, values in tensors.items():
-        values = np.asarray(values, np.float32)
-        with np.errstate(over="ignore"):
-            halves = values if values.ndim == 2 else values.astype(np.float16)
-        if not np.isfinite(halves).all():
-            raise ValueError(f"{name}: expected finite numbers within float16's range, got others")
-        if values.ndim == 2:
-            packed[name], packed[name + _SUFFIX] = _quantize(values)
-        else:
-            packed[name] = halves
-    return packed
-
-
 def unpack_rows(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Tensors with the matrices of `pack_rows` as float32 again; what is not stored so stays as it is.
+    """Tensors with the matrices that are stored in rows as float32 again; all others stay as they are.
 
     Raises `ValueError` for scales that do not fit their matrix.
     """

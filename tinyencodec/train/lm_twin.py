@@ -14,21 +14,17 @@ block, or goes on from the past that it returned; both give the same. The names 
 nothing here codes frame by frame in earnest.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from safetensors.numpy import save
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from tinyencodec.lm.config import LMConfig
-from tinyencodec.models.int8_rows import at_precision
-from tinyencodec.models.tensors import canonical_tensors, check_tensors, read_tensors
-from tinyencodec.system.files import atomic_write
+from tinyencodec.models.tensors import read_language_model_folder, write_model_folder
 
 Past = list[Tensor]  # per layer [B, P, dim]: its inputs at the last P frames, 1 <= P <= past_context
 
@@ -199,25 +195,18 @@ def deepened(model: LanguageModel, config: LMConfig) -> LanguageModel:
 def save_folder(model: LanguageModel, folder: Path, precision: str = "float32") -> None:
     """Write `config.json` and `model.safetensors`, as the coder reads them.
 
-    precision : "float32", "half" or "rows" (see `rows`). What is lost by the latter two is lost for good, so whoever
+    precision : "float32", "half" or "rows" (see `int8_rows`). What is lost by the latter two is lost for good: whoever
         reads the file in float32 has the same model.
 
     Raises `ValueError` for weights that are not finite in it, and `OSError`.
     """
     weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
-    tensors = at_precision(weights, precision)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / "model.safetensors", force=True) as fo:
-        fo.write(save(tensors))
-    with atomic_write(folder / "config.json", force=True) as fo:
-        fo.write((json.dumps(model.config.to_dict(), indent=2) + "\n").encode())
+    write_model_folder(folder, model.config, weights, precision)
 
 
 def load_folder(folder: Path) -> LanguageModel:
     """Read what `save_folder` wrote, in float32. Raises `OSError` or `ValueError`."""
-    model = LanguageModel(LMConfig.from_file(folder / "config.json"))
-    path = folder / "model.safetensors"
-    tensors, _ = canonical_tensors(read_tensors(path), path)
-    check_tensors(model.config, tensors, path)
+    config, tensors = read_language_model_folder(folder)
+    model = LanguageModel(config)
     model.load_state_dict({name: torch.from_numpy(values) for name, values in tensors.items()})
     return model.eval()

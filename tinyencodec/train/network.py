@@ -5,16 +5,13 @@ codebooks' running statistics. A folder that `save` wrote loads with `tinyencode
 folder, to go on training from it.
 """
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.models.int8_rows import at_precision
-from tinyencodec.models.tensors import expected_tensors, read_model_folder
+from tinyencodec.models.tensors import expected_tensors, read_model_folder, write_model_folder
 from tinyencodec.train.layers import Conv, ConvTranspose, Residual, SkipLSTM
 from tinyencodec.train.quantizer import ResidualQuantizer
 
@@ -106,18 +103,12 @@ def load(folder: str | Path) -> Codec:
 def save(codec: Codec, folder: str | Path, precision: str = "float32") -> None:
     """Write `config.json` and `model.safetensors` into `folder`, which may exist.
 
-    precision : "float32", "half" (float16) or "rows" (codebooks and LSTMs as 8-bit `rows`, the rest float16).
+    precision : "float32", "half" (float16) or "rows" (codebooks and LSTMs as `int8_rows`, the rest float16).
     Raises `ValueError` if a number is not finite, or too large for float16.
     """
-    folder, state = Path(folder), codec.state_dict()
-    tensors = at_precision({name: state[name].detach().cpu().numpy() for name in expected_tensors(codec.config)},
-                           precision)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(codec.config.to_dict(), indent=2) + "\n", encoding="utf-8")
-    part = folder / ".model.safetensors.part"
-    save_file(dict(sorted(tensors.items())), part, metadata={"format": "pt"})
-    part.chmod((folder / "config.json").stat().st_mode)
-    part.rename(folder / "model.safetensors")
+    state = codec.state_dict()
+    tensors = {name: state[name].detach().cpu().numpy() for name in expected_tensors(codec.config)}
+    write_model_folder(Path(folder), codec.config, tensors, precision)
 
 
 def freeze(part: nn.Module) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 
 from tinyencodec.audio.files import read_audio
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.entropy.tables import FILE_NAME, count_codes, fit_tables, save_tables, tables_id
+from tinyencodec.entropy.tables import count_codes, fit_tables, save_tables, tables_id
 from tinyencodec.models.store import load_model
+from tinyencodec.system.model_files import TABLES
 
 
 def fit(model: EncodecModel, paths: Iterable[str | os.PathLike]) -> np.ndarray:
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     """Fit tables from the command line; returns the exit code, 0, or 2 after one line that says what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tinyencodec.train.tables",
                                      description="Fit the static tables of a model to recordings.")
-    parser.add_argument("model", metavar="MODEL_FOLDER", type=Path, help=f"{FILE_NAME} is written here")
+    parser.add_argument("model", metavar="MODEL_FOLDER", type=Path, help=f"{TABLES} is written here")
     parser.add_argument("audio", metavar="AUDIO", nargs="+", type=Path, help="recordings of the kinds to be coded")
     args = parser.parse_args(argv)
     try:
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, EOFError, OSError) as error:
         print(f"{parser.prog}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
-    print(f"{args.model / FILE_NAME}: {tables.shape[0]} x {tables.shape[1]}, id {tables_id(tables)}")
+    print(f"{args.model / TABLES}: {tables.shape[0]} x {tables.shape[1]}, id {tables_id(tables)}")
     return 0
 
 

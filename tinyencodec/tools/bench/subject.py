@@ -1,17 +1,15 @@
 """What is measured: models, with random weights if need be, and a sound to give them."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.codec.segments import EncodedFrame, segment_frames
 from tinyencodec.models.store import find_model, load_model
-from tinyencodec.models.tensors import expected_tensors
+from tinyencodec.models.tensors import expected_tensors, write_model_folder
 
 _USUAL_BANDWIDTH = 6.0  # kbit/s
 
@@ -53,10 +51,7 @@ def make_subject(name: str, scratch: Path) -> Subject:
         folder = find_model(name)
         return Subject(load_model(folder), folder, False)
     folder = scratch / name
-    folder.mkdir()
-    config = PRESETS[name]
-    (folder / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
-    save_file(random_tensors(config), folder / "model.safetensors")
+    write_model_folder(folder, PRESETS[name], random_tensors(PRESETS[name]))
     return Subject(load_model(folder), folder, True)
 
 

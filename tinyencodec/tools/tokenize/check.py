@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from tinyencodec.system.files import sha256_of
 from tinyencodec.tools.tokenize.dataset import TokenDataset
-from tinyencodec.tools.tokenize.plan import file_sha256
 
 
 def check_dataset(folder: Path,
@@ -23,7 +23,7 @@ def check_dataset(folder: Path,
             size = (folder / name).stat().st_size
             if size != about["bytes"]:
                 wrong.append(f"{name}: expected {about['bytes']} bytes, got {size}")
-            elif file_sha256(folder / name) != about["sha256"]:
+            elif sha256_of(folder / name) != about["sha256"]:
                 wrong.append(f"{name}: expected the bytes that were written, got others of another SHA-256")
         except OSError as error:
             wrong.append(f"{name}: {error.strerror}")

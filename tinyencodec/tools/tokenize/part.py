@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from tinyencodec.system.errors import require
-from tinyencodec.system.files import atomic_write
+from tinyencodec.system.files import atomic_write, sha256_of
 from tinyencodec.tools.tokenize.deaths import MOST, Watch
-from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, Source, file_sha256, files_of, model_sha256
+from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, Source, files_of, model_sha256
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
@@ -95,7 +95,7 @@ def _done(job: Job, files: list[Source]) -> int | None:
         return None
     for file, result in zip(files, before):
         if (file.size, file.mtime_ns) != (result.bytes, result.mtime_ns):
-            if not result.sha256 or file.size != result.bytes or file_sha256(file.path) != result.sha256:
+            if not result.sha256 or file.size != result.bytes or sha256_of(file.path) != result.sha256:
                 return None
     return sum(bool(result.error) for result in before)
 
@@ -126,7 +126,7 @@ def _encode_file(model: "EncodecModel", file: Source, bandwidth: float, out: Bin
         found = os.stat(file.path)
         status = found.st_size, found.st_mtime_ns
         require(stat.S_ISREG(found.st_mode), "input", "a regular file", "a folder, a pipe or a device")
-        sha256 = file_sha256(file.path)
+        sha256 = sha256_of(file.path)
         recording = _Recording(model, file.path, bandwidth)
     except (ValueError, EOFError, OSError) as error:
         return Outcome(file.name, *status, sha256, _reason(error, file.path))

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tinyencodec.system.files import atomic_write
+from tinyencodec.system.files import atomic_write, sha256_of
+from tinyencodec.system.model_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from tinyencodec.codec.config import CodecConfig
@@ -90,24 +91,7 @@ def inputs_sha256(files: list[Source]) -> str:
 
 def model_sha256(folder: Path) -> str:
     """SHA-256 of a model folder's `config.json` and `model.safetensors`, one after the other."""
-    digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors"):
-        update_with_file(digest, folder / name)
-    return digest.hexdigest()
-
-
-def update_with_file(digest: Any, path: str | os.PathLike) -> None:
-    """Update a hash of `hashlib` with the bytes of a file."""
-    with open(path, "rb") as fo:
-        while block := fo.read(1 << 20):
-            digest.update(block)
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    update_with_file(digest, path)
-    return digest.hexdigest()
+    return sha256_of(folder / CONFIG, folder / WEIGHTS)
 
 
 def describe(config: "CodecConfig", name: str, settings: Settings, files: list[Source]) -> dict[str, Any]:
