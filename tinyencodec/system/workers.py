@@ -1,9 +1,8 @@
-"""Jobs over several processes, none of which can take the others down.
+"""A pool of worker processes in which the death of one costs only the job that it was doing.
 
-Each worker is a process of its own at the other end of a pipe. It is given one job at a time, so that when it dies
-(killed for the memory it took, or by a fault in a C library), that costs what it was doing, nothing else: the job is
-tried once more by a new worker, and the others do not notice. The pools of the standard library give up everything
-instead (`concurrent.futures`), or wait for ever (`multiprocessing.Pool`).
+Each worker is a process at the other end of a pipe, and is given one job at a time. When it dies (killed for the
+memory it took, or by a fault in a C library), a new worker tries that job once more, and the others do not notice. The
+pools of the standard library give up all jobs instead (`concurrent.futures`), or hang (`multiprocessing.Pool`).
 """
 
 import os
@@ -14,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -55,112 +54,129 @@ def run_jobs(prepare: Callable[..., Callable[[J], R]], arguments: tuple[Any, ...
     Exception : what `prepare` raises.
     OSError : no worker can be started, or lives until it is prepared.
     """
-    source, again = iter(jobs), deque[tuple[J, int]]()  # a job, and how many workers it has cost
-    workers: list[_Worker[J]] = []
-    stillborn = 0  # workers in a row
+    pool = _Pool(prepare, arguments, iter(jobs), n_processes, retry)
     try:
-        while True:
-            while len(workers) < n_processes and (given := _next(source, again)) is not None:
-                try:
-                    workers.append(_Worker(prepare, arguments))
-                except OSError:
-                    if not workers:
-                        raise
-                    n_processes = len(workers)
-                    again.appendleft(given)
-                else:
-                    workers[-1].give(*given, retry)
-            if not workers:
-                return
-            for worker in _with_news(workers):
-                try:
-                    kind, value = worker.pipe.recv()
-                except (EOFError, OSError):
-                    kind, value = "dead", None
-                if kind == "prepared":
-                    worker.prepared, stillborn = True, 0
-                elif kind == "unprepared":
-                    raise value
-                elif kind == "done":
-                    job = worker.job
-                    if (given := _next(source, again)) is not None:
-                        worker.give(*given, retry)
-                    else:
-                        workers.remove(worker)
-                        worker.dismiss()
-                    yield job, value
-                else:
-                    workers.remove(worker)
-                    death = worker.stop()
-                    if not worker.prepared:
-                        stillborn += 1
-                        if not workers and stillborn >= _TRIES:
-                            raise OSError(f"no worker process can be started: the last {death}")
-                        n_processes = max(1, len(workers))  # there may be room for fewer
-                        again.appendleft((worker.job, worker.cost))
-                    elif worker.cost + 1 < _TRIES:
-                        again.append((worker.job, worker.cost + 1))
-                    else:
-                        yield worker.job, WorkerDied(f"the process that worked on it {death}, and so did another one")
+        while pool.start_workers():
+            for worker in pool.with_news():
+                yield from pool.hear(worker)
     finally:
-        for worker in workers:
-            worker.end()
-        for worker in workers:
+        pool.end()
+
+
+class _Pool:
+    """The workers, and the jobs that wait for one."""
+
+    def __init__(self, prepare: Callable[..., Callable], arguments: tuple[Any, ...], jobs: Iterator, n_processes: int,
+                 retry: Callable) -> None:
+        self._prepare, self._arguments, self._jobs, self._retry = prepare, arguments, jobs, retry
+        self._n_processes = n_processes  # fewer once it turns out that there is no room for more
+        self._again = deque[tuple[Any, int]]()  # a job, and how many workers it has cost
+        self._workers: list[_Worker] = []
+        self._stillborn = 0  # workers in a row that died before they were prepared
+
+    def start_workers(self) -> bool:
+        """As many as there is work and room for; False if none is left."""
+        while len(self._workers) < self._n_processes and (given := self._next()) is not None:
+            try:
+                worker = _Worker(self._prepare, self._arguments)
+            except OSError:
+                if not self._workers:
+                    raise
+                self._n_processes = len(self._workers)
+                self._again.appendleft(given)
+            else:
+                self._workers.append(worker)
+                self._give(worker, *given)
+        return bool(self._workers)
+
+    def _next(self) -> tuple[Any, int] | None:
+        for job in self._jobs:
+            return job, 0
+        return self._again.popleft() if self._again else None
+
+    def _give(self, worker: "_Worker", job: Any, cost: int) -> None:
+        worker.job, worker.cost = job, cost
+        with suppress(OSError):  # it is dead, which `hear` will find
+            worker.pipe.send(self._retry(job) if cost else job)
+
+    def with_news(self) -> list["_Worker"]:
+        """Those that have sent something, or died; there is at least one."""
+        ready = wait([worker.pipe for worker in self._workers])
+        return [worker for worker in self._workers if worker.pipe in ready]
+
+    def hear(self, worker: "_Worker") -> Iterator[tuple[Any, Any]]:
+        """Act on a worker's message, and yield the job that it ends, if it does."""
+        try:
+            kind, value = worker.pipe.recv()
+        except (EOFError, OSError):
+            kind, value = "died", None
+        if kind == "prepared":
+            worker.prepared, self._stillborn = True, 0
+        elif kind == "unprepared":
+            raise value
+        elif kind == "done":
+            yield self._done(worker, value)
+        else:
+            yield from self._died(worker)
+
+    def _done(self, worker: "_Worker", result: Any) -> tuple[Any, Any]:
+        job = worker.job
+        if (given := self._next()) is not None:
+            self._give(worker, *given)
+        else:
+            self._workers.remove(worker)
+            worker.pipe.close()  # by which it ends
+        return job, result
+
+    def _died(self, worker: "_Worker") -> Iterator[tuple[Any, Any]]:
+        self._workers.remove(worker)
+        death = worker.stop()
+        if not worker.prepared:
+            self._stillborn += 1
+            if not self._workers and self._stillborn >= _TRIES:
+                raise OSError(f"no worker process can be started: the last {death}")
+            self._n_processes = max(1, len(self._workers))
+            self._again.appendleft((worker.job, worker.cost))
+        elif worker.cost + 1 < _TRIES:
+            self._again.append((worker.job, worker.cost + 1))
+        else:
+            yield worker.job, WorkerDied(f"the process that worked on it {death}, and so did another one")
+
+    def end(self) -> None:
+        """All at once, whatever they are doing."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
             worker.stop()
 
 
-def _next(source: Iterator[J], again: deque[tuple[J, int]]) -> tuple[J, int] | None:
-    for job in source:
-        return job, 0
-    return again.popleft() if again else None
-
-
-class _Worker(Generic[J]):
+class _Worker:
     """A process, the pipe to it, and what it is doing."""
 
-    job: J
+    job: Any
     cost: int  # how many workers the job has cost so far
 
-    def __init__(self, prepare: Callable[..., Callable[[J], Any]], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, prepare: Callable[..., Callable], arguments: tuple[Any, ...]) -> None:
         context = get_context("spawn")  # a fork copies the locks of other threads, but not who would release them
         self.pipe, theirs = context.Pipe()
         self.prepared = False
-        self._process = context.Process(target=_work, args=(theirs, prepare, arguments), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, prepare, arguments), daemon=True)
         with theirs, _interrupts_held_back():  # it keeps its own end of the pipe, so that this one ends with it
-            self._process.start()
-
-    def give(self, job: J, cost: int, retry: Callable[[J], J]) -> None:
-        self.job, self.cost = job, cost
-        with suppress(OSError):  # it is dead, which will come out
-            self.pipe.send(retry(job) if cost else job)
-
-    def dismiss(self) -> None:
-        """Let it end: there is nothing left to do."""
-        self.pipe.close()
-
-    def end(self) -> None:
-        """Ask it to end at once."""
-        self._process.terminate()
+            self.process.start()
 
     def stop(self) -> str:
         """See to it that it has ended; return how."""
-        self._process.join(_PATIENCE)
-        for action in (self._process.terminate, self._process.kill):
-            if self._process.exitcode is None:
+        self.process.join(_PATIENCE)
+        for action in (self.process.terminate, self.process.kill):
+            if self.process.exitcode is None:
                 action()
-                self._process.join(_PATIENCE)
+                self.process.join(_PATIENCE)
         self.pipe.close()
-        code = self._process.exitcode or 0
+        code = self.process.exitcode or 0
         if code >= 0:
             return f"ended with exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-
-
-def _with_news(workers: list[_Worker[J]]) -> list[_Worker[J]]:
-    """Those that have sent something, or died; there is at least one."""
-    ready = set(map(id, wait([worker.pipe for worker in workers])))
-    return [worker for worker in workers if id(worker.pipe) in ready]
 
 
 @contextmanager
@@ -179,7 +195,7 @@ def _interrupts_held_back() -> Iterator[None]:
 # ---- in the worker -----------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, prepare: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+def _work(pipe: Connection, prepare: Callable[..., Callable], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     code = 0
@@ -191,7 +207,7 @@ def _work(pipe: Connection, prepare: Callable[..., Callable[[Any], Any]], argume
     os._exit(code)  # all is cleaned up but the interpreter, which would take half a second for itself
 
 
-def _serve(pipe: Connection, prepare: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+def _serve(pipe: Connection, prepare: Callable[..., Callable], arguments: tuple[Any, ...]) -> None:
     try:
         function = prepare(*arguments)
     except Exception as error:
