@@ -133,7 +133,7 @@ def test_speech_has_pesq_and_stoi(tmp_path, monkeypatch):
         rates = (6.0,)
 
         def code(self, wav, rate):
-            from tinyencodec.tools.evaluate.coders import Coded
+            from tinyencodec.tools.evaluate.codecs import Coded
             return Coded(wav, {"none": 6000, "lm": 3000})
 
     monkeypatch.setattr(sources, "find_measures", lambda speech: {

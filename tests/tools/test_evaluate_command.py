@@ -17,10 +17,10 @@ from tinyencodec.cli import main as cli
 from tinyencodec.ecdc.container import EcdcHeader, payload_size
 from tinyencodec.models.store import load_model
 from tinyencodec.tools.evaluate import listening, programs
-from tinyencodec.tools.evaluate.coders import Coded, Coder, OurCoder, payload_bits
+from tinyencodec.tools.evaluate.codecs import Coded, OurCodec, TestedCodec, payload_bits
 from tinyencodec.tools.evaluate.distance import si_snr
+from tinyencodec.tools.evaluate.figures import METRICS, means, measure_clips
 from tinyencodec.tools.evaluate.match import match
-from tinyencodec.tools.evaluate.measure import METRICS, means, measure
 from tinyencodec.tools.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
 
 
@@ -96,7 +96,7 @@ def test_without_optional_packages(capsys, monkeypatch, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "table.md"}
 
 
-class Late(Coder):
+class Late(TestedCodec):
     """Returns the sound 100 samples late, a little softer, with noise 20 dB below."""
 
     name, version, rates = "late", "1", (1, 2)
@@ -111,7 +111,7 @@ def test_a_coder_of_known_quality():
     from tinyencodec.tools.evaluate.clips import Clip
 
     clips = {"speech": [Clip("speech", "a", 0.0, notes(1, 8000)), Clip("speech", "b", 0.0, notes(0.5, 8000))]}
-    figures, examples = measure(clips, [Late()], 8000)
+    figures, examples = measure_clips(clips, [Late()], 8000)
     first, second = figures["means"]
     assert first["si_snr"] == pytest.approx(20, abs=0.3) and second["si_snr"] == pytest.approx(40, abs=0.3)
     assert first["mel"] > second["mel"] > 0
@@ -148,7 +148,7 @@ def test_no_panel_is_empty(missing, shape, monkeypatch):
 
 def test_our_rate_is_that_of_the_payload(tmp_path):
     model, wav = load_model(tmp_path / "mono"), notes(0.51, 8000)
-    coder = OurCoder(model, (1.6, 3.2), [], "1")
+    coder = OurCodec(model, (1.6, 3.2), [], "1")
     coded = coder.code(wav, 3.2)
     assert coded.wav.shape == wav.shape
     assert coded.bits == {"none": 8 * payload_size(model.config, EcdcHeader("mono", wav.shape[1], 4))}

@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> None:
 
     from tinyencodec.models.store import list_models
     from tinyencodec.system.files import atomic_write, check_output
-    from tinyencodec.tools.bench.measure import measure
     from tinyencodec.tools.bench.report import table
+    from tinyencodec.tools.bench.runs import run_benchmarks
 
     to_file = args.json not in (None, "-")
     if to_file:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     models = args.models or [*_PRESETS.split(","), *(name for name in list_models() if name not in _PRESETS)]
     seconds = args.seconds or ([1.0, 10.0] if args.quick else [1.0, 10.0, 60.0, 600.0])
     repeat = args.repeat or (2 if args.quick else 5)
-    figures = measure(models, seconds, args.threads, repeat, args.parts, args.against, args.against_seconds,
+    figures = run_benchmarks(models, seconds, args.threads, repeat, args.parts, args.against, args.against_seconds,
                       profile=args.profile, streamed=1.0 if args.quick else 10.0)
     text = json.dumps(figures, indent=1) + "\n"
     if to_file:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def table(figures: dict) -> str:
-    """The text for what `measure` returned; ends with a newline."""
+    """The text for what `run_benchmarks` returned; ends with a newline."""
     return "\n".join(_lines(figures)) + "\n"
 
 

@@ -8,7 +8,7 @@ from tinyencodec.models.store import load_model
 from tinyencodec.system.files import atomic_write, check_output
 from tinyencodec.tools.compare.page import About, clock, render
 from tinyencodec.tools.compare.sources import Start, listen, read_start
-from tinyencodec.tools.evaluate.coders import OurCoder
+from tinyencodec.tools.evaluate.codecs import OurCodec
 from tinyencodec.tools.evaluate.listening import left_out as measures_left_out
 from tinyencodec.version import __version__
 
@@ -29,7 +29,7 @@ def compare(args: argparse.Namespace) -> None:
         model.codebooks_for(rate)  # ValueError
     rates = tuple(sorted(args.bandwidths or model.bandwidths))
     start = read_start(args.input, model.sample_rate, model.channels, args.seconds)
-    coder = OurCoder(model, rates, args.entropy, __version__)
+    coder = OurCodec(model, rates, args.entropy, __version__)
     sources = listen(coder, start.wav, model.sample_rate, args.speech)
     about = About(args.input.name, model.name, __version__, _notes(args, start, coder.missing))
     page = render(about, sources, model.sample_rate)

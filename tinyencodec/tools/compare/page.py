@@ -22,7 +22,7 @@ from tinyencodec.tools.compare.pictures import (
     levels,
 )
 from tinyencodec.tools.compare.sources import Source, find_gain
-from tinyencodec.tools.evaluate.measure import METRICS, RATES
+from tinyencodec.tools.evaluate.figures import METRICS, RATES
 
 _TITLES = {"kbps": ("fixed width", "kbit/s"), "kbps_table": ("tables", "kbit/s"),
            "kbps_lm": ("language model", "kbit/s"), "si_snr": ("SI-SNR", "dB"), "mel": ("mel distance", "0.05 is 1 dB"),

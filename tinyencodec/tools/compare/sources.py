@@ -11,11 +11,11 @@ import numpy as np
 
 from tinyencodec.audio.reader import AudioReader
 from tinyencodec.system.progress import progress
-from tinyencodec.tools.evaluate.coders import OurCoder
+from tinyencodec.tools.evaluate.codecs import OurCodec
 from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, si_snr
+from tinyencodec.tools.evaluate.figures import RATES
 from tinyencodec.tools.evaluate.listening import find_measures
 from tinyencodec.tools.evaluate.match import match
-from tinyencodec.tools.evaluate.measure import RATES
 
 SHORTEST = 0.1  # seconds
 PEAK = 0.99  # what the loudest sample of all sources may be: beyond it, files are clipped
@@ -26,7 +26,7 @@ class Source(NamedTuple):
 
     label : "original", or the rate asked for
     wav : float32 [C, T]
-    figures : of `evaluate.measure`: RATES (measured, kbit/s) and METRICS, as far as they are known
+    figures : of `evaluate.figures`: RATES (measured, kbit/s) and METRICS, as far as they are known
     """
 
     label: str
@@ -57,7 +57,7 @@ def read_start(path: str | os.PathLike, sample_rate: int, channels: int, seconds
     return Start(np.concatenate(blocks, axis=1)[:, :wanted], got > wanted, whole)
 
 
-def listen(coder: OurCoder, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
+def listen(coder: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
     """The original, [C, T], and what comes back at each of the coder's rates. PESQ and STOI for speech only."""
     mel, measures = MelScales(sample_rate), find_measures(is_speech)
     spectra, sources = mel(wav), [Source("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]

@@ -3,10 +3,10 @@
 In reading order:
 
     clips               which sounds
-    coders, programs    who codes them: our models; opusenc and lame
+    codecs, programs    who codes them: our models; opusenc and lame
     match               delay and level of what comes back
     distance, listening how far it is from the original: SI-SNR and mel distance; PESQ, STOI and ViSQOL
-    measure             all of it
+    figures             all of it
     report, plots       tables and pictures
     command             arguments to figures and files
 

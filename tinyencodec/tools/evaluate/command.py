@@ -12,8 +12,8 @@ from pathlib import Path
 from tinyencodec.models.store import load_model
 from tinyencodec.system.files import atomic_write, check_output
 from tinyencodec.tools.evaluate.clips import corpus_sounds, draw_clips, file_sounds
-from tinyencodec.tools.evaluate.coders import Coder, OurCoder
-from tinyencodec.tools.evaluate.measure import measure
+from tinyencodec.tools.evaluate.codecs import OurCodec, TestedCodec
+from tinyencodec.tools.evaluate.figures import measure_clips
 from tinyencodec.tools.evaluate.plots import rate_distortion, spectrograms
 from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
 from tinyencodec.tools.evaluate.report import markdown, table
@@ -37,7 +37,7 @@ def evaluate(args: argparse.Namespace) -> None:
     clips = _clips(args, kinds, sample_rate, channels)
     if args.out is not None:
         _check_folder(args, clips)
-    figures, examples = measure(clips, coders, sample_rate)
+    figures, examples = measure_clips(clips, coders, sample_rate)
     figures["left_out"] = [*missing, *figures["left_out"]]
     source = f"the {args.split} split of {args.corpus.resolve().name}" if args.corpus else "files"
     figures = {"command": _command(args), "source": source, "seed": args.seed} | figures
@@ -73,12 +73,12 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     if len(set(names)) < len(names):
         raise ValueError(f"models: expected different names, got {', '.join(names)}")
     [(sample_rate, channels)] = forms
-    coders: list[Coder] = []
+    coders: list[TestedCodec] = []
     missing = []
     for model in models:
         for rate in args.bandwidths or ():
             model.codebooks_for(rate)  # ValueError
-        ours = OurCoder(model, tuple(args.bandwidths or model.bandwidths), args.entropy, __version__)
+        ours = OurCodec(model, tuple(args.bandwidths or model.bandwidths), args.entropy, __version__)
         coders.append(ours)
         missing += ours.missing
     for name in args.against:

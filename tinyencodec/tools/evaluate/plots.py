@@ -10,8 +10,8 @@ import numpy as np
 
 from tinyencodec.tools.evaluate.clips import Clip
 from tinyencodec.tools.evaluate.distance import spectrum
+from tinyencodec.tools.evaluate.figures import METRICS, RATES, SPEECH, Example
 from tinyencodec.tools.evaluate.listening import FOR_SPEECH
-from tinyencodec.tools.evaluate.measure import METRICS, RATES, SPEECH, Example
 from tinyencodec.tools.evaluate.report import TITLES
 
 SHOWN = (6.0, 12.0)  # kbit/s: each coder's nearest rates get a spectrogram

@@ -15,14 +15,14 @@ import numpy as np
 import soundfile
 
 from tinyencodec.audio.files import convert_audio
-from tinyencodec.tools.evaluate.coders import Coded, Coder
+from tinyencodec.tools.evaluate.codecs import Coded, TestedCodec
 
 
 class Missing(Exception):
     """Why a program is left out, in one line."""
 
 
-class Program(Coder):
+class Program(TestedCodec):
     """An encoder and a decoder, from file to file.
 
     needs : programs, and the package of Debian that has them
@@ -51,7 +51,7 @@ class Program(Coder):
         self.version = self.run([self.needs[0], "--version"]).splitlines()[0].split(" (http")[0].strip()
 
     def code(self, wav: np.ndarray, rate: float) -> Coded:
-        """As `Coder.code`."""
+        """As `TestedCodec.code`."""
         with tempfile.TemporaryDirectory() as folder:
             given, coded, decoded = (str(Path(folder) / name) for name in ("in.wav", f"coded{self.suffix}", "out.wav"))
             soundfile.write(given, np.round(wav.T * 32768).astype(np.int16), self.sample_rate, "PCM_16")

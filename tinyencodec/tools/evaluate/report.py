@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tinyencodec.tools.evaluate.measure import METRICS, RATES
+from tinyencodec.tools.evaluate.figures import METRICS, RATES
 
 TITLES = {"kbps": "kbit/s", "kbps_table": "by table", "kbps_lm": "by lm", "si_snr": "SI-SNR, dB", "mel": "mel distance",
           "pesq": "PESQ-WB", "stoi": "STOI", "visqol": "ViSQOL"}
@@ -11,7 +11,7 @@ _NAME = 24  # columns
 
 
 def table(figures: dict) -> str:
-    """The text for what `measure` returned and the command added; ends with a newline."""
+    """The text for what `measure_clips` returned and the command added; ends with a newline."""
     lines = list(_about(figures))
     for kind, columns, rows in _blocks(figures):
         widths = [max(5, len(TITLES[column])) for column in columns]

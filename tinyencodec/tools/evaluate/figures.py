@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyencodec.system.progress import progress
 from tinyencodec.tools.evaluate.clips import Clip
-from tinyencodec.tools.evaluate.coders import Coder
+from tinyencodec.tools.evaluate.codecs import TestedCodec
 from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, si_snr
 from tinyencodec.tools.evaluate.listening import PACKAGES, find_measures, left_out
 from tinyencodec.tools.evaluate.match import match
@@ -30,7 +30,8 @@ class Example(NamedTuple):
     wav: np.ndarray
 
 
-def measure(clips: dict[str, list[Clip]], coders: list[Coder], sample_rate: int) -> tuple[dict, list[Example]]:
+def measure_clips(clips: dict[str, list[Clip]], coders: list[TestedCodec],
+                  sample_rate: int) -> tuple[dict, list[Example]]:
     """Code all clips with all coders at all of their rates, and measure what comes back.
 
     Returns

@@ -18,7 +18,7 @@ class Coded(NamedTuple):
     bits: dict[str, int]
 
 
-class Coder:
+class TestedCodec:
     """Somebody who codes clips.
 
     name : for tables and plots
@@ -35,7 +35,7 @@ class Coder:
         raise NotImplementedError
 
 
-class OurCoder(Coder):
+class OurCodec(TestedCodec):
     """A model at fixed width and with the entropy coders asked for, as far as it has them.
 
     Counted is the file but for its header: all of the payload, with what blocks add in an entropy-coded one.
@@ -61,7 +61,7 @@ class OurCoder(Coder):
                          for most in self._codebooks.values() for rate in rates if model.codebooks_for(rate) > most]
 
     def code(self, wav: np.ndarray, rate: float) -> Coded:
-        """As `Coder.code`; as many samples as came."""
+        """As `TestedCodec.code`; as many samples as came."""
         data, n_codebooks = compress(self._model, wav, rate), self._model.codebooks_for(rate)
         bits = {"none": payload_bits(data)}
         for kind, coder in self._coders.items():

@@ -21,7 +21,7 @@ from tinyencodec.version import __version__
 _PATIENCE = 300  # seconds of sound: longer ones are coded less often, but twice at least
 
 
-def measure(models: list[str], seconds: list[float], threads: list[int], repeat: int, parts: list[str],
+def run_benchmarks(models: list[str], seconds: list[float], threads: list[int], repeat: int, parts: list[str],
             against: list[str], against_seconds: float, *, profile: bool, streamed: float) -> dict:
     """Measure `parts` and return the figures.
 
