@@ -5,37 +5,28 @@ import re
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import PRESETS, CodecConfig
+from tests.helpers.models import MONO, STEREO, save_model
+from tests.helpers.program import run
+from tinyencodec.codec.config import PRESETS
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.tools.bench import child, peers, subject
+from tinyencodec.tools.bench import child, runs, subject
+from tinyencodec.tools.bench.peers import CannotRun
 from tinyencodec.tools.bench.speed import Contestant
 
-SMALL = {"num_filters": 2, "hidden_size": 4, "codebook_size": 16, "upsampling_ratios": (4, 2), "num_lstm_layers": 1,
-         "sampling_rate": 8000, "target_bandwidths": (4.0, 8.0)}
-CONFIGS = {"whole": CodecConfig(**SMALL),
-           "cut": CodecConfig(**SMALL, audio_channels=2, normalize=True, chunk_length_s=0.1, overlap=0.1,
-                              norm_type="time_group_norm", use_causal_conv=False)}
+CONFIGS = {"whole": MONO, "cut": STEREO}
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder with two small models, and the command line with the command."""
+    """A folder with two small models."""
     for name, config in CONFIGS.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(json.dumps(config.to_dict()))
-        save_file(subject.random_tensors(config), tmp_path / name / "model.safetensors")
+        save_model(tmp_path / name, config)
     monkeypatch.chdir(tmp_path)
 
 
-def run(*argv):
-    return cli.main(["bench", *argv])
-
-
 def figures_of(capsys, *argv):
-    assert run(*argv, "--json", "-") == 0
+    assert run("bench", *argv, "--json", "-") == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -43,7 +34,6 @@ def test_all_figures(capsys):
     figures = figures_of(capsys, "--quick", "--models", "whole,cut", "--seconds", "0.3", "--threads", "1,2,3",
                          "--repeat", "1", "--profile", "--against", "encodec,onnxruntime")
     assert {"cpu", "cores", "numpy", "numba", "load_before"} <= figures["machine"].keys()
-    assert figures["gemm_peak"]["ours_gflops"] > 0 and figures["gemm_peak"]["numpy_gflops"] > 0
     # Whether they are installed or not: these models are not of an official size.
     assert {(row["peer"], row["model"]) for row in figures["left_out"]} == {
         (peer, model) for peer in ("encodec", "onnxruntime") for model in CONFIGS}
@@ -52,15 +42,20 @@ def test_all_figures(capsys):
     assert [(row["model"], row["threads"], row["operation"]) for row in speed] == [
         (model, threads, operation) for model in CONFIGS for threads in (1, 2, 3) for operation in ("encode", "decode")]
     for row in speed:
-        assert len(row["times"]) == 1 and row["realtime"] > 0 and 0 < row["share_of_peak"] < 1
-    for model in CONFIGS:
-        assert len({row["codes"] for row in speed if row["model"] == model}) == 1
+        assert row["realtime"] == 0.3 / row["times"][0] and len(row["times"]) == 1
+        single = next(one for one in speed if one["threads"] == 1 and one["operation"] == row["operation"]
+                      and one["model"] == row["model"])
+        assert row.get("speedup") == (None if row is single or row["threads"] == 1
+                                      else single["times"][0] / row["times"][0])
 
-    [streaming] = figures["streaming"]
-    assert streaming["samples"] == 8 and streaming["pushes"] > 900
-    for operation in ("encode", "decode", "both"):
-        assert 0 < streaming[operation]["median_ms"] <= streaming[operation]["p99_ms"]
-        assert streaming[operation]["realtime"] > 0
+    streaming = figures["streaming"]  # the model with segments does not stream
+    assert [(row["model"], row["operation"]) for row in streaming] == [
+        ("whole", operation) for operation in ("encode", "decode", "both")]
+    for row in streaming:
+        assert row["samples"] == 8 and row["pushes"] > 900
+        assert 0 < row["median_ms"] <= row["p99_ms"] and row["realtime"] > 0
+    assert streaming[2]["realtime"] == pytest.approx(
+        1 / (1 / streaming[0]["realtime"] + 1 / streaming[1]["realtime"]))
 
     assert len(figures["memory"]) == 8
     assert all(row["peak_mb"] > 10 for row in figures["memory"]), figures["memory"]
@@ -77,15 +72,15 @@ def test_all_figures(capsys):
 def test_table_and_file(capsys, tmp_path):
     argv = ["--quick", "--models", "whole", "--seconds", "0.2", "--repeat", "1", "--parts", "speed,streaming",
             "--profile", "--json", "figures.json"]
-    assert run(*argv) == 0
+    assert run("bench", *argv) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 100
     for heading in ("Speed", "Streaming", "Where the time goes"):
         assert f"\n{heading}" in out
     assert json.loads((tmp_path / "figures.json").read_text())["speed"][0]["model"] == "whole"
-    assert run(*argv) == 2  # it would be overwritten
+    assert run("bench", *argv) == 2  # it would be overwritten
     assert "use -f" in capsys.readouterr().err
-    assert run(*argv, "-f") == 0
+    assert run("bench", *argv, "-f") == 0
 
 
 def test_peers_run_in_turn(capsys, monkeypatch):
@@ -95,15 +90,13 @@ def test_peers_run_in_turn(capsys, monkeypatch):
     class Slow:
         version = "1.0"
 
-        def check(self, config):
-            if config.normalize:
-                raise peers.CannotRun("it cannot")
-
         def contestant(self, subject, seconds, threads):
+            if subject.model.config.normalize:
+                raise CannotRun("it cannot")
             return Contestant("encodec", threads, lambda n: calls.append(n),
                               lambda wav: calls.append(wav.shape), lambda frames: calls.append(frames[0].codes.shape))
 
-    monkeypatch.setattr(peers, "find_peer", lambda name: Slow())
+    monkeypatch.setattr(runs, "find_peer", lambda name: Slow())
     figures = figures_of(capsys, "--models", "whole,cut", "--seconds", "0.1,0.2", "--against-seconds", "0.1",
                          "--repeat", "2", "--parts", "speed", "--against", "encodec")
     assert figures["peers"] == {"encodec": "1.0"}
@@ -131,7 +124,7 @@ BAD = {
 @pytest.mark.parametrize("argv, message", BAD.values(), ids=BAD)
 def test_bad_input(argv, message, capsys):
     try:
-        code = run(*argv)
+        code = run("bench", *argv)
     except SystemExit as stop:  # argparse's way
         code = stop.code
     out, err = capsys.readouterr()
@@ -157,8 +150,5 @@ def test_operations_are_counted():
     """The first convolution: kernel 7, 1 -> 32 channels. The whole: about 3 GFLOP per second of sound each way."""
     config = PRESETS["encodec_24khz"]
     model = EncodecModel("x", config, subject.random_tensors(config))
-    measured = subject.Subject(model, None, True)
     assert model.encoder.layers[0].macs == 7 * 32
-    search = 2e-9 * 75 * 8 * 1024 * 128
-    assert measured.gflop("encode", 10) == pytest.approx(2e-9 * 24_000 * model.encoder.macs + search)
-    assert 2.5 < measured.gflop("decode", 10) < 3.5
+    assert 2.5 < 2e-9 * 24_000 * model.encoder.macs < 3.5 and 2.5 < 2e-9 * 75 * model.decoder.macs < 3.5

@@ -6,6 +6,7 @@
     evaluate/    how good it sounds
     compare/     a page to hear and see it
     bench/       how fast it is
+    reporting    what their reports share
 
 Imports everything but `cli`. No tool imports another, but `compare` measures with `evaluate`.
 """

@@ -1,4 +1,4 @@
-"""Measurements that need a process of their own: peak memory, start-up, and the machine's matrix product.
+"""Measurements that need a process of their own: peak memory and start-up.
 
 `python -m tinyencodec.tools.bench.child JOB`, with JOB a JSON object, prints its figures as one. The parent calls
 `ask`.
@@ -11,13 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 from tinyencodec.models.store import load_model
 
 _PACKAGE = Path(__file__).parents[3]
-_SHAPES = ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024))  # of matrix products: rows, K, N
 
 
 def ask(job: dict, **environment: str) -> dict:
@@ -36,22 +34,15 @@ def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Comp
 
 
 def peak_memory() -> float | None:
-    """The most memory that this process has had, in MB (1e6 bytes); None where the system does not tell.
+    """The most memory that this process has had, in MB (1e6 bytes); None where there is no /proc to tell.
 
-    Linux carries `ru_maxrss` over from the parent into a new program, so what it says of this address space is
-    preferred.
+    `getrusage` would not do: Linux carries its figure over from the parent into a new program.
     """
     try:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024 / 1e6
     except (OSError, StopIteration):
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def start_times(folder: Path, repeat: int) -> dict:
@@ -78,19 +69,10 @@ def start_times(folder: Path, repeat: int) -> dict:
             "compiling": times[0], "cached": statistics.median(times[1:])}
 
 
-def gemm_peak() -> dict:
-    """GFLOP/s of the best square product on one thread, by our `gemm` and by NumPy."""
-    figures = ask({"do": "gemm"}, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1",
-                  VECLIB_MAXIMUM_THREADS="1")
-    return figures | {"openblas_coretype": os.environ.get("OPENBLAS_CORETYPE")}
-
-
 # ---- in the child ------------------------------------------------------------------------------------
 
 
 def _main(job: dict) -> dict:
-    if job["do"] == "gemm":
-        return _gemm()
     if job["do"] == "files":
         return _files(job)
     from tinyencodec.tools.bench.subject import Subject, codes_for, sound
@@ -120,28 +102,6 @@ def _files(job: dict) -> dict:
     if main(job["arguments"]):
         sys.exit(1)
     return {"peak_mb": peak_memory()}
-
-
-def _gemm() -> dict:
-    import numpy as np
-
-    from tinyencodec.kernels.gemm import gemm, pack
-
-    random, best = np.random.default_rng(0), {"ours": 0.0, "numpy": 0.0}
-    for rows, inner, columns in _SHAPES:
-        x = random.standard_normal((rows, inner), dtype=np.float32)
-        matrix = random.standard_normal((inner, columns), dtype=np.float32)
-        packed, bias = pack(matrix), np.zeros(columns, np.float32)
-        out = np.empty((rows, columns), np.float32)
-        ways = {"ours": partial(gemm, x, packed, rows, inner, bias, out=out),
-                "numpy": partial(np.matmul, x, matrix, out=out)}
-        for _ in range(20):  # in turn, so that both see the same machine
-            for name, way in ways.items():
-                start = time.perf_counter()
-                way()
-                seconds = time.perf_counter() - start
-                best[name] = max(best[name], 2e-9 * rows * inner * columns / seconds)
-    return {"ours_gflops": best["ours"], "numpy_gflops": best["numpy"]}
 
 
 if __name__ == "__main__":

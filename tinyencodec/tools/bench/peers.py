@@ -45,13 +45,15 @@ class _Peer:
         versions = (f"{package} {importlib.metadata.version(package)}" for package in self.packages)
         self.version = ", ".join(versions)
 
-    def check(self, config: CodecConfig) -> None:
-        """Raise `CannotRun` for a model that it has not."""
-
     def contestant(self, subject: Subject, seconds: float, threads: int) -> Contestant:
-        """A contestant for one length of sound and number of threads. Raises `CannotRun`."""
-        encode, decode = self.code(subject, seconds, threads)
+        """A contestant for one length of sound and number of threads. Raises `CannotRun` for a model that it lacks."""
+        self.check(subject.model.config)
+        # without what PyTorch does to be able to differentiate
+        encode, decode = map(self.torch.inference_mode(), self.code(subject, seconds, threads))
         return Contestant(self.name, threads, self.torch.set_num_threads, encode, decode)
+
+    def check(self, config: CodecConfig) -> None:
+        """Raise `CannotRun` for a model that it lacks."""
 
     def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
         """Its ways to encode and to decode; see `Contestant`."""
@@ -60,10 +62,6 @@ class _Peer:
     def model(self, config: CodecConfig) -> Any:
         """Its model of this size, of random weights."""
         raise NotImplementedError
-
-    def inference(self, function: Callable) -> Callable:
-        """`function`, without what PyTorch does to be able to differentiate."""
-        return self.torch.inference_mode()(function)
 
     def fill_codebooks(self, model: Any) -> None:
         """Random entries: untrained codebooks are all zero, and so would be all that is decoded."""
@@ -87,7 +85,7 @@ class _Encodec(_Peer):
             return model.decode([(torch.from_numpy(codes)[None].long(),
                                   None if scale is None else torch.tensor([scale])) for codes, scale in frames])
 
-        return self.inference(encode), self.inference(decode)
+        return encode, decode
 
     def check(self, config: CodecConfig) -> None:
         if config not in self.builders:
@@ -124,7 +122,7 @@ class _Transformers(_Peer):
             return model.decode(torch.from_numpy(np.stack(padded)[:, None]).long(), scales,
                                 last_frame_pad_length=size - frames[-1].codes.shape[1])
 
-        return self.inference(encode), self.inference(decode)
+        return encode, decode
 
     def check(self, config: CodecConfig) -> None:
         if config.num_lstm_layers == 0:
@@ -171,25 +169,17 @@ class _OnnxRuntime(_Peer):
         torch, model = self.torch, find_peer("encodec").model(config)
         module: Any = torch.nn.Module
 
-        class Encoder(module):
-            def __init__(self) -> None:
+        class Part(module):
+            def __init__(self, forward: Callable) -> None:
                 super().__init__()
-                self.encoder, self.quantizer = model.encoder, model.quantizer
+                self.codec, self.forward = model, forward
 
-            def forward(self, wav: Any) -> Any:
-                return self.quantizer.encode(self.encoder(wav), model.frame_rate, bandwidth)
-
-        class Decoder(module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.decoder, self.quantizer = model.decoder, model.quantizer
-
-            def forward(self, codes: Any) -> Any:
-                return self.decoder(self.quantizer.decode(codes))
+        encoder = Part(lambda wav: model.quantizer.encode(model.encoder(wav), model.frame_rate, bandwidth))
+        decoder = Part(lambda codes: model.decoder(model.quantizer.decode(codes)))
 
         codes = torch.zeros(config.codebooks_for(bandwidth), 1, -(-samples // config.hop_length), dtype=torch.long)
         wav = torch.zeros(1, config.audio_channels, samples)
-        return self.export(Encoder(), wav, "wav"), self.export(Decoder(), codes, "codes")
+        return self.export(encoder, wav, "wav"), self.export(decoder, codes, "codes")
 
     def export(self, module: Any, example: Any, name: str) -> bytes:
         graph = io.BytesIO()

@@ -5,24 +5,25 @@ import platform
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+import numba
 import soundfile
 
 from tinyencodec.models.store import DEFAULT_MODEL
 from tinyencodec.system.progress import progress
-from tinyencodec.tools.bench.child import ask, gemm_peak, start_times
-from tinyencodec.tools.bench.speed import our_contestant, profile, race, stream
+from tinyencodec.system.workers import processors
+from tinyencodec.tools.bench.child import ask, start_times
+from tinyencodec.tools.bench.peers import CannotRun, find_peer
+from tinyencodec.tools.bench.speed import Contestant, our_contestant, profile_layers, race, stream
 from tinyencodec.tools.bench.subject import Subject, make_subject, sound
-from tinyencodec.version import __version__
+from tinyencodec.tools.reporting import versions
 
 _PATIENCE = 300  # seconds of sound: longer ones are coded less often, but twice at least
 
 
 def run_benchmarks(models: list[str], seconds: list[float], threads: list[int], repeat: int, parts: list[str],
-            against: list[str], against_seconds: float, *, profile: bool, streamed: float) -> dict:
+                   against: list[str], against_seconds: float, *, profile: bool, streamed: float) -> dict:
     """Measure `parts` and return the figures.
 
     models : names or folders. seconds, threads : all combinations. streamed : seconds of sound pushed frame by
@@ -33,19 +34,16 @@ def run_benchmarks(models: list[str], seconds: list[float], threads: list[int], 
         figures: dict = {
             "machine": machine(),
             "models": {s.model.name: {"random_weights": s.random, "bandwidth": s.bandwidth,
-                                      "sample_rate": s.model.sample_rate, "channels": s.model.channels,
-                                      "gflop_per_second": {operation: s.gflop(operation, 10.0)
-                                                           for operation in ("encode", "decode")}}
+                                      "sample_rate": s.model.sample_rate, "channels": s.model.channels}
                        for s in subjects},
             "peers": {}, "left_out": []}
         peers = _Peers(against, against_seconds, figures)
         work: list[tuple[str, Callable[[], list[dict]]]] = []
         if "speed" in parts:
-            figures["gemm_peak"] = gemm_peak()
             work += [("speed", partial(_speed, s, t, threads, repeat, peers))
                      for s in subjects for t in sorted(seconds)]
         if "streaming" in parts:
-            work += [("streaming", partial(_stream, s, streamed)) for s in subjects]
+            work += [("streaming", partial(stream, s, streamed)) for s in subjects]
         if "memory" in parts:
             work += [("memory", partial(_memory, s, t, max(threads), peers, Path(scratch)))
                      for s in subjects for t in sorted(seconds)]
@@ -53,17 +51,13 @@ def run_benchmarks(models: list[str], seconds: list[float], threads: list[int], 
             subject = next((s for s in subjects if s.model.name == DEFAULT_MODEL), subjects[0])
             work.append(("start", lambda: [start_times(subject.folder, min(repeat, 3))]))
         if profile:
-            work += [("profile", partial(_profile, s, min(10.0, max(seconds)))) for s in subjects]
+            work += [("profile", partial(profile_layers, s, min(10.0, max(seconds)))) for s in subjects]
         with progress("measuring") as report:
             for done, (part, step) in enumerate(work):
                 if report is not None:
                     report(done, len(work))
                 figures.setdefault(part, []).extend(step())
     figures["machine"]["load_after"] = _load()
-    peak = figures.get("gemm_peak", {}).get("ours_gflops")
-    for row in figures.get("speed", ()):
-        if peak and "gflops" in row:
-            row["share_of_peak"] = row["gflops"] / (peak * row["threads"])
     return figures
 
 
@@ -75,11 +69,7 @@ def machine() -> dict:
             cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    import numba
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu, "cores": cores, "system": platform.system(), "python": platform.python_version(),
-            "tinyencodec": __version__, "numpy": version("numpy"), "numba": version("numba"),
+    return {"cpu": cpu, "cores": processors(), "system": platform.system(), **versions("numpy", "numba"),
             "jit": not numba.config.DISABLE_JIT, "load_before": _load()}
 
 
@@ -88,35 +78,25 @@ def _load() -> float | None:
 
 
 class _Peers:
-    """Those asked for, as far as they can do the work; `figures` is told of each that cannot, once."""
+    """Those asked for; `figures` is told of each that takes part, and once of each that cannot."""
 
     def __init__(self, names: list[str], longest: float, figures: dict) -> None:
-        self.names, self.longest, self.figures = names, longest, figures
+        self._names, self._longest, self._figures = names, longest, figures
 
-    def able(self, subject: Subject, seconds: float) -> list[str]:
-        """Names of those that can be given so much sound."""
-        return [name for name in self.names if seconds <= self.longest
-                and self._try(name, subject, lambda peer: peer.check(subject.model.config)) is not None]
-
-    def contestants(self, subject: Subject, seconds: float, threads: int) -> list:
-        """Those that can, set up for it."""
-        found = (self._try(name, subject, lambda peer: peer.contestant(subject, seconds, threads))
-                 for name in self.able(subject, seconds))
-        return [contestant for contestant in found if contestant is not None]
-
-    def _try(self, name: str, subject: Subject, ask: Callable) -> Any:
-        """What `ask` returns for the peer, True for nothing; None if the peer is left out."""
-        from tinyencodec.tools.bench.peers import CannotRun, find_peer
-
-        try:
-            answer = ask(peer := find_peer(name))
-        except CannotRun as error:
-            row = {"peer": name, "model": subject.model.name, "reason": str(error)}
-            if row not in self.figures["left_out"]:
-                self.figures["left_out"].append(row)
-            return None
-        self.figures["peers"][name] = peer.version
-        return True if answer is None else answer
+    def contestants(self, subject: Subject, seconds: float, threads: int) -> list[Contestant]:
+        """Those that can do this work, set up for it."""
+        found = []
+        for name in self._names if seconds <= self._longest else ():
+            try:
+                peer = find_peer(name)
+                found.append(peer.contestant(subject, seconds, threads))
+            except CannotRun as error:
+                row = {"peer": name, "model": subject.model.name, "reason": str(error)}
+                if row not in self._figures["left_out"]:
+                    self._figures["left_out"].append(row)
+            else:
+                self._figures["peers"][name] = peer.version
+        return found
 
 
 def _speed(subject: Subject, seconds: float, threads: list[int], repeat: int, peers: _Peers) -> list[dict]:
@@ -125,18 +105,9 @@ def _speed(subject: Subject, seconds: float, threads: list[int], repeat: int, pe
     return race(subject, seconds, contestants, max(min(repeat, 2), min(repeat, int(_PATIENCE / seconds))))
 
 
-def _stream(subject: Subject, seconds: float) -> list[dict]:
-    row = stream(subject, seconds)
-    return [] if row is None else [row]
-
-
-def _profile(subject: Subject, seconds: float) -> list[dict]:
-    return profile(subject, seconds)
-
-
 def _memory(subject: Subject, seconds: float, threads: int, peers: _Peers, scratch: Path) -> list[dict]:
     name = subject.model.name
-    who = ["ours", *peers.able(subject, seconds)]
+    who = ["ours", *(peer.who for peer in peers.contestants(subject, seconds, threads))]
     rows = []
     for operation in ("encode", "decode"):
         job = {"do": operation, "folder": str(subject.folder), "seconds": seconds, "threads": threads}

@@ -1,8 +1,6 @@
 """Speed: encoding and decoding in turn with the peers, frame by frame, and layer by layer."""
 
 import copy
-import hashlib
-import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -39,38 +37,27 @@ def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat
     """Let all contestants code the same sound, round by round; one row of figures each for encode and decode.
 
     The peers' codes are not ours, having other weights, but all decode ours. A peer's `ratio` is the median
-    over the rounds of its time by ours on as many threads, right before.
+    over the rounds of its time by ours on as many threads, right before; our `speedup` that of one thread by several.
     """
     wav = sound(subject.model, seconds)
     frames = subject.model.encode(wav, subject.bandwidth)
-    times: dict[tuple[int, str], tuple[list[float], list[float]]] = {}
-    digests = {}
+    times: dict[tuple[int, str, str], list[float]] = {}
     for round_number in range(repeat + 1):
         for who, threads, set_threads, encode, decode in contestants:
             set_threads(threads)
-            encoding, codes = _timed(encode, wav)
-            decoding, _ = _timed(decode, frames)
-            if round_number:  # the first is to warm up
-                encode_times, decode_times = times.setdefault((threads, who), ([], []))
-                encode_times.append(encoding)
-                decode_times.append(decoding)
-            if who == "ours":
-                digests[threads] = hashlib.sha256(b"".join(frame.codes.tobytes() for frame in codes)).hexdigest()
+            for operation, spent in (("encode", _timed(encode, wav)[0]), ("decode", _timed(decode, frames)[0])):
+                if round_number:  # the first is to warm up
+                    times.setdefault((threads, operation, who), []).append(spent)
     rows = []
-    for threads, operation in itertools.product(dict.fromkeys(c.threads for c in contestants), ("encode", "decode")):
-        def of(who: str, threads: int = threads, i: int = operation == "decode") -> list[float]:
-            return times[threads, who][i]
-
-        for who in (c.who for c in contestants if c.threads == threads):
-            row = {"model": subject.model.name, "operation": operation, "seconds": seconds, "threads": threads,
-                   "who": who, "times": of(who), "realtime": seconds / statistics.median(of(who))}
-            if who == "ours":
-                row |= {"gflops": subject.gflop(operation, seconds) * row["realtime"], "codes": digests[threads]}
-                if (1, who) in times:
-                    row |= _ratio("speedup", [one / own for one, own in zip(of(who, 1), of(who))])
-            else:
-                row |= _ratio("ratio", [peer / own for peer, own in zip(of(who), of("ours"))])
-            rows.append(row)
+    for (threads, operation, who), own in sorted(times.items(), key=lambda item: (item[0][0], item[0][1] == "decode")):
+        row = {"model": subject.model.name, "operation": operation, "seconds": seconds, "threads": threads,
+               "who": who, "times": own, "realtime": seconds / statistics.median(own)}
+        if who != "ours":
+            ratios = [peer / ours for peer, ours in zip(own, times[threads, operation, "ours"])]
+            row |= {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+        elif threads > 1 and (1, operation, who) in times:
+            row["speedup"] = statistics.median(one / n for one, n in zip(times[1, operation, who], own))
+        rows.append(row)
     return rows
 
 
@@ -80,39 +67,29 @@ def _timed(function: Callable, *args: object) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def _ratio(name: str, ratios: list[float]) -> dict:
-    return {name: statistics.median(ratios), f"{name}_min": min(ratios), f"{name}_max": max(ratios)}
-
-
-def stream(subject: Subject, seconds: float) -> dict | None:
-    """Push one frame at a time through a streaming encoder and at once through a streaming decoder.
+def stream(subject: Subject, seconds: float) -> list[dict]:
+    """Push one frame at a time through a streaming encoder and at once through a streaming decoder; a row each.
 
     Times in milliseconds per push, from the first that gives codes and sound; `realtime` is seconds of sound by
-    seconds of work in all of them. None for a model that works by segments.
+    seconds of work in all of them. No rows for a model that works by segments.
     """
     model = subject.model
     if not model.streams:
-        return None
+        return []
     model.threads = 1
     wav, hop = sound(model, seconds), model.hop_length
     encoder, decoder = model.streaming_encoder(subject.bandwidth), model.streaming_decoder(live=True)
-    encoding, decoding = [], []
+    times = []
     for start in range(0, wav.shape[1] - hop + 1, hop):
-        encode_time, codes = _timed(encoder.push, wav[:, start:start + hop])
-        decode_time, out = _timed(decoder.push, codes)
+        encoding, codes = _timed(encoder.push, wav[:, start:start + hop])
+        decoding, out = _timed(decoder.push, codes)
         if out.shape[1]:
-            encoding.append(1e3 * encode_time)
-            decoding.append(1e3 * decode_time)
+            times.append((encoding, decoding, encoding + decoding))
     # The first few make up for what was waiting, or find nothing in cache.
-    times = {"encode": np.array(encoding)[10:], "decode": np.array(decoding)[10:]}
-    times["both"] = times["encode"] + times["decode"]
-    row: dict = {"model": model.name, "samples": hop, "pushes": len(times["both"]),
-                 "encoder_delay_ms": 1e3 * (model.encoder_delay or 0) / model.sample_rate,
-                 "decoder_delay_frames": model.decoder_delay}
-    for operation, each in times.items():
-        row[operation] = {"median_ms": float(np.median(each)), "p99_ms": float(np.percentile(each, 99)),
-                          "realtime": 1e3 * hop / model.sample_rate / float(each.mean())}
-    return row
+    return [{"model": model.name, "operation": operation, "samples": hop, "pushes": len(each),
+             "median_ms": 1e3 * float(np.median(each)), "p99_ms": 1e3 * float(np.percentile(each, 99)),
+             "realtime": hop / model.sample_rate / float(each.mean())}
+            for operation, each in zip(("encode", "decode", "both"), np.array(times[10:]).T)]
 
 
 class _Watched:
@@ -144,7 +121,7 @@ class _Watched:
         return y
 
 
-def profile(subject: Subject, seconds: float) -> list[dict]:
+def profile_layers(subject: Subject, seconds: float) -> list[dict]:
     """Where the time goes, on one thread: a row for each layer, the quantiser, and what is outside of both.
 
     The layers get the tiles that the engine makes. An ELU's time is in the layer after it, as in `Stack`.

@@ -26,21 +26,6 @@ class Subject(NamedTuple):
         """kbit/s: 6, or the nearest that the model has."""
         return min(self.model.bandwidths, key=lambda b: abs(b - _USUAL_BANDWIDTH))
 
-    def gflop(self, operation: str, seconds: float) -> float:
-        """Floating-point operations, in 1e9 per second of sound: two for each multiply-add of a product.
-
-        Encoding includes the search in the codebooks. Segments that overlap are counted as they are coded.
-        """
-        model, samples = self.model, max(1, round(seconds * self.model.sample_rate))
-        length, stride = model.segment_length or samples, model.segment_stride or samples
-        coded = sum(min(length, samples - start) for start in range(0, samples, stride))
-        if operation == "encode":
-            search = model.codebooks_for(self.bandwidth) * model.config.codebook_size * model.config.hidden_size
-            macs = coded * (model.encoder.macs + search / model.hop_length)
-        else:
-            macs = coded / model.hop_length * model.decoder.macs
-        return 2e-9 * macs / seconds
-
 
 def make_subject(name: str, scratch: Path) -> Subject:
     """A preset's name: random weights, written to a folder in `scratch`. Else a model to load.
