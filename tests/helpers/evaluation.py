@@ -1,14 +1,11 @@
 """Sounds, models and a corpus for the tests of `evaluate` and `compare`."""
 
-import json
-
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
 
+from tests.helpers.models import save_model
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.tools.bench.subject import random_tensors
 from tinyencodec.train.corpus import CorpusWriter
 from tinyencodec.train.packed import Entry
 
@@ -33,9 +30,7 @@ def notes(seconds, rate, channels=1):
 def here(tmp_path, monkeypatch):
     """A folder with two models and some sound."""
     for name, config in CONFIGS.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(json.dumps(config.to_dict()))
-        save_file(random_tensors(config), tmp_path / name / "model.safetensors")
+        save_model(tmp_path / name, config)
     (tmp_path / "songs").mkdir()
     soundfile.write(tmp_path / "songs/a.wav", notes(2.5, 8000)[0], 8000)
     soundfile.write(tmp_path / "talk.wav", notes(1.5, 16_000)[0], 16_000)

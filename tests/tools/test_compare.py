@@ -18,6 +18,9 @@ from tests.helpers.evaluation import here, notes  # noqa: F401
 from tinyencodec.cli import main as cli
 from tinyencodec.tools.compare import page, pictures, sources
 from tinyencodec.tools.compare.sources import Source
+from tinyencodec.tools.evaluate import measures
+from tinyencodec.tools.evaluate.codecs import Coded
+from tinyencodec.tools.evaluate.spectra import levels
 
 needs_libraries = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))),
                                      reason="needs the extra `compare` (jinja2, matplotlib)")
@@ -133,11 +136,11 @@ def test_speech_has_pesq_and_stoi(tmp_path, monkeypatch):
         rates = (6.0,)
 
         def code(self, wav, rate):
-            from tinyencodec.tools.evaluate.codecs import Coded
             return Coded(wav, {"none": 6000, "lm": 3000})
 
-    monkeypatch.setattr(sources, "find_measures", lambda speech: {
-        "visqol": lambda *_: 4.0, **({"pesq": lambda *_: 4.5, "stoi": lambda *_: None} if speech else {})})
+    scores = {"visqol": lambda *_: 4.0, "pesq": lambda *_: 4.5, "stoi": lambda *_: None}
+    monkeypatch.setattr(measures, "MEASURES", tuple(
+        measure._replace(score=scores.get(measure.name, measure.score), module=None) for measure in measures.MEASURES))
     wav = notes(1, 8000)
     original, same = sources.listen(Same(), wav, 8000, True)
     assert (original.label, original.figures) == ("original", {"kbps": 128.0}) and original.wav is wav
@@ -157,14 +160,14 @@ def test_no_source_is_clipped():
 def test_levels_are_where_the_sound_is():
     rate, t = 24_000, np.arange(24_000) / 24_000
     wav = np.sin(2 * np.pi * 3000 * t) * (t < 0.5)  # a quarter of the band, half of the time
-    level = pictures.levels(wav[None])
+    level = levels(wav[None])
     assert level.shape == (256, -(-rate // 256))
     frequency, _ = np.unravel_index(level.argmax(), level.shape)
     assert abs(frequency / 256 - 0.25) < 0.01
     loud = level[frequency] > level.max() - 20
     assert loud[2:45].all() and not loud[49:].any()
-    assert pictures.levels(np.tile(wav, 60)[None]).shape == (256, 1200)  # a long one is no wider than that
-    assert pictures.levels(np.ones((2, 50))).shape == (256, 1)
+    assert levels(np.tile(wav, 60)[None]).shape == (256, 1200)  # a long one is no wider than that
+    assert levels(np.ones((2, 50))).shape == (256, 1)
 
 
 @needs_libraries

@@ -87,7 +87,7 @@ def test_files(tmp_path):
         assert power.argmax() == 440
     with pytest.raises(FileNotFoundError):
         file_sounds([tmp_path / "nothing"], 24_000, 1)
-    with pytest.raises(ValueError, match="expected a folder of audio"):
+    with pytest.raises(ValueError, match="empty: expected a file, or a folder"):
         file_sounds([tmp_path / "empty"], 24_000, 1)
     with pytest.raises(ValueError, match="expected an audio file"):
         draw_clips("music", file_sounds([tmp_path / "x/notes.txt"], 24_000, 1), 3, 1.0, seed=0)

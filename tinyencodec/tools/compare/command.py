@@ -9,7 +9,7 @@ from tinyencodec.system.files import atomic_write, check_output
 from tinyencodec.tools.compare.page import About, clock, render
 from tinyencodec.tools.compare.sources import Start, listen, read_start
 from tinyencodec.tools.evaluate.codecs import OurCodec
-from tinyencodec.tools.evaluate.listening import left_out as measures_left_out
+from tinyencodec.tools.evaluate.measures import left_out as measures_left_out
 from tinyencodec.version import __version__
 
 _NEEDS = ("jinja2", "matplotlib")

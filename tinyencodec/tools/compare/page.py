@@ -12,24 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyencodec.audio.writer import FORMATS, AudioWriter
-from tinyencodec.tools.compare.pictures import (
-    RANGE,
-    SPAN,
-    difference_scale,
-    draw_difference,
-    draw_level,
-    level_scale,
-    levels,
-)
+from tinyencodec.tools.compare.pictures import SPAN, difference_scale, draw_difference, draw_level, level_scale
 from tinyencodec.tools.compare.sources import Source, find_gain
-from tinyencodec.tools.evaluate.figures import METRICS, RATES
+from tinyencodec.tools.evaluate.measures import MEASURES, RATES
+from tinyencodec.tools.evaluate.spectra import RANGE, levels
 
-_TITLES = {"kbps": ("fixed width", "kbit/s"), "kbps_table": ("tables", "kbit/s"),
-           "kbps_lm": ("language model", "kbit/s"), "si_snr": ("SI-SNR", "dB"), "mel": ("mel distance", "0.05 is 1 dB"),
-           "pesq": ("PESQ-WB", "1 to 4.6"), "stoi": ("STOI", "0 to 1"),
-           "visqol": ("ViSQOL", "1 to 4.7")}
+_RATES = {"kbps": "fixed width", "kbps_table": "tables", "kbps_lm": "language model"}
+_TITLES = {name: (title, "kbit/s") for name, title in _RATES.items()} | {
+    measure.name: (measure.title, measure.scale) for measure in MEASURES}
+_DIGITS = {measure.name: measure.digits for measure in MEASURES} | dict.fromkeys(_RATES, 2)
 _LONGEST = 4.5  # rem, of a bar
-_DIGITS = {"mel": 3, "stoi": 3}  # 2 for the others
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
@@ -76,19 +68,19 @@ def _rates(figures: dict[str, float]) -> str:
     """Measured rates in a line, of a decoded sound."""
     if "si_snr" not in figures:
         return f"{figures['kbps']:g} kbit/s as 16-bit PCM"
-    return ", ".join(f"{_TITLES[name][0]} {figures[name]:.2f}" for name in RATES.values() if name in figures)
+    return ", ".join(f"{_TITLES[name][0]} {figures[name]:.2f}" for name in _RATES if name in figures)
 
 
 def _table(sources: list[Source], seconds: float) -> tuple[list[tuple[str, str]], list[dict]]:
     """Titles with units of the columns that there are figures for, and rows of cells with a small second line."""
-    names = [name for name in (*RATES.values(), *METRICS) if any(name in source.figures for source in sources[1:])]
+    names = [name for name in _TITLES if any(name in source.figures for source in sources[1:])]
     rows = []
     for source in sources:
         cells = []
         for name in names:
             value = source.figures.get(name)
-            text = "–" if value is None else f"{value:.{_DIGITS.get(name, 2)}f}"
-            size = "" if value is None or name not in RATES.values() else _size(value * seconds * 125)
+            text = "–" if value is None else f"{value:.{_DIGITS[name]}f}"
+            size = "" if value is None or name not in _RATES else _size(value * seconds * 125)
             cells.append({"text": text, "size": size, "bar": _bar(source, sources, name)})
         rows.append({"label": source.label, "cells": cells})
     return [_TITLES[name] for name in names], rows
@@ -97,7 +89,7 @@ def _table(sources: list[Source], seconds: float) -> tuple[list[tuple[str, str]]
 def _bar(source: Source, sources: list[Source], name: str) -> float:
     """Length (rem) of the bar below a rate, the longest one below the highest rate at fixed width; 0 for none."""
     highest = max(other.figures[RATES["none"]] for other in sources[1:])
-    is_rate = name in RATES.values() and name in source.figures and source is not sources[0]
+    is_rate = name in _RATES and name in source.figures and source is not sources[0]
     return round(_LONGEST * source.figures[name] / highest, 2) if is_rate else 0
 
 

@@ -12,10 +12,8 @@ import numpy as np
 from tinyencodec.audio.reader import AudioReader
 from tinyencodec.system.progress import progress
 from tinyencodec.tools.evaluate.codecs import OurCodec
-from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, si_snr
-from tinyencodec.tools.evaluate.figures import RATES
-from tinyencodec.tools.evaluate.listening import find_measures
-from tinyencodec.tools.evaluate.match import match
+from tinyencodec.tools.evaluate.figures import measure_clip
+from tinyencodec.tools.evaluate.measures import RATES
 
 SHORTEST = 0.1  # seconds
 PEAK = 0.99  # what the loudest sample of all sources may be: beyond it, files are clipped
@@ -26,7 +24,7 @@ class Source(NamedTuple):
 
     label : "original", or the rate asked for
     wav : float32 [C, T]
-    figures : of `evaluate.figures`: RATES (measured, kbit/s) and METRICS, as far as they are known
+    figures : of `evaluate.measures`: RATES (measured, kbit/s) and MEASURES, as far as they are known
     """
 
     label: str
@@ -57,21 +55,17 @@ def read_start(path: str | os.PathLike, sample_rate: int, channels: int, seconds
     return Start(np.concatenate(blocks, axis=1)[:, :wanted], got > wanted, whole)
 
 
-def listen(coder: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
-    """The original, [C, T], and what comes back at each of the coder's rates. PESQ and STOI for speech only."""
-    mel, measures = MelScales(sample_rate), find_measures(is_speech)
-    spectra, sources = mel(wav), [Source("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]
+def listen(codec: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
+    """The original, [C, T], and what comes back at each of the codec's rates. PESQ and STOI for speech only."""
+    sources = [Source("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]
     with progress("comparing") as report:
-        for number, rate in enumerate(coder.rates):
+        for number, rate in enumerate(codec.rates):
             if report is not None:
-                report(number, len(coder.rates))
-            coded = coder.code(wav, rate)
-            y = match(wav, coded.wav, sample_rate)
-            figures = {RATES[kind]: bits * sample_rate / wav.shape[1] / 1000 for kind, bits in coded.bits.items()}
-            figures |= {"si_snr": si_snr(wav, y.wav), "mel": mel_distance(spectra, mel(y.wav))}
-            scores = {name: score(wav, y.wav, sample_rate) for name, score in measures.items()}
-            figures |= {name: value for name, value in scores.items() if value is not None}
-            sources.append(Source(f"{rate:g} kbit/s", coded.wav, figures))
+                report(number, len(codec.rates))
+            coded = codec.code(wav, rate)
+            figures, _ = measure_clip(wav, coded, sample_rate, is_speech)
+            known = {name: value for name, value in figures.items() if value is not None}
+            sources.append(Source(f"{rate:g} kbit/s", coded.wav, known))
     return sources
 
 

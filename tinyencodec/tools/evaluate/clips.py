@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import soundfile
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
+from tinyencodec.audio.files import convert_audio
+from tinyencodec.system.inputs import AUDIO, find_inputs
+from tinyencodec.system.stdio import quiet_libraries
+
 PEAK = 0.5  # louder clips are scaled down to it, so that no decoder clips
 SHORTEST = 0.5  # seconds, of a sound that is used if there are not enough longer ones
 _ENDLESS = 1 << 40  # samples: what libsndfile says when it does not know is more
@@ -101,10 +105,7 @@ def file_sounds(paths: list[Path], sample_rate: int, channels: int) -> list[list
     found = []
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            if not files:
-                raise ValueError(f"{path}: expected a folder of audio ({', '.join(SUFFIXES)}), got none in it")
-            found.append([(file, file.relative_to(path).as_posix(), True) for file in files])
+            found.append([(file.path, str(file.name), True) for file in find_inputs([str(path)], AUDIO)])
         else:
             path.stat()  # FileNotFoundError
             found.append([(path, path.name, False)])
@@ -112,11 +113,6 @@ def file_sounds(paths: list[Path], sample_rate: int, channels: int) -> list[list
 
 
 def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels: int) -> Sound | None:
-    import soundfile
-
-    from tinyencodec.audio.files import convert_audio
-    from tinyencodec.system.stdio import quiet_libraries
-
     def unusable(expected: str) -> None:
         if not optional:
             raise ValueError(f"{path}: expected {expected}")
@@ -150,7 +146,6 @@ def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels
 
 def corpus_sounds(folder: Path, split: str, sample_rate: int, channels: int) -> dict[str, list[list[Opener]]]:
     """The sounds of a packed corpus (`train.packed`), by kind and package. Raises `OSError` or `ValueError`."""
-    from tinyencodec.audio.files import convert_audio
     from tinyencodec.train.packed import Entry, PackedCorpus
 
     corpus = PackedCorpus(folder, split)

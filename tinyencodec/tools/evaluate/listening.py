@@ -7,7 +7,6 @@ ViSQOL (Chinen et al. 2020; the paper's own measure) predicts a mark from 1 to 4
 how alike spectrograms are in small patches. This is its mode for audio, for speech, too: so the treble counts.
 """
 
-import importlib.util
 import warnings
 from collections.abc import Callable
 
@@ -15,27 +14,8 @@ import numpy as np
 
 from tinyencodec.audio.files import convert_audio
 
-PACKAGES = {"pesq": "pesq", "stoi": "pystoi", "visqol": "visqol-python"}
-MODULES = {"pesq": "pesq", "stoi": "pystoi", "visqol": "visqol"}
-FOR_SPEECH = ("pesq", "stoi")
 WORST = {"pesq": 1.0, "stoi": 0.0, "visqol": 1.0}
 _RATE, _FULL_RATE = 16_000, 48_000  # Hz
-
-Measure = Callable[[np.ndarray, np.ndarray, int], float | None]
-
-
-def find_measures(speech: bool) -> dict[str, Measure]:
-    """Those for speech, or for other sounds, whose packages are installed, each a function of (x, y, sample rate)."""
-    found = {"pesq": pesq, "stoi": stoi, "visqol": visqol}
-    return {name: measure for name, measure in found.items()
-            if (speech or name not in FOR_SPEECH) and importlib.util.find_spec(MODULES[name]) is not None}
-
-
-def left_out(speech: bool) -> list[str]:
-    """A line for each measure whose package is missing."""
-    return [f"{name.upper()}: {package} is not installed (pip install 'tinyencodec[evaluate]')"
-            for name, package in PACKAGES.items()
-            if (speech or name not in FOR_SPEECH) and name not in find_measures(speech)]
 
 
 def pesq(x: np.ndarray, y: np.ndarray, sample_rate: int) -> float | None:

@@ -2,33 +2,29 @@
 
 from collections.abc import Iterator
 
-from tinyencodec.tools.evaluate.figures import METRICS, RATES
+from tinyencodec.tools.evaluate.measures import MEASURES, RATES
+from tinyencodec.tools.reporting import text_table
 
-TITLES = {"kbps": "kbit/s", "kbps_table": "by table", "kbps_lm": "by lm", "si_snr": "SI-SNR, dB", "mel": "mel distance",
-          "pesq": "PESQ-WB", "stoi": "STOI", "visqol": "ViSQOL"}
-_DIGITS = {"si_snr": 2, "mel": 3, "pesq": 2, "stoi": 3}  # 2 for the others
-_NAME = 24  # columns
+_NAME = 24  # letters
+_DIGITS = {measure.name: measure.digits for measure in MEASURES} | dict.fromkeys(RATES.values(), 2)
+_TITLES = {"kbps": "kbit/s", "kbps_table": "by table", "kbps_lm": "by lm"} | {
+    measure.name: measure.heading for measure in MEASURES}
 
 
 def table(figures: dict) -> str:
     """The text for what `measure_clips` returned and the command added; ends with a newline."""
     lines = list(_about(figures))
-    for kind, columns, rows in _blocks(figures):
-        widths = [max(5, len(TITLES[column])) for column in columns]
-        lines += ["", f"{kind:{_NAME}}  " + "  ".join(TITLES[column] for column in columns)]
-        for who, cells in rows:
-            padded = (cell.rjust(width) for cell, width in zip(cells, widths))
-            lines.append(f"{who:{_NAME}.{_NAME}}  " + "  ".join(padded))
+    for head, *rows in _blocks(figures):
+        lines += ["", *text_table([head, *((who[:_NAME], *cells) for who, *cells in rows)])]
     return "\n".join([*lines, "", *_legend(figures)]) + "\n"
 
 
 def markdown(figures: dict) -> str:
     """The same in Markdown, one table per kind."""
     lines = [f"`{figures['command']}`", "", *(f"{line}  " for line in _about(figures))]
-    for kind, columns, rows in _blocks(figures):
-        lines += ["", f"| {kind} | " + " | ".join(TITLES[column] for column in columns) + " |",
-                  "|---|" + "---:|" * len(columns)]
-        lines += [f"| {who} | " + " | ".join(cells) + " |" for who, cells in rows]
+    for head, *rows in _blocks(figures):
+        lines.append("")
+        lines += [f"| {' | '.join(cells)} |" for cells in (head, ["---", *["---:"] * (len(head) - 1)], *rows)]
     return "\n".join([*lines, "", *(f"{line}  " for line in _legend(figures))]) + "\n"
 
 
@@ -45,20 +41,21 @@ def _about(figures: dict) -> Iterator[str]:
     yield from (f"left out: {line}" for line in figures["left_out"])
 
 
-def _blocks(figures: dict) -> Iterator[tuple[str, list[str], list[tuple[str, list[str]]]]]:
-    """Of each kind: its name, the columns that it has figures for, and rows of cells."""
+def _blocks(figures: dict) -> Iterator[list[list[str]]]:
+    """Of each kind the rows of a table: its name with the titles of the figures that it has, then who and the cells."""
     for kind in dict.fromkeys(row["kind"] for row in figures["means"]):
         means = [row for row in figures["means"] if row["kind"] == kind]
-        columns = [name for name in (*RATES.values(), *METRICS) if any(name in row for row in means)]
-        rows = [(f"{row['coder']} at {row['rate']:g}",
-                 [f"{row[name]:.{_DIGITS.get(name, 2)}f}" if name in row else "-" for name in columns])
-                for row in means]
-        yield kind, columns, rows
+        columns = [name for name in _TITLES if any(name in row for row in means)]
+        yield [[kind, *(_TITLES[name] for name in columns)],
+               *([f"{row['coder']} at {row['rate']:g}",
+                  *(f"{row[name]:.{_DIGITS[name]}f}" if name in row else "-" for name in columns)] for row in means)]
 
 
 def _legend(figures: dict) -> Iterator[str]:
-    yield "kbit/s: measured, without container; mel distance: 0.05 is 1 dB, lower is better (others: higher)"
-    coded = [TITLES[name] for name in (RATES["table"], RATES["lm"]) if any(name in row for row in figures["means"])]
+    lower = ", ".join(f"{measure.title}: {measure.scale}, lower is better" for measure in MEASURES
+                      if measure.lower_is_better)
+    yield f"kbit/s: measured, without container; {lower} (others: higher)"
+    coded = [_TITLES[name] for name in (RATES["table"], RATES["lm"]) if any(name in row for row in figures["means"])]
     if coded:
         yield f"{' and '.join(coded)}: kbit/s with entropy coding, blocks and checksums included"
     delays: dict[str, list[int]] = {}
