@@ -26,19 +26,20 @@ if TYPE_CHECKING:
     from tinyencodec.many_signals import decode_batch, encode_batch
     from tinyencodec.models.fetch.install import fetch_model
     from tinyencodec.models.store import list_models, load_model
+    from tinyencodec.tools.tokenize.dataset import open_dataset
 
 _HOME = {
     "load_model": "models.store", "list_models": "models.store", "fetch_model": "models.fetch.install",
     "EncodecModel": "codec.model", "EncodedFrame": "codec.streaming", "CodecConfig": "codec.config",
     "compress": "compression", "decompress": "compression", "compress_stream": "compression",
     "decompress_stream": "compression", "encode_batch": "many_signals", "decode_batch": "many_signals",
-    "read_codes": "ecdc.codes_file", "write_codes": "ecdc.codes_file",
+    "read_codes": "ecdc.codes_file", "write_codes": "ecdc.codes_file", "open_dataset": "tools.tokenize.dataset",
     "AudioReader": "audio.reader", "AudioWriter": "audio.writer",
     "read_audio": "audio.files", "convert_audio": "audio.files", "write_audio": "audio.files",
 }
 __all__ = ["AudioReader", "AudioWriter", "CodecConfig", "EncodecModel", "EncodedFrame", "compress", "compress_stream",
            "convert_audio", "decode_batch", "decompress", "decompress_stream", "encode_batch", "fetch_model",
-           "list_models", "load_model", "read_audio", "read_codes", "write_audio", "write_codes"]
+           "list_models", "load_model", "open_dataset", "read_audio", "read_codes", "write_audio", "write_codes"]
 
 
 def __getattr__(name: str) -> Any:
