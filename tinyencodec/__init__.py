@@ -8,7 +8,26 @@
     wav, sample_rate = tinyencodec.decompress(data)
     tinyencodec.write_audio("out.wav", wav, sample_rate)
 
-Names below are imported on first use, so that `import tinyencodec` itself is quick.
+The rooms, in reading order; each folder's `__init__` is a map of its modules:
+
+    kernels/       the hot loops, each beside a naive twin
+    layers/        what a network is made of: convolutions, LSTM, norms; at once or piece by piece
+    codec/         the codec: encoder, quantiser, decoder, segments, streaming
+    entropy/       arithmetic coding and static tables: codes to fewer bits
+    lm/            the language model that predicts the next codes, in exact arithmetic
+    models/        models by name, official weights, weights from elsewhere
+    ecdc/          files: headers, packets, blocks with checksums; codes as arrays
+    audio/         sound files, pipes, resampling
+    system/        files, signals, processes, the terminal
+    compression    sound to bytes, in one call or as a stream
+    many_signals   batches of signals
+    compat         the names of the official package `encodec`
+    tools/         many files, corpora, evaluation, comparison, benchmarks
+    cli/           the command line, one file per command
+    train/         training, in PyTorch; optional
+    version        the version
+
+Public names are imported on first use, so that `import tinyencodec` itself is quick.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 MyST-NB reads each chapter through jupytext, runs it as a notebook, and keeps the results in a cache. The cache belongs
 to one state of the code: when the package, the models or `book.py` change, all chapters run again. The finished site
-fetches nothing from the network.
+fetches nothing from the network. `modules.md` is written here, before Sphinx looks for pages.
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "site"))
 
+import all_modules  # noqa: E402  (from `site`)
+
 
 def code_version() -> str:
     """A name for the state of all that chapters call."""
@@ -22,6 +24,10 @@ def code_version() -> str:
             state.update(path.name.encode() + path.read_bytes())
     return hashlib.sha256(state.digest() + (HERE / "book.py").read_bytes()).hexdigest()[:12]
 
+
+MODULES = HERE / "modules.md"
+if not MODULES.exists() or MODULES.read_text() != all_modules.page():
+    MODULES.write_text(all_modules.page())
 
 project = "tinyencodec"
 author = "the tinyencodec authors"

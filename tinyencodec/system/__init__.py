@@ -9,6 +9,8 @@
     inputs      files, folders and patterns
     progress    the progress meter
     workers     jobs shared out among processes
+    errors      how messages are worded
+    safetensors_file   reading strangers' safetensors files
 
 Imports nothing else of the package.
 """

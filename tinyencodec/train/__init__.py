@@ -8,9 +8,13 @@ In reading order:
     transform, transform_start       weights to begin with: those of a transform codec
     initialise                       or random ones
     mel, envelope, loudness, losses  what a good reconstruction is
-    discriminator, balancer          the adversary; how much each loss may say
+    discriminator, balancer          the adversary; the share of each loss
     recipe, distributed, trainer     one step of training
     checkpoints, validation, log     what is kept of a run
     codec, export                    the commands
-    refit                            codebooks once more, for what the decoder makes heard
+    refit                            codebooks fitted again, for what the decoder makes audible
+    tables                           how often each code occurs, for entropy coding
+    lm_twin, lm_recipe               the language model as a PyTorch module; the numbers of its training
+    lm_codes, lm_batches             the codes it learns from
+    lm, lm_evaluate                  its training; its bits per code on sounds held out
 """

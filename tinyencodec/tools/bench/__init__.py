@@ -5,8 +5,15 @@ for that size with random weights, since speed does not depend on them. Other pr
 (`--against`) do the same work in the same process, in turn with ours, so that what else the machine does
 falls on both alike; ratios are medians over such pairs of runs.
 
-But: what a peer was given is its own model of the same size, not the same weights. Parity is another question,
-which the tests answer.
+But: a peer runs its own model of the same size, not the same weights. Parity is another question, which the tests
+answer.
+
+    subject   models, and a sound to give them
+    peers     other programs that do the same work
+    speed     encoding and decoding, frame by frame and layer by layer
+    child     memory and start-up, each in a process of its own
+    measure   all of it
+    report    the figures as a table
 """
 
 import argparse

@@ -2,13 +2,13 @@
 
 In reading order:
 
-    clips               which sounds
-    codecs, programs    who codes them: our models; opusenc and lame
-    match               delay and level of what comes back
-    distance, listening how far it is from the original: SI-SNR and mel distance; PESQ, STOI and ViSQOL
-    figures             all of it
-    report, plots       tables and pictures
-    command             arguments to figures and files
+    clips                 which sounds
+    coders, programs      who codes them: our models; opusenc and lame
+    match                 delay and level of what comes back
+    distance, listening   how far it is from the original: SI-SNR and mel distance; PESQ, STOI and ViSQOL
+    figures               all of it
+    report, plots         tables and pictures
+    command               arguments to figures and files
 
 Rates are those measured, not those asked for. But: no figure replaces listening. SI-SNR in particular favours a coder
 that follows the waveform over one that sounds right.
