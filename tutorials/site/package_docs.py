@@ -76,14 +76,15 @@ def _convert_docstring(app, what, name, obj, options, lines):
 
 
 class LinkCode(SphinxPostTransform):
-    """Inline code that names something in the reference, such as `tinyencodec.codec.rvq`, links to it."""
+    """Inline code that names something in the reference, `tinyencodec.codec.rvq` or `codec.rvq`, links to it."""
 
     default_priority = 200
 
     def run(self, **kwargs):
         objects = self.env.domains["py"].objects
         for literal in list(self.document.findall(nodes.literal)):
-            target = objects.get(literal.astext().partition("(")[0])
+            name = literal.astext().partition("(")[0]
+            target = objects.get(name) or "." in name and objects.get(f"tinyencodec.{name}")
             if target and not isinstance(literal.parent, nodes.reference) and target.docname != self.env.docname:
                 reference = make_refnode(self.app.builder, self.env.docname, target.docname, target.node_id, [])
                 literal.replace_self(reference)
