@@ -36,7 +36,7 @@ from tinyencodec.entropy.arithmetic_compiled import LaneDecoder
 from tinyencodec.lm import exact
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.model import LanguageModel
-from tinyencodec.models.tensors import canonical_tensors, read_safetensors
+from tinyencodec.models.tensors import canonical_tensors, read_tensors
 
 book.open_chapter()
 rng = np.random.default_rng(0)
@@ -117,7 +117,7 @@ book.say("Saved by the language model: " + ", ".join(
 # %%
 config = lm.config
 path = model.folder / "lm" / "model.safetensors"
-tensors, _ = canonical_tensors(read_safetensors(path), path)
+tensors, _ = canonical_tensors(read_tensors(path), path)
 tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
 book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: vectors of {config.dim}, "
          f"{config.n_layers} layers, {config.n_heads} heads.")
