@@ -1,11 +1,11 @@
 """What the tools' reports share: versions of libraries, tables in plain text, and JSON files."""
 
 import json
+import os
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from tinyencodec.system.files import atomic_write
 from tinyencodec.version import __version__
@@ -27,7 +27,7 @@ def text_table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
                       for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
 
 
-def write_json(path: Path, figures: object, force: bool = False) -> None:
+def write_json(path: str | os.PathLike, figures: object, force: bool = False) -> None:
     """Write a JSON file, atomically. Raises `OSError` as `atomic_write`."""
     with atomic_write(path, force) as fo:
         fo.write(json.dumps(figures, indent=1).encode() + b"\n")

@@ -1,6 +1,5 @@
 """What became of many files: a table, sums, and what failed; for people, and as JSON."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyencodec.system.errors import printable
-from tinyencodec.system.files import atomic_write
 from tinyencodec.tools.batch.work import Outcome, Task
+from tinyencodec.tools.reporting import write_json
 
 
 class Report:
@@ -97,8 +96,7 @@ class Report:
             files.append({"input": str(task.source), "output": str(task.dest), "status": self.status(task),
                           **outcome._asdict(), "kbit_s": self._rate(outcome.bytes_in, outcome.bytes_out,
                                                                     outcome.seconds)})
-        with atomic_write(path, force=True) as fo:
-            fo.write(json.dumps({"totals": self.totals(), "files": files}, indent=1).encode() + b"\n")
+        write_json(path, {"totals": self.totals(), "files": files}, force=True)
 
 
 def showable(text: str | Path) -> str:

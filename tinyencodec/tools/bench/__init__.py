@@ -19,7 +19,6 @@ answer.
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 SUMMARY = "Measure speed, memory and start-up on this machine, also against other programs."
@@ -64,9 +63,10 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from tinyencodec.models.store import list_models
-    from tinyencodec.system.files import atomic_write, check_output
+    from tinyencodec.system.files import check_output
     from tinyencodec.tools.bench.report import table
     from tinyencodec.tools.bench.runs import run_benchmarks
+    from tinyencodec.tools.reporting import write_json
 
     to_file = args.json not in (None, "-")
     if to_file:
@@ -76,11 +76,9 @@ def run(args: argparse.Namespace) -> None:
     repeat = args.repeat or (2 if args.quick else 5)
     figures = run_benchmarks(models, seconds, args.threads, repeat, args.parts, args.against, args.against_seconds,
                       profile=args.profile, streamed=1.0 if args.quick else 10.0)
-    text = json.dumps(figures, indent=1) + "\n"
     if to_file:
-        with atomic_write(Path(args.json), args.force) as fo:
-            fo.write(text.encode())
-    sys.stdout.write(text if args.json == "-" else table(figures))
+        write_json(args.json, figures, args.force)
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n" if args.json == "-" else table(figures))
 
 
 def _names(text: str) -> list[str]:

@@ -4,6 +4,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,9 +62,9 @@ def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat
     return rows
 
 
-def _timed(function: Callable, *args: object) -> tuple[float, Any]:
+def _timed(function: Callable, *args: Any, **options: Any) -> tuple[float, Any]:
     start = time.perf_counter()
-    result = function(*args)
+    result = function(*args, **options)
     return time.perf_counter() - start, result
 
 
@@ -99,24 +100,15 @@ class _Watched:
         self.layer, self.seconds, self.inputs = layer, 0.0, 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.layer, name)
+        found = getattr(self.layer, name)
+        return partial(self._watch, found) if name in ("step", "encode", "decode") else found
 
     def __call__(self, x: np.ndarray, **options: Any) -> Any:
         return self._watch(self.layer, x, **options)
 
-    def step(self, x: np.ndarray, *args: Any, **options: Any) -> Any:
-        return self._watch(self.layer.step, x, *args, **options)
-
-    def encode(self, x: np.ndarray, *args: Any) -> Any:
-        return self._watch(self.layer.encode, x, *args)
-
-    def decode(self, codes: np.ndarray) -> Any:
-        return self._watch(self.layer.decode, codes)
-
     def _watch(self, function: Callable, x: np.ndarray, *args: Any, **options: Any) -> Any:
-        start = time.perf_counter()
-        y = function(x, *args, **options)
-        self.seconds += time.perf_counter() - start
+        seconds, y = _timed(function, x, *args, **options)
+        self.seconds += seconds
         self.inputs += len(x)
         return y
 
@@ -136,10 +128,8 @@ def profile_layers(subject: Subject, seconds: float) -> list[dict]:
         setattr(model, part, Stack(layers))
         quantizer: Any = _Watched(model.quantizer)
         model.quantizer = quantizer
-        if operation == "encode":
-            total, _ = _timed(model.encode, wav, subject.bandwidth)
-        else:
-            total, _ = _timed(model.decode, codes)
+        total, _ = _timed(model.encode, wav, subject.bandwidth) if operation == "encode" else \
+            _timed(model.decode, codes)
         found = [(f"{i} {type(layer.layer).__name__}", layer.seconds, 2e-9 * layer.macs * layer.inputs)
                  for i, layer in enumerate(layers) if isinstance(layer, _Watched)]
         search = model.codebooks_for(subject.bandwidth) * model.config.codebook_size * model.config.hidden_size

@@ -58,17 +58,11 @@ def random_tensors(config: CodecConfig, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def sound(model: EncodecModel, seconds: float, seed: int = 0) -> np.ndarray:
-    """Harmonics that glide, over noise, louder and softer: float32 [C, T], within -1 ... 1."""
+    """Noise, since speed does not depend on the sound: float32 [C, T], within -1 ... 1."""
     n = max(1, round(seconds * model.sample_rate))
-    random = np.random.default_rng(seed)
-    wav = random.standard_normal((model.channels, n), dtype=np.float32)
-    wav *= np.float32(0.02)
-    for start in range(0, n, model.sample_rate):  # a second at a time: a long sound fills the memory once only
-        t = np.arange(start, min(n, start + model.sample_rate)) / model.sample_rate
-        phase = 2 * np.pi * (220 * t + 40 * np.sin(0.7 * t))
-        tone = sum(np.sin(h * phase) / h for h in range(1, 9)) * (0.6 + 0.4 * np.sin(5 * t)) * 0.15
-        wav[:, start:start + len(t)] += tone.astype(np.float32)
-    return np.clip(wav, -1, 1, out=wav)
+    wav = np.random.default_rng(seed).random((model.channels, n), dtype=np.float32)
+    wav -= np.float32(0.5)
+    return wav
 
 
 def codes_for(subject: Subject, seconds: float, seed: int = 0) -> list[EncodedFrame]:

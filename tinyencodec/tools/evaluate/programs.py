@@ -28,26 +28,27 @@ class Program(TestedCodec):
     needs : programs, and the package of Debian that has them
     usual : kbit/s by the number of channels, of which a reader would ask
     allowed : lowest and highest kbit/s of a channel
+    encoder, decoder : commands, where `given` and `decoded` are WAV files, and `coded` is a file of this `suffix`
     """
 
-    title: str
     needs: tuple[str, ...]
     package: str
     suffix: str
     usual: dict[int, tuple[float, ...]]
     allowed: tuple[float, float]
+    encoder: str
+    decoder: str
 
     def __init__(self, sample_rate: int, channels: int, rates: tuple[float, ...] | None) -> None:
         for program in self.needs:
             if shutil.which(program) is None:
-                raise Missing(f"{self.title}: {program} is not installed (Debian's package {self.package})")
+                raise Missing(f"{self.name}: {program} is not installed (Debian's package {self.package})")
         self.sample_rate, self.channels = sample_rate, channels
         low, high = (channels * limit for limit in self.allowed)
         self.rates = tuple(rate for rate in rates or self.usual[channels] if low <= rate <= high)
         self.outside = tuple(rate for rate in rates or () if rate not in self.rates)
         if not self.rates:
-            raise Missing(f"{self.title}: its rates are {low:g} to {high:g} kbit/s")
-        self.name = self.title
+            raise Missing(f"{self.name}: its rates are {low:g} to {high:g} kbit/s")
         self.version = self.run([self.needs[0], "--version"]).splitlines()[0].split(" (http")[0].strip()
 
     def code(self, wav: np.ndarray, rate: float) -> Coded:
@@ -55,19 +56,12 @@ class Program(TestedCodec):
         with tempfile.TemporaryDirectory() as folder:
             given, coded, decoded = (str(Path(folder) / name) for name in ("in.wav", f"coded{self.suffix}", "out.wav"))
             soundfile.write(given, np.round(wav.T * 32768).astype(np.int16), self.sample_rate, "PCM_16")
-            self.run(self.encoding(rate, given, coded))
-            self.run(self.decoding(coded, decoded))
+            for command in (self.encoder, self.decoder):
+                self.run([word.format(kbps=rate, hertz=self.sample_rate, given=given, coded=coded, decoded=decoded)
+                          for word in command.split()])
             got, sample_rate = soundfile.read(decoded, dtype="float32", always_2d=True)
             bits = 8 * self.size(Path(coded).read_bytes())
         return Coded(convert_audio(got.T, sample_rate, self.sample_rate, self.channels), {"none": bits})
-
-    def encoding(self, rate: float, given: str, coded: str) -> list[str]:
-        """The command from WAV file to coded file."""
-        raise NotImplementedError
-
-    def decoding(self, coded: str, decoded: str) -> list[str]:
-        """The command back."""
-        raise NotImplementedError
 
     def size(self, data: bytes) -> int:
         """Bytes of a coded file that count."""
@@ -87,15 +81,11 @@ class Program(TestedCodec):
 class Opus(Program):
     """Opus by opus-tools."""
 
-    title, needs, package, suffix = "Opus", ("opusenc", "opusdec"), "opus-tools", ".opus"
+    name, needs, package, suffix = "Opus", ("opusenc", "opusdec"), "opus-tools", ".opus"
     usual = {1: (6, 12, 16, 24), 2: (12, 24, 48)}
     allowed = (6, 256)
-
-    def encoding(self, rate: float, given: str, coded: str) -> list[str]:
-        return ["opusenc", "--quiet", "--vbr", "--comp", "10", "--bitrate", f"{rate:g}", given, coded]
-
-    def decoding(self, coded: str, decoded: str) -> list[str]:
-        return ["opusdec", "--quiet", "--float", "--rate", str(self.sample_rate), coded, decoded]
+    encoder = "opusenc --quiet --vbr --comp 10 --bitrate {kbps:g} {given} {coded}"
+    decoder = "opusdec --quiet --float --rate {hertz} {coded} {decoded}"
 
     def size(self, data: bytes) -> int:
         return sum(ogg_packets(data)[2:])  # after the header and the comments
@@ -104,15 +94,11 @@ class Opus(Program):
 class Mp3(Program):
     """MP3 by LAME."""
 
-    title, needs, package, suffix = "MP3", ("lame",), "lame", ".mp3"
+    name, needs, package, suffix = "MP3", ("lame",), "lame", ".mp3"
     usual = {1: (16, 24, 32), 2: (32, 64)}
     allowed = (8, 160)
-
-    def encoding(self, rate: float, given: str, coded: str) -> list[str]:
-        return ["lame", "--silent", "--cbr", "-b", f"{rate:g}", "-q", "2", "-t", given, coded]
-
-    def decoding(self, coded: str, decoded: str) -> list[str]:
-        return ["lame", "--silent", "--decode", coded, decoded]
+    encoder = "lame --silent --cbr -b {kbps:g} -q 2 -t {given} {coded}"
+    decoder = "lame --silent --decode {coded} {decoded}"
 
 
 PROGRAMS: dict[str, type[Program]] = {"opus": Opus, "mp3": Mp3}
