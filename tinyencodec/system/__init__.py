@@ -8,9 +8,9 @@
     signals            Ctrl-C and SIGTERM at awkward moments
     stdio              standard input and output as bytes
     lock               one process at a time
-    inputs             files, folders and patterns
-    progress           the progress meter
-    workers            jobs shared out among processes
+    inputs             files, folders and glob patterns
+    progress           the progress bar
+    workers            a pool of worker processes; the number of processors
 
 Imports nothing else of the package.
 """

@@ -1,4 +1,4 @@
-"""Output files and folders that appear complete or not at all; hashes; what can be done with a file object."""
+"""Atomic writes of files and folders, which appear whole or not at all, even when interrupted; hashes; exact reads."""
 
 import errno
 import hashlib
@@ -19,13 +19,13 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[BinaryIO]:
-    """Open `path` for writing, such that nobody ever sees half a file.
+    """Open `path` for writing, so that nobody ever sees half a file.
 
-    The bytes go to a hidden temporary file in the same folder, which takes the name `path` when the
+    The bytes go to a hidden temporary file in the same folder, which is renamed to `path` when the
     block ends. If the block raises anything (an interruption included), the temporary file is removed
     and `path` is as before. Permissions are those of a plain `open`, or of the file replaced; a
-    symbolic link stays one and its target is replaced. What is no regular file (a device such as
-    /dev/null, a named pipe) is written directly.
+    symbolic link stays one and its target is replaced. A device such as /dev/null, or a named pipe,
+    is written directly.
 
     Raises `OSError` as `check_output`, at the start and again before an existing file would be lost.
     """
@@ -93,7 +93,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def check_output(path: str | os.PathLike, force: bool = False) -> None:
-    """Raise the `OSError` that tells why `path` cannot be written; worth asking before long work.
+    """Raise the `OSError` that says why `path` cannot be written; worth a call before long work.
 
     `FileExistsError` unless `force`, `FileNotFoundError` for a missing folder, `IsADirectoryError`,
     `PermissionError`.
@@ -114,7 +114,7 @@ def check_output(path: str | os.PathLike, force: bool = False) -> None:
 
 @contextmanager
 def named(output: str) -> Iterator[None]:
-    """Put the name of the output into errors that tell of a full disk, but not whose."""
+    """Add the name of the output to errors about a full disk, which come without one."""
     try:
         yield
     except OSError as error:
@@ -152,7 +152,7 @@ def sha256_of(*paths: str | os.PathLike) -> str:
 
 
 def read_exactly(fo: BinaryIO, size: int, what: str) -> bytes:
-    """Read `size` bytes from `fo`, asking again after a short read (pipes and sockets do that).
+    """Read `size` bytes from `fo`, again after each short read (pipes and sockets have those).
 
     Raises `EOFError`, naming `what` was being read, when the file ends before.
     """

@@ -1,8 +1,9 @@
-"""Which files are meant by names of files, names of folders, and patterns such as `songs/**/*.flac`.
+"""Which files are meant by names of files, names of folders, and glob patterns such as `songs/**/*.flac`.
 
 Patterns are expanded here too, since not every shell knows `**`, and none takes a million names. As in a shell,
-`*`, `?` and `[...]` stand for parts of one name, none for a leading dot; `**` stands for any folders in between.
-What exists under a name as it is written is meant literally, whatever brackets it has.
+`*`, `?` and `[...]` match within one name, but no leading dot; `**` matches any folders in between. A name that exists
+as it is written is taken literally, even with brackets in it. The `glob` of the standard library would follow links
+that go round.
 """
 
 import os
@@ -19,8 +20,8 @@ _EVERYTHING = ("**", "*")  # all files below a folder, as a pattern
 class Found(NamedTuple):
     """A file, and what to call it among the outputs."""
 
-    path: Path  # to open it by
-    name: PurePosixPath  # relative to the folder it was found in, or to where a pattern begins; of a file: its own
+    path: Path  # to open
+    name: PurePosixPath  # relative to the folder searched, or to where the pattern begins; of a single file, its own
 
 
 def find_inputs(patterns: Iterable[str], suffixes: Collection[str]) -> list[Found]:

@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP at a moment when nothing can be raised.
+"""Ctrl-C, SIGTERM and SIGHUP deferred to a moment when an exception can be raised.
 
-Python's answer to a signal is an exception, which rises from wherever the program is. A library in C that calls back
-into Python cannot pass it on: it is printed, dropped, and the library goes on with a write that never happened.
+Python answers a signal by an exception, raised wherever the program is. A C library that calls back into Python cannot
+pass it on: the exception is printed and dropped, and the library goes on as if its write had happened.
 """
 
 import os
@@ -16,13 +16,13 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let these signals wait until the end of the block. (Only the main thread ever gets them.)"""
+    """Defer these signals until the end of the block. (Only the main thread ever gets them.)"""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     waiting: list[tuple[int, FrameType | None]] = []
     before = {number: signal.signal(number, lambda *arrived: waiting.append(arrived)) for number in _SIGNALS
-              if signal.getsignal(number) is not None}  # None: a program around this one sees to it
+              if signal.getsignal(number) is not None}  # None: set by a program around Python
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Standard input, output and error, as the program needs them: bytes, at once, and nothing else among them."""
+"""Standard input and output as unbuffered bytes, and standard error without the remarks of C libraries."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from tinyencodec.system.files import atomic_write, named
 
 @contextmanager
 def standard_input() -> Iterator[BinaryIO]:
-    """Without a buffer: it would take bytes before they are needed, and wait for them."""
+    """Standard input without a buffer, which would read ahead and so wait for more bytes than are needed."""
     try:
         fo = open(0, "rb", buffering=0, closefd=False)
     except OSError as error:
@@ -26,14 +26,14 @@ def peek(fo: BinaryIO, size: int) -> tuple[bytes, BinaryIO]:
     while len(start) < size and (piece := fo.read(size - len(start))):
         start += piece
     if not fo.seekable():
-        return start, cast(BinaryIO, Unread(start, fo))
+        return start, cast(BinaryIO, _Unread(start, fo))
     fo.seek(-len(start), os.SEEK_CUR)
     return start, fo
 
 
 @contextmanager
 def output(dest: Path | None, force: bool) -> Iterator[BinaryIO]:
-    """`dest`, complete or not at all; or standard output."""
+    """`dest`, by an atomic write; or standard output if it is None."""
     if dest is not None:
         with atomic_write(dest, force) as fo:
             yield fo
@@ -42,8 +42,8 @@ def output(dest: Path | None, force: bool) -> Iterator[BinaryIO]:
             yield fo
 
 
-class Unread:
-    """A pipe to which `start`, which had been read from it, was given back."""
+class _Unread:
+    """A pipe, and before it the bytes `start` that were read from it."""
 
     def __init__(self, start: bytes, fo: BinaryIO) -> None:
         self._start, self._fo = start, fo
@@ -59,7 +59,7 @@ class Unread:
 
 
 def quietly(blocks: Iterable) -> Iterator:
-    """The same blocks; what C libraries print while they make them is kept off the terminal."""
+    """The same blocks, each made within `quiet_libraries`."""
     blocks = iter(blocks)
     while True:
         with quiet_libraries():
@@ -71,7 +71,7 @@ def quietly(blocks: Iterable) -> Iterator:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep off the terminal what C libraries print there: libmpg123 comments on every flaw of an MP3 file."""
+    """Discard what C libraries print on standard error: libmpg123 comments on every flaw of an MP3 file."""
     try:
         terminal = os.dup(2)
     except OSError:  # stderr is closed

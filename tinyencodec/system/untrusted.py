@@ -1,8 +1,8 @@
-"""How much of somebody else's file is read before it is believed.
+"""Limits on what is read of an untrusted file.
 
-JSON, the directory of a zip file and the header of a safetensors file all cost many times their length once they are
-parsed, and a few bytes may claim any length. Each is refused above a length that no real one comes near, before it is
-read: the memory that a file takes is then a small multiple of its own size, whatever it says.
+JSON, the directory of a zip file and the header of a safetensors file take many times their length in memory once they
+are parsed, and a few bytes may claim any length. Each is refused, before it is read, above a length that no real one
+comes near: so the memory that a file takes is a small multiple of its own size, whatever it claims.
 """
 
 import io

@@ -9,10 +9,10 @@ But: a peer runs its own model of the same size, not the same weights. Parity is
 answer.
 
     subject   models, and a sound to give them
-    peers     other programs that do the same work
     speed     encoding and decoding, frame by frame and layer by layer
+    peers     other programs that do the same work
     child     memory and start-up, each in a process of its own
-    measure   all of it
+    runs      all of it
     report    the figures as a table
 """
 

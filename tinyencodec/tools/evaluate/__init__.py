@@ -3,9 +3,11 @@
 In reading order:
 
     clips                 which sounds
-    coders, programs      who codes them: our models; opusenc and lame
+    codecs, programs      who codes them: our models; opusenc and lame
     match                 delay and level of what comes back
+    spectra               short-time spectra
     distance, listening   how far it is from the original: SI-SNR and mel distance; PESQ, STOI and ViSQOL
+    measures              all measures, each with its title, kind of sound and direction
     figures               all of it
     report, plots         tables and pictures
     command               arguments to figures and files
