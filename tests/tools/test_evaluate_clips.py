@@ -113,7 +113,7 @@ def test_a_damaged_file_in_a_folder_is_passed_over(tmp_path):
     (tmp_path / "songs/cut.flac").write_bytes(whole[:200])
     clips = draw_clips("music", file_sounds([tmp_path / "songs"], 8000, 1), 9, 1.0, seed=0)
     assert {clip.name for clip in clips} == {"good.wav"} and len(clips) == 5
-    with pytest.raises(ValueError, match="bad.wav: expected finite samples"):
+    with pytest.raises(ValueError, match="bad.wav: expected undamaged sound of finite samples, got"):
         draw_clips("music", file_sounds([tmp_path / "songs/bad.wav"], 8000, 1), 9, 1.0, seed=0)
     with pytest.raises(ValueError, match="cut.flac"):
         draw_clips("music", file_sounds([tmp_path / "songs/cut.flac"], 8000, 1), 9, 1.0, seed=0)

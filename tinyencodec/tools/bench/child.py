@@ -10,10 +10,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from tinyencodec.models.store import load_model
+from tinyencodec.tools.bench.speed import our_contestant, timed
+from tinyencodec.tools.bench.subject import Subject, codes_for, sound
 
 _PACKAGE = Path(__file__).parents[3]
 
@@ -52,21 +53,14 @@ def start_times(folder: Path, repeat: int) -> dict:
     """
     script = "import time; t = time.perf_counter(); import tinyencodec; print(time.perf_counter() - t)"
     imports = [float(_start(["-c", script], {}).stdout) for _ in range(repeat)]
+    empty = [timed(_start, ["-c", "pass"], {})[0] for _ in range(repeat)]
+    job = {"do": "encode", "folder": str(folder), "seconds": 1, "threads": 1}
     with tempfile.TemporaryDirectory() as cache:
-        times = []
-        for _ in range(1 + repeat):
-            start = time.perf_counter()
-            figures = ask({"do": "encode", "folder": str(folder), "seconds": 1, "threads": 1}, NUMBA_CACHE_DIR=cache)
-            times.append(time.perf_counter() - start)
-            if "error" in figures:
-                return {"error": figures["error"]}
-    empty = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        _start(["-c", "pass"], {})
-        empty.append(time.perf_counter() - start)
+        (compiling, figures), *later = (timed(ask, job, NUMBA_CACHE_DIR=cache) for _ in range(1 + repeat))
+    if "error" in figures:
+        return figures
     return {"model": folder.name, "python": statistics.median(empty), "import": statistics.median(imports),
-            "compiling": times[0], "cached": statistics.median(times[1:])}
+            "compiling": compiling, "cached": statistics.median(seconds for seconds, _ in later)}
 
 
 # ---- in the child ------------------------------------------------------------------------------------
@@ -75,14 +69,10 @@ def start_times(folder: Path, repeat: int) -> dict:
 def _main(job: dict) -> dict:
     if job["do"] == "files":
         return _files(job)
-    from tinyencodec.tools.bench.subject import Subject, codes_for, sound
-
     folder = Path(job["folder"])
     model = load_model(folder)
     subject = Subject(model, folder, False)
     if job.get("who", "ours") == "ours":
-        from tinyencodec.tools.bench.speed import our_contestant
-
         contestant = our_contestant(subject, job["threads"])
     else:
         from tinyencodec.tools.bench.peers import find_peer

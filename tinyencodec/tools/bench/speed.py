@@ -46,7 +46,7 @@ def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat
     for round_number in range(repeat + 1):
         for who, threads, set_threads, encode, decode in contestants:
             set_threads(threads)
-            for operation, spent in (("encode", _timed(encode, wav)[0]), ("decode", _timed(decode, frames)[0])):
+            for operation, spent in (("encode", timed(encode, wav)[0]), ("decode", timed(decode, frames)[0])):
                 if round_number:  # the first is to warm up
                     times.setdefault((threads, operation, who), []).append(spent)
     rows = []
@@ -62,7 +62,8 @@ def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat
     return rows
 
 
-def _timed(function: Callable, *args: Any, **options: Any) -> tuple[float, Any]:
+def timed(function: Callable, *args: Any, **options: Any) -> tuple[float, Any]:
+    """Seconds that a call takes, and what it returns."""
     start = time.perf_counter()
     result = function(*args, **options)
     return time.perf_counter() - start, result
@@ -82,8 +83,8 @@ def stream(subject: Subject, seconds: float) -> list[dict]:
     encoder, decoder = model.streaming_encoder(subject.bandwidth), model.streaming_decoder(live=True)
     times = []
     for start in range(0, wav.shape[1] - hop + 1, hop):
-        encoding, codes = _timed(encoder.push, wav[:, start:start + hop])
-        decoding, out = _timed(decoder.push, codes)
+        encoding, codes = timed(encoder.push, wav[:, start:start + hop])
+        decoding, out = timed(decoder.push, codes)
         if out.shape[1]:
             times.append((encoding, decoding, encoding + decoding))
     # The first few make up for what was waiting, or find nothing in cache.
@@ -107,7 +108,7 @@ class _Watched:
         return self._watch(self.layer, x, **options)
 
     def _watch(self, function: Callable, x: np.ndarray, *args: Any, **options: Any) -> Any:
-        seconds, y = _timed(function, x, *args, **options)
+        seconds, y = timed(function, x, *args, **options)
         self.seconds += seconds
         self.inputs += len(x)
         return y
@@ -128,8 +129,8 @@ def profile_layers(subject: Subject, seconds: float) -> list[dict]:
         setattr(model, part, Stack(layers))
         quantizer: Any = _Watched(model.quantizer)
         model.quantizer = quantizer
-        total, _ = _timed(model.encode, wav, subject.bandwidth) if operation == "encode" else \
-            _timed(model.decode, codes)
+        total, _ = timed(model.encode, wav, subject.bandwidth) if operation == "encode" else \
+            timed(model.decode, codes)
         found = [(f"{i} {type(layer.layer).__name__}", layer.seconds, 2e-9 * layer.macs * layer.inputs)
                  for i, layer in enumerate(layers) if isinstance(layer, _Watched)]
         search = model.codebooks_for(subject.bandwidth) * model.config.codebook_size * model.config.hidden_size

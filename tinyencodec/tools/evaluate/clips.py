@@ -6,6 +6,7 @@ that neither the largest nor the longest rules. No two clips overlap.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -113,35 +114,31 @@ def file_sounds(paths: list[Path], sample_rate: int, channels: int) -> list[list
 
 
 def _open_file(path: Path, name: str, optional: bool, sample_rate: int, channels: int) -> Sound | None:
-    def unusable(expected: str) -> None:
-        if not optional:
-            raise ValueError(f"{path}: expected {expected}")
+    """The sound of a file. One that is `optional` and cannot be used is None, or has no samples to read."""
 
-    try:
-        with quiet_libraries():
-            info = soundfile.info(path)
-    except soundfile.LibsndfileError:
-        unusable("an audio file or a folder of them, got something else")
-        return None
-    if info.frames >= _ENDLESS:
-        unusable("a file that tells its length, got one that does not")
-        return None
+    @contextmanager
+    def usable(expected: str) -> Iterator[None]:
+        try:
+            with quiet_libraries():
+                yield
+        except (soundfile.LibsndfileError, ValueError) as error:
+            if not optional:
+                raise ValueError(f"{path}: expected {expected}, got {error}") from None
 
     def read(start: float, seconds: float) -> np.ndarray:
-        try:
-            with quiet_libraries(), soundfile.SoundFile(path) as file:
-                file.seek(int(start * info.samplerate))
-                wav = file.read(round(seconds * info.samplerate), dtype="float32", always_2d=True).T
-        except soundfile.LibsndfileError as error:
-            unusable(f"an undamaged file, got {error}")
-            wav = np.zeros((channels, 0), np.float32)
-        if not np.isfinite(wav).all():
-            unusable("finite samples, got NaN or infinity")
-            wav = wav[:, :0]
-        wav = convert_audio(wav, info.samplerate, sample_rate, channels) if wav.size else wav
-        return wav[:, :round(seconds * sample_rate)]
+        with usable("undamaged sound of finite samples"), soundfile.SoundFile(path) as file:
+            file.seek(int(start * file.samplerate))
+            wav = file.read(round(seconds * file.samplerate), dtype="float32", always_2d=True).T
+            wav = convert_audio(wav, file.samplerate, sample_rate, channels) if wav.size else wav
+            return wav[:, :round(seconds * sample_rate)]
+        return np.zeros((channels, 0), np.float32)
 
-    return Sound(name, info.frames / info.samplerate, read)
+    with usable("an audio file, or a folder of them"):
+        info = soundfile.info(path)
+        if info.frames >= _ENDLESS:
+            raise ValueError("one that does not tell its length")
+        return Sound(name, info.frames / info.samplerate, read)
+    return None
 
 
 def corpus_sounds(folder: Path, split: str, sample_rate: int, channels: int) -> dict[str, list[list[Opener]]]:
