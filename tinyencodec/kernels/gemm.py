@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinyencodec.kernels.jit import kernel
-from tinyencodec.kernels.tile import ROWS, WIDTH, many_rows, many_rows_wide, one_row, one_row_wide
+from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile, run_tile_unfused
 
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
 
@@ -74,7 +74,7 @@ def several_rows(matrix: np.ndarray, row_step: int, rows: int) -> np.ndarray:
 
 
 def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.ndarray,
-         out: np.ndarray | None = None, taps: int = 1, tap_step: int = 0) -> np.ndarray:
+         out: np.ndarray | None = None, taps: int = 1, tap_step: int = 0, fused: bool = True) -> np.ndarray:
     """Multiply `n_rows` overlapping rows of a signal by a packed matrix.
 
     Parameters
@@ -85,6 +85,7 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     init : float32, either [N] (a bias, the same for each row) or [M, N].
     out : float32 [M, N], C-contiguous, or None for a new array. May be `init` (accumulation).
     taps, tap_step : row m is `taps` runs of K / taps floats, `tap_step` floats apart.
+    fused : round once for each product and sum together; else for each of the two, as NumPy does.
 
     Returns
     -------
@@ -101,33 +102,38 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     assert out.shape == (n_rows, w.n_out) and init.shape in ((w.n_out,), out.shape)
     init_step = w.n_out if init.ndim == 2 else 0
     _gemm(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
-          init.reshape(-1), init_step, out.reshape(-1))
+          init.reshape(-1), init_step, out.reshape(-1), fused)
     return out
 
 
 def _gemm_naive(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
-                n_out: int, init: np.ndarray, init_step: int, out: np.ndarray) -> None:
+                n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, fused: bool) -> None:
     matrix = unpack(PackedMatrix(taps * tap_length, n_out, w))
-    rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4))
+    rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4)).reshape(n_rows, -1)
     start = as_strided(init, (n_rows, n_out), (4 * init_step, 4))
-    out.reshape(n_rows, n_out)[:] = start + rows.reshape(n_rows, taps * tap_length) @ matrix
+    out = out.reshape(n_rows, n_out)
+    if fused:
+        out[:] = start + rows @ matrix
+    else:
+        out[:] = start
+        for k in range(taps * tap_length):
+            out += rows[:, k:k + 1] * matrix[k]
 
 
-@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1])", twin=_gemm_naive)
+@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1], b1)", twin=_gemm_naive)
 def _gemm(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
-          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray) -> None:
+          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, fused: bool) -> None:
     edge = np.empty(ROWS * 2 * WIDTH, np.float32)  # a tile whose last columns are zero padding
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
     for first_row in range(0, n_rows, block):
         end_row = min(first_row + block, n_rows)
         panel_at = 0
         for column in range(0, n_out, 2 * WIDTH):
-            wide = n_out - column > WIDTH
-            width = 2 * WIDTH if wide else WIDTH
+            width = 2 * WIDTH if n_out - column > WIDTH else WIDTH
             columns = min(width, n_out - column)
             row = first_row
             while row < end_row:
-                rows = ROWS if row + ROWS <= end_row else 1
+                rows = rows_at_once(end_row - row)
                 if columns == width:
                     start, start_at, start_step = init, row * init_step + column, init_step
                     result, result_at, result_step = out, row * n_out + column, n_out
@@ -139,18 +145,12 @@ def _gemm(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, t
                             edge[r * width + j] = 0
                     start, start_at, start_step = edge, 0, width
                     result, result_at, result_step = edge, 0, width
-                if wide and rows == ROWS:
-                    many_rows_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                                   start, start_at, start_step, result, result_at, result_step)
-                elif wide:
-                    one_row_wide(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                                 start, start_at, start_step, result, result_at, result_step)
-                elif rows == ROWS:
-                    many_rows(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                              start, start_at, start_step, result, result_at, result_step)
+                if fused:
+                    run_tile(rows, width, x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                             start, start_at, start_step, result, result_at, result_step)
                 else:
-                    one_row(x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                            start, start_at, start_step, result, result_at, result_step)
+                    run_tile_unfused(rows, width, x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                                     start, start_at, start_step, result, result_at, result_step)
                 if columns < width:
                     for r in range(rows):
                         for j in range(columns):

@@ -46,79 +46,91 @@ _SPREAD = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)  # shuf
 _UNSET = ir.Constant(_VECTOR, ir.Undefined)
 
 
-def _make_tile(rows: int, vectors: int, fused: bool = True):
+@numba.njit
+def rows_at_once(left):
+    """The rows of the next tile when so many are left."""
+    return ROWS if left >= ROWS else FEW if left >= FEW else 1
+
+
+def _const(value):
+    return ir.Constant(_I64, value)
+
+
+def _vector_at(builder, base, offset):
+    """The address of WIDTH floats, `offset` floats after `base`."""
+    return builder.bitcast(builder.gep(base, [offset]), _VECTOR.as_pointer())
+
+
+def _emit(builder, n_rows, vectors, fused, x, x_step, taps, tap_step, tap_length, w, init, init_step, out, out_step):
+    """The instructions of a tile of n_rows x (vectors * WIDTH)."""
+    fma = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{WIDTH}f32")
+    sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(vectors)] for _ in range(n_rows)]
+    for r in range(n_rows):
+        row = builder.gep(init, [builder.mul(init_step, _const(r))])
+        for v in range(vectors):
+            builder.store(builder.load(_vector_at(builder, row, _const(v * WIDTH)), align=4), sums[r][v])
+
+    with cgutils.for_range(builder, taps) as tap:
+        x_tap = builder.gep(x, [builder.mul(tap.index, tap_step)])
+        x_rows = [builder.gep(x_tap, [builder.mul(x_step, _const(r))]) for r in range(n_rows)]
+        first_k = builder.mul(tap.index, tap_length)
+        with cgutils.for_range(builder, tap_length) as loop:
+            w_k = builder.mul(builder.add(first_k, loop.index), _const(vectors * WIDTH))
+            w_vectors = [builder.load(_vector_at(builder, w, builder.add(w_k, _const(v * WIDTH))), align=4)
+                         for v in range(vectors)]
+            for r in range(n_rows):
+                value = builder.load(builder.gep(x_rows[r], [loop.index]))
+                value = builder.insert_element(_UNSET, value, ir.Constant(ir.IntType(32), 0))
+                value = builder.shuffle_vector(value, _UNSET, _SPREAD)
+                for v in range(vectors):
+                    so_far = builder.load(sums[r][v])
+                    if fused:
+                        so_far = builder.call(fma, [value, w_vectors[v], so_far])
+                    else:
+                        so_far = builder.fadd(so_far, builder.fmul(value, w_vectors[v]))
+                    builder.store(so_far, sums[r][v])
+
+    for r in range(n_rows):
+        row = builder.gep(out, [builder.mul(out_step, _const(r))])
+        for v in range(vectors):
+            builder.store(builder.load(sums[r][v]), _vector_at(builder, row, _const(v * WIDTH)), align=4)
+
+
+def _make_tile(fused):
     array, index = types.Array(types.float32, 1, "C"), types.intp
 
     @intrinsic
-    def tile(typing, x, x_at, x_step, taps, tap_step, tap_length, w, w_at, init, init_at, init_step,
-             out, out_at, out_step):
-        signature = types.void(array, index, index, index, index, index, array, index,
+    def run_tile(typing, rows, width, x, x_at, x_step, taps, tap_step, tap_length, w, w_at, init, init_at, init_step,
+                 out, out_at, out_step):
+        signature = types.void(index, index, array, index, index, index, index, index, array, index,
                                array, index, index, array, index, index)
 
         def emit(context, builder, signature, args):
             def pointer(array_value, at):
-                data = context.make_array(array)(context, builder, array_value).data
-                return builder.gep(data, [at])
+                return builder.gep(context.make_array(array)(context, builder, array_value).data, [at])
 
-            def at_vector(base, offset):  # address of WIDTH floats, `offset` floats on
-                return builder.bitcast(builder.gep(base, [offset]), _VECTOR.as_pointer())
-
-            def const(value):
-                return ir.Constant(_I64, value)
-
-            (x, x_at, x_step, taps, tap_step, tap_length, w, w_at, init, init_at, init_step,
+            (rows, width, x, x_at, x_step, taps, tap_step, tap_length, w, w_at, init, init_at, init_step,
              out, out_at, out_step) = args
             x, w, init, out = pointer(x, x_at), pointer(w, w_at), pointer(init, init_at), pointer(out, out_at)
-            fma = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{WIDTH}f32")
-
-            sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(vectors)] for _ in range(rows)]
-            for r in range(rows):
-                row = builder.gep(init, [builder.mul(init_step, const(r))])
-                for v in range(vectors):
-                    builder.store(builder.load(at_vector(row, const(v * WIDTH)), align=4), sums[r][v])
-
-            with cgutils.for_range(builder, taps) as tap:
-                x_tap = builder.gep(x, [builder.mul(tap.index, tap_step)])
-                x_rows = [builder.gep(x_tap, [builder.mul(x_step, const(r))]) for r in range(rows)]
-                first_k = builder.mul(tap.index, tap_length)
-                with cgutils.for_range(builder, tap_length) as loop:
-                    k = builder.add(first_k, loop.index)
-                    w_k = builder.mul(k, const(vectors * WIDTH))
-                    w_vectors = [builder.load(at_vector(w, builder.add(w_k, const(v * WIDTH))), align=4)
-                                 for v in range(vectors)]
-                    for r in range(rows):
-                        value = builder.load(builder.gep(x_rows[r], [loop.index]))
-                        value = builder.insert_element(_UNSET, value, ir.Constant(ir.IntType(32), 0))
-                        value = builder.shuffle_vector(value, _UNSET, _SPREAD)
-                        for v in range(vectors):
-                            so_far = builder.load(sums[r][v])
-                            if fused:
-                                so_far = builder.call(fma, [value, w_vectors[v], so_far])
-                            else:
-                                so_far = builder.fadd(so_far, builder.fmul(value, w_vectors[v]))
-                            builder.store(so_far, sums[r][v])
-
-            for r in range(rows):
-                row = builder.gep(out, [builder.mul(out_step, const(r))])
-                for v in range(vectors):
-                    builder.store(builder.load(sums[r][v]), at_vector(row, const(v * WIDTH)), align=4)
+            for n_rows in (ROWS, FEW, 1):  # constants are folded: a caller with fixed rows and width pays for one only
+                for vectors in (2, 1):
+                    fits = builder.and_(builder.icmp_signed("==", rows, _const(n_rows)),
+                                        builder.icmp_signed("==", width, _const(vectors * WIDTH)))
+                    with builder.if_then(fits):
+                        _emit(builder, n_rows, vectors, fused, x, x_step, taps, tap_step, tap_length, w,
+                              init, init_step, out, out_step)
             return context.get_dummy_value()
 
         return signature, emit
 
-    return tile
+    return run_tile
 
 
-# tile(x, x_at, x_step, taps, tap_step, tap_length, w, w_at, init, init_at, init_step, out, out_at, out_step)
-# All arrays are flat float32; *_at is an offset and *_step the distance between rows, in floats. Row r
-# of x is read in `taps` runs of `tap_length` floats, `tap_step` apart. `out` may be `init`.
-many_rows_wide = _make_tile(ROWS, 2)
-many_rows = _make_tile(ROWS, 1)
-one_row_wide = _make_tile(1, 2)
-one_row = _make_tile(1, 1)
-
-# The same with a product and a sum that are rounded each on its own, as NumPy does it, for `exact_product`.
-many_rows_wide_unfused = _make_tile(ROWS, 2, fused=False)
-few_rows_wide_unfused = _make_tile(FEW, 2, fused=False)
-one_row_wide_unfused = _make_tile(1, 2, fused=False)
+# run_tile(rows, width, x, x_at, x_step, taps, tap_step, tap_length, w, w_at, init, init_at, init_step, out, out_at,
+#          out_step)
+# `rows` is ROWS, FEW or 1; `width`, the columns, is WIDTH or 2 * WIDTH. All arrays are flat float32; *_at is an offset
+# and *_step the distance between rows, in floats. Row r of x is read in `taps` runs of `tap_length` floats, `tap_step`
+# apart. `out` may be `init`.
+run_tile = _make_tile(fused=True)
+run_tile_unfused = _make_tile(fused=False)  # product and sum are each rounded, as NumPy does it: for `lm`

@@ -20,7 +20,7 @@ import numpy as np
 from tinyencodec.kernels.gemm import PackedMatrix, gemm, pack, unpack
 from tinyencodec.kernels.jit import kernel
 from tinyencodec.kernels.scratch import Scratch
-from tinyencodec.kernels.tile import WIDTH, one_row, one_row_wide
+from tinyencodec.kernels.tile import WIDTH, run_tile
 from tinyencodec.layers.activation import _sigmoid, _tanh, sigmoid, tanh
 
 
@@ -97,10 +97,8 @@ def _recur(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, ou
     for t in range(out.size // size):
         sums[:total] = gates[t * total:(t + 1) * total]
         for column in range(0, total, 2 * WIDTH):
-            if total - column > WIDTH:
-                one_row_wide(h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
-            else:
-                one_row(h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
+            width = 2 * WIDTH if total - column > WIDTH else WIDTH
+            run_tile(1, width, h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
         i, f, g, o = sums[:size], sums[size:2 * size], sums[2 * size:3 * size], sums[3 * size:total]
         for j in range(size):
             c[j] = _sigmoid(f[j]) * c[j] + _sigmoid(i[j]) * _tanh(g[j])

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyencodec.kernels.jit import kernel
-from tinyencodec.kernels.tile import one_row_wide_unfused
+from tinyencodec.kernels.tile import WIDTH, run_tile_unfused
 from tinyencodec.lm.exact import _exp, _sum, exp, total
-from tinyencodec.lm.exact_matmul import PANEL
 
+PANEL = 2 * WIDTH  # columns that one tile makes
 _SPARE = 256  # frames of room beyond the context: how rarely the memory is moved
 
 
@@ -120,8 +120,8 @@ def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int,
                 query = ((b * n_frames + t) * n_heads + head) * head_dim
                 at = (b * n_heads + head) * n_places * head_dim
                 for place in range(first // PANEL * PANEL, last, PANEL):
-                    one_row_wide_unfused(asked, query, 0, 1, 0, head_dim, key_memory, at + place * head_dim,
-                                         zeros, 0, 0, scores, place, 0)
+                    run_tile_unfused(1, PANEL, asked, query, 0, 1, 0, head_dim, key_memory, at + place * head_dim,
+                                     zeros, 0, 0, scores, place, 0)
                 seen = scores[first:last]
                 largest = seen[0]
                 for j in range(seen.size):
@@ -133,7 +133,7 @@ def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int,
                     seen[j] = seen[j] / whole
                 for panel in range(n_panels):
                     at = (((b * n_heads + head) * n_panels + panel) * n_places + first) * PANEL
-                    one_row_wide_unfused(scores, first, 0, 1, 0, last - first, value_memory, at,
-                                         zeros, 0, 0, row, 0, 0)
+                    run_tile_unfused(1, PANEL, scores, first, 0, 1, 0, last - first, value_memory, at,
+                                     zeros, 0, 0, row, 0, 0)
                     for i in range(min(PANEL, head_dim - panel * PANEL)):
                         answered[query + panel * PANEL + i] = row[i]
