@@ -8,24 +8,25 @@ of threads. The kernels, where nearly all time goes, release the interpreter loc
 Chapter 8 of the tutorials uses it.
 """
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
-_WAITING = 2  # pieces between two stages: enough to smooth, few enough to stay in cache
+_WAITING = 2  # pieces per thread that are on their way: enough to smooth, few enough to stay in cache
 
 
 def split_evenly(costs: Sequence[float], n_groups: int) -> list[slice]:
-    """Cut a row of costs into at most `n_groups` runs such that the dearest run is as cheap as possible."""
+    """Cut a row of costs into at most `n_groups` runs such that the costliest run is as cheap as possible."""
     def cuts(start: int, groups: int) -> tuple[float, list[int]]:
-        """The dearest run from `start` on, and where the runs end."""
+        """The cost of the costliest run from `start` on, and where the runs end."""
         if (start, groups) not in known:
             best = sum(costs[start:]), [len(costs)]
             for end in range(start + 1, len(costs)) if groups > 1 else ():
-                dearest, ends = cuts(end, groups - 1)
-                dearest = max(dearest, sum(costs[start:end]))
-                if dearest < best[0]:
-                    best = dearest, [end, *ends]
+                costliest, ends = cuts(end, groups - 1)
+                costliest = max(costliest, sum(costs[start:end]))
+                if costliest < best[0]:
+                    best = costliest, [end, *ends]
             known[start, groups] = best
         return known[start, groups]
 
@@ -38,65 +39,25 @@ def run_stages(pieces: Iterable, stages: Sequence[Callable]) -> Iterator:
     """Yield stage_n(... stage_1(piece)) for each piece, in order.
 
     The last stage and `pieces` run in the caller's thread, each other stage in a thread of its own. An
-    error in any stage is raised here, and the threads end.
+    error in any stage is raised here. The threads end with the generator, however it ends.
     """
-    results: Iterator = iter(pieces)
-    workers = [_Worker(stage) for stage in stages[:-1]]
-    if not workers:
-        yield from map(stages[-1], results)
-        return
-    for before, after in zip(workers, workers[1:]):
-        before.outbox = after.inbox
+    *others, last = stages
+    pools = [ThreadPoolExecutor(1) for _ in others]
+    line: deque = deque()  # what the last stage will be given, or the promise of it
     try:
-        for worker in workers:
-            worker.start()
-        yield from map(stages[-1], _through(results, workers))
+        for piece in pieces:
+            for pool, stage in zip(pools, others):
+                piece = pool.submit(lambda stage, given: stage(_result(given)), stage, piece)
+            line.append(piece)
+            if len(line) > _WAITING * len(pools):
+                yield last(_result(line.popleft()))
+        while line:
+            yield last(_result(line.popleft()))
     finally:
-        for worker in workers:
-            worker.stopped = True
-            worker.inbox.put((_END, None))
-        for worker in workers:
-            worker.join()
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
 
 
-def _through(pieces: Iterator, workers: list["_Worker"]) -> Iterator:
-    """Feed the first worker, keeping the line full, and yield what the last one makes."""
-    first, made, in_line = workers[0].inbox, workers[-1].outbox, 0
-    ended = False
-    while True:
-        while not ended and in_line < _WAITING * len(workers):
-            piece = next(pieces, _END)
-            first.put((piece, None))
-            in_line, ended = in_line + 1, piece is _END
-        result, error = made.get()
-        in_line -= 1
-        if error is not None:
-            raise error
-        if result is _END:
-            return
-        yield result
-
-
-_END = object()  # takes the place of a piece behind the last
-
-
-class _Worker(threading.Thread):
-    """Applies `stage` to what comes in; an error or the end goes straight through."""
-
-    def __init__(self, stage: Callable) -> None:
-        super().__init__(daemon=True)
-        self.stage = stage
-        self.inbox: queue.SimpleQueue = queue.SimpleQueue()  # pairs (piece, error), one of them None
-        self.outbox: queue.SimpleQueue = queue.SimpleQueue()
-        self.stopped = False
-
-    def run(self) -> None:
-        piece, error = None, None
-        while error is None and piece is not _END:
-            piece, error = self.inbox.get()
-            if error is None and piece is not _END and not self.stopped:
-                try:
-                    piece = self.stage(piece)
-                except BaseException as raised:  # to be raised in the caller's thread
-                    error = raised
-            self.outbox.put((piece, error))
+def _result(piece: Any) -> Any:
+    """A piece, once the stage before has made it; raises what that stage raised."""
+    return piece.result() if isinstance(piece, Future) else piece
