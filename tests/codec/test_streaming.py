@@ -13,7 +13,7 @@ from tests.helpers.signals import cut, noise
 from tinyencodec.codec.config import ENCODEC_48KHZ
 from tinyencodec.codec.segments import segment_frames, split_frames
 from tinyencodec.kernels import jit
-from tinyencodec.layers.tiles import Engine
+from tinyencodec.layers.tiles import TileRunner
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)
@@ -120,12 +120,12 @@ def test_flush_at_every_residue(models):
 
 
 @given(st.integers(1, 90), st.integers(1, 5), st.integers(1, 5), seeds)
-def test_engine_tiles_and_threads(models, length, tile_frames, threads, seed):
+def test_tiles_and_threads(models, length, tile_frames, threads, seed):
     model = models["causal"]
     x = np.ascontiguousarray(noise(model, length, seed).T)
-    engine = Engine(model.encoder, model.hop_length, model.frame_bytes, threads)
-    engine.tile = tile_frames * model.hop_length
-    z = np.concatenate(list(engine.run(x, last=True)))
+    runner = TileRunner(model.encoder, model.hop_length, model.frame_bytes, threads)
+    runner.tile = tile_frames * model.hop_length
+    z = np.concatenate(list(runner.run(x, last=True)))
     assert_equal(z.T, model.encoder(x).T, "latent")
 
 
@@ -135,7 +135,7 @@ def test_threads_on_a_recording():
     model = tinyencodec.load_model()
     file = DATA / "speech.flac"
     wav = np.tile(tinyencodec.read_audio(file, model.sample_rate, model.channels), 2)
-    assert wav.shape[1] > 4 * Engine(model.encoder, model.hop_length, model.frame_bytes).tile
+    assert wav.shape[1] > 4 * TileRunner(model.encoder, model.hop_length, model.frame_bytes).tile
     results = []
     for threads in (1, 2, 3, 7):
         model.threads = threads
@@ -152,8 +152,7 @@ def test_memory_does_not_grow(models):
         if isinstance(state, np.ndarray):
             return state.nbytes
         if dataclasses.is_dataclass(state):
-            return sum(held(getattr(state, field.name)) for field in dataclasses.fields(state)
-                       if field.name != "scratch")
+            return sum(held(getattr(state, field.name)) for field in dataclasses.fields(state))
         return sum(map(held, state)) if isinstance(state, list) else 0
 
     model = models["causal"]

@@ -26,7 +26,7 @@ import numpy as np
 
 from tinyencodec.codec.network import Network
 from tinyencodec.codec.segments import EncodedFrame, OverlapAdd, Windows, scale_of, segment_frames, split_frames
-from tinyencodec.layers.tiles import Engine
+from tinyencodec.layers.tiles import TileRunner
 
 _FOREVER = 1 << 62  # samples or frames: one segment, as long as the signal
 
@@ -45,7 +45,7 @@ class StreamingEncoder:
         self.closed = False
         if model.streams:
             entry = model.config.hidden_size * model.config.codebook_size  # multiply-adds to search one codebook
-            self.engine = Engine(model.encoder, model.hop_length, model.frame_bytes, model.threads,
+            self.tiles = TileRunner(model.encoder, model.hop_length, model.frame_bytes, model.threads,
                                  self._quantise, self.n_codebooks * entry / model.hop_length)
         else:
             self.windows = Windows(model.segment_length or _FOREVER, model.segment_stride or _FOREVER)
@@ -67,7 +67,7 @@ class StreamingEncoder:
             raise ValueError("streaming encoder: expected no more samples after flush, got some")
         self.closed = last
         if self.model.streams:
-            for codes in self.engine.run(np.ascontiguousarray(wav.T), last):  # [C, T] -> [T, C]
+            for codes in self.tiles.run(np.ascontiguousarray(wav.T), last):  # [C, T] -> [T, C]
                 yield EncodedFrame(codes, None)
         else:
             for frame in _in_parallel(self._encode_window, self.windows.push(wav, last), self.model.threads):
@@ -108,7 +108,7 @@ class StreamingDecoder:
         self.codes: np.ndarray | None = None  # [K, f] of a segment that is not complete
         self.closed = False
         if model.streams:
-            self.engine = Engine(model.decoder, 1, model.frame_bytes, model.threads)
+            self.tiles = TileRunner(model.decoder, 1, model.frame_bytes, model.threads)
         else:
             self.fade = OverlapAdd(model.segment_stride or _FOREVER)
             self.sizes = None if length is None else segment_frames(model.config, length)  # of segments to come
@@ -157,7 +157,7 @@ class StreamingDecoder:
         nothing = np.zeros((self.model.channels, 0), np.float32)
         if self.model.streams:
             z = self.model.quantizer.decode(codes)  # [K, F] -> [F, D]
-            return np.concatenate([nothing, *(wav.T for wav in self.engine.run(z, last))], axis=1)
+            return np.concatenate([nothing, *(wav.T for wav in self.tiles.run(z, last))], axis=1)
         self.codes = codes if self.codes is None else np.concatenate([self.codes, codes], axis=1)
         made = [self.fade.add(wav) for wav in self.decode_windows(self._complete(last))]
         if last and self.fade.triangle is not None:

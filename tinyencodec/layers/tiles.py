@@ -19,14 +19,14 @@ _ROWS = 8  # frames; a multiple of so many fills the register tile even where th
 
 
 class Piece(NamedTuple):
-    """What goes down the assembly line: an array, and whether the signal ends with it."""
+    """What goes from stage to stage: an array [t, C], and whether the signal ends with it."""
 
     x: np.ndarray
     last: bool
 
 
-class Engine:
-    """One signal's way through a stack.
+class TileRunner:
+    """Runs one signal through a stack, tile by tile.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Engine:
     inputs_per_frame : of the stack (encoder: the hop; decoder: 1)
     frame_bytes : size of the widest signal between two layers, per frame
     threads : at most so many work at once
-    finish, cost : applied to each tile's result; its time per input, in the measure of `stack`
+    finish, cost : applied to each tile's result; its time per input, in the measure of `Layer.cost`
     """
 
     def __init__(self, stack: Stack, inputs_per_frame: int, frame_bytes: int, threads: int = 1,
@@ -51,11 +51,12 @@ class Engine:
         if len(starts) > 1:
             yield from run_stages(pieces, self.stages)
         else:  # not worth a thread
-            for piece in pieces:
-                result: Any = piece
-                for stage in self.stages:
-                    result = stage(result)
-                yield result
+            yield self._one_by_one(next(pieces))
+
+    def _one_by_one(self, piece: Any) -> np.ndarray:
+        for stage in self.stages:
+            piece = stage(piece)
+        return piece
 
 
 def _stage(stack: Stack) -> Callable[[Piece], Piece]:

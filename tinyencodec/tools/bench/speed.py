@@ -104,9 +104,6 @@ class _Watched:
         found = getattr(self.layer, name)
         return partial(self._watch, found) if name in ("step", "encode", "decode") else found
 
-    def __call__(self, x: np.ndarray, **options: Any) -> Any:
-        return self._watch(self.layer, x, **options)
-
     def _watch(self, function: Callable, x: np.ndarray, *args: Any, **options: Any) -> Any:
         seconds, y = timed(function, x, *args, **options)
         self.seconds += seconds
@@ -117,7 +114,7 @@ class _Watched:
 def profile_layers(subject: Subject, seconds: float) -> list[dict]:
     """Where the time goes, on one thread: a row for each layer, the quantiser, and what is outside of both.
 
-    The layers get the tiles that the engine makes. An ELU's time is in the layer after it, as in `Stack`.
+    The layers get the tiles that `TileRunner` makes. An ELU's time is in the layer after it, as in `Stack`.
     """
     rows = []
     for operation, part in (("encode", "encoder"), ("decode", "decoder")):
