@@ -173,7 +173,7 @@ def numbers(state):
 
 state = model.encoder.start()
 model.encoder.step(np.ascontiguousarray(speech.T), state)
-held = [numbers(part) for part in state.layers]
+held = [numbers(part) for part in state]
 plt.bar(range(len(held)), held)
 plt.gca().set(title="What the encoder remembers, layer by layer", xlabel="layer", ylabel="numbers in its state")
 book.show("state")

@@ -236,7 +236,7 @@ def run(resets, quantise=True):
         for stack, state in zip(stacks, states) if resets else ():
             for n, layer in enumerate(stack.layers):
                 if type(layer).__name__ == "LSTM":
-                    state.layers[n] = layer.start()
+                    state[n] = layer.start()
         z = model.encoder.step(np.ascontiguousarray(speech.T[at:at + 30 * hop]), states[0])
         if quantise:
             z = model.quantizer.decode(model.quantizer.encode(z, model.codebooks_for(6.0)))

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.kernels.scratch import Scratch
 from tinyencodec.layers.activation import elu_in_place
-from tinyencodec.layers.conv import Conv1d, ConvState
+from tinyencodec.layers.conv import Conv1d, ConvState, pad
 from tinyencodec.layers.conv_transpose import ConvTranspose1d
+from tinyencodec.layers.layer import Layer
 from tinyencodec.layers.lstm import LSTM
 from tinyencodec.layers.norm import fold_weight_norm
 from tinyencodec.layers.stack import ELU, Stack
@@ -32,13 +32,13 @@ Tensors = MutableMapping[str, np.ndarray]
 
 @dataclass
 class ResidualState:
-    """waiting : float32 [n, C], inputs whose partner from the first convolution is yet to come."""
+    """waiting : float32 [n, C], inputs that the first convolution has not answered yet; first : its state."""
 
     waiting: np.ndarray
     first: ConvState
 
 
-class ResidualBlock:
+class ResidualBlock(Layer):
     """y = shortcut(x) + conv(ELU(conv(ELU(x)))), kernels 3 and 1, with half the channels in between.
 
     The shortcut is a convolution of kernel 1, or the identity (`shortcut=None`).
@@ -46,58 +46,26 @@ class ResidualBlock:
 
     def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
         self.first, self.second, self.shortcut = first, second, shortcut
-        self.in_channels = first.in_channels
+        self.in_channels, self.streams = first.in_channels, first.streams
         self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
-        self.rate, self.streams = 1, first.streams
         self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
 
-    def __call__(self, x: np.ndarray, *, scratch: Scratch | None = None) -> np.ndarray:
-        """[T, C] -> [T, C], float32. `scratch` lends memory for the result."""
-        scratch = scratch or Scratch()
-        return self.join(x, self.first(x, activate=True, scratch=scratch), scratch)
-
     def needs(self, n: int) -> int:
-        """How many inputs `step` must have seen to have given n >= 1 outputs."""
         return self.first.needs(n)
 
     def start(self) -> ResidualState:
         return ResidualState(np.zeros((0, self.in_channels), np.float32), self.first.start())
 
-    def step(self, x: np.ndarray, state: ResidualState, last: bool = False, *,
-             scratch: Scratch | None = None) -> np.ndarray:
-        """Go on from `state`, which is updated: [t, C] -> [t', C]; see `Conv1d.step`."""
-        scratch = scratch or Scratch()
-        inner = self.first.step(x, state.first, last, activate=True, scratch=scratch)
-        if len(state.waiting):
-            x = np.concatenate([state.waiting, x])
-        state.waiting = x[len(inner):].copy()
-        return self.join(x[:len(inner)], inner, scratch)
-
-    def flush(self, state: ResidualState) -> np.ndarray:
-        """End the signal: what is left of the output, [t', C]."""
-        return self.step(np.zeros((0, self.in_channels), np.float32), state, last=True)
-
-    def join(self, x: np.ndarray, inner: np.ndarray, scratch: Scratch) -> np.ndarray:
-        """The second half: the shortcut of x [T, C] plus the second convolution of `inner` [T, C / compress].
-
-        `inner` is overwritten and given back.
-        """
-        inner = elu_in_place(inner)
+    def step(self, x: np.ndarray, state: ResidualState, last: bool = False) -> np.ndarray:
+        """See `Layer.step`: [t, C] -> [t', C]."""
+        inner = elu_in_place(self.first.step(x, state.first, last, activate=True))  # [t', C / compress]
+        x = pad(x, 0, 0, before=state.waiting)
+        x, state.waiting = x[:len(inner)], x[len(inner):].copy()
         if self.second.norm is not None:
-            y = self.second(inner, scratch=scratch)
-            other = x if self.shortcut is None else self.shortcut(x, scratch=scratch)
-            y += other
-            if other is not x:
-                scratch.give(other)
-        else:  # without norms the two sums are one: the second convolution goes on from the shortcut's result
-            y = scratch.take(*x.shape)
-            if self.shortcut is None:
-                np.add(x, self.bias, out=y)
-            else:
-                self.shortcut.valid(x, self.bias, out=y)
-            self.second.valid(inner, y, out=y)
-        scratch.give(inner)
-        return y
+            return self.second(inner) + (x if self.shortcut is None else self.shortcut(x))
+        # Without norms the two sums are one: the second convolution goes on from the shortcut's result.
+        y = x + self.bias if self.shortcut is None else self.shortcut.valid(x, self.bias)
+        return self.second.valid(inner, y)
 
 
 def encoder(config: CodecConfig, tensors: Tensors) -> Stack:

@@ -1,5 +1,6 @@
 """What a network is made of: layers that run on a whole signal or step through it piece by piece.
 
+    layer            what every layer can do
     activation       ELU, sigmoid and tanh from one exponential
     norm             weight norm and group norm
     conv             padding and convolution
@@ -7,7 +8,7 @@
     lstm             the two-layer LSTM with its skip connection
     stack            layers in a row, one after the other
     tiles            a stack fed in tiles that fit the processor's cache
-    threads          layers of a stack shared out among threads
+    threads          the layers of a stack shared out among threads
 
 Imports `kernels` only.
 """

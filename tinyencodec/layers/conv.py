@@ -9,10 +9,9 @@ over the padded signal. Row t of the product reads floats t*s*C ... (t*s + k)*C 
 only if causal, else on both sides, and then as much on the right as completes the last window. A
 signal of T samples always gives ceil(T / s) outputs. (Official code: `SConv1d`.)
 
-**Streaming.** `step` takes the signal piece by piece and returns the outputs that are certain by then;
-together they equal the batch form, bit by bit. A window needs samples of earlier pieces, which the
-state keeps. Two corners need care: reflecting at the start needs *later* samples, so nothing comes
-out until they are there; reflecting at the end needs earlier ones, so a few are always kept.
+**Streaming.** A window needs samples of earlier pieces, which the state keeps. Two corners need care: reflecting at
+the start needs *later* samples, so nothing comes out until they have come; reflecting at the end needs earlier ones, so
+a few are always kept.
 
 Chapters 2, 3 and 5 of the tutorials walk through it.
 """
@@ -22,27 +21,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyencodec.kernels.gemm import gemm, pack, several_rows
-from tinyencodec.kernels.scratch import Scratch
 from tinyencodec.kernels.tile import WIDTH
 from tinyencodec.layers.activation import elu
+from tinyencodec.layers.layer import Layer
 from tinyencodec.layers.norm import group_norm
 
 
-def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, activate: bool = False,
-        scratch: Scratch | None = None) -> np.ndarray:
+def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, before: np.ndarray | None = None,
+        activate: bool = False) -> np.ndarray:
     """Pad x [T, C] in time, by zeros ("constant") or by its mirror image without the edge ("reflect").
 
     The short-input rule: a mirror needs more samples than it shows. If T <= max(left, right), zeros
     are first appended up to max(left, right) + 1 samples, and as many samples are cut off again at
-    the end afterwards. `activate` applies ELU to x on the way; `scratch` lends memory for the result.
+    the end afterwards.
+
+    before : float32 [n, C], samples to put in front of x before padding
+    activate : apply ELU to x on the way
+
+    Returns float32 [left + n + T + right, C]: x itself if there is nothing to do.
     """
-    length = len(x)
-    out = (scratch or Scratch()).take(left + length + right, x.shape[1])
+    n_before = 0 if before is None else len(before)
+    if not (left or right or n_before or activate):
+        return x
+    length = n_before + len(x)
+    out = np.empty((left + length + right, x.shape[1]), np.float32)
     middle = out[left:left + length]
+    if before is not None:
+        middle[:n_before] = before
     if activate:
-        elu(x, out=middle)
+        elu(x, out=middle[n_before:])
     else:
-        middle[:] = x
+        middle[n_before:] = x
     if mode == "constant":
         out[:left] = out[left + length:] = 0
         return out
@@ -58,8 +67,8 @@ def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, activate
 class ConvState:
     """Where a convolution stands in its signal.
 
-    buffer : float32 [n, C_in], the latest inputs; with the padding once that is known
-    head : rows of the buffer before the next window; kept for the reflection at the end
+    buffer : float32 [n, C_in], the latest inputs, with the padding once that is known
+    head : rows of the buffer before the next window, kept for the reflection at the end
     seen : inputs so far
     started : whether the left padding has been put in front
     """
@@ -70,7 +79,7 @@ class ConvState:
     started: bool = False
 
 
-class Conv1d:
+class Conv1d(Layer):
     """Convolution with EnCodec's padding, and a group norm after it if the model has one.
 
     Parameters
@@ -89,7 +98,7 @@ class Conv1d:
         padding = self.span - stride
         self.pad_right = 0 if causal else padding // 2
         self.pad_left = padding - self.pad_right
-        # Inputs that must be there before the first output, and stay at hand for the end.
+        # Inputs that must have come before the first output, and are kept for the end.
         self.lead = max(self.pad_left, self.pad_right + stride - 1) + 1 if pad_mode == "reflect" else 0
         matrix = weight.transpose(2, 1, 0).reshape(-1, self.out_channels)  # [kernel * C_in, C_out]
         self.matrix = pack(matrix)
@@ -102,20 +111,7 @@ class Conv1d:
         self.rate, self.streams = 1 / stride, norm is None
         self.macs = self.cost = self.matrix.n_in * self.matrix.n_out / stride
 
-    def __call__(self, x: np.ndarray, *, activate: bool = False, scratch: Scratch | None = None) -> np.ndarray:
-        """[T, C_in] -> [ceil(T / stride), C_out], float32. Options as in `step`."""
-        scratch = scratch or Scratch()
-        complete = self.complete(len(x))
-        padded = x
-        if self.pad_left or complete or activate:
-            padded = pad(x, self.pad_left, complete, self.pad_mode, activate=activate, scratch=scratch)
-        y = self.valid(padded, out=scratch.take(-(-len(x) // self.stride), self.out_channels))
-        if padded is not x:
-            scratch.give(padded)
-        return y if self.norm is None else group_norm(y, *self.norm)
-
     def needs(self, n: int) -> int:
-        """How many inputs `step` must have seen to have given n >= 1 outputs."""
         return max(self.lead, (n - 1) * self.stride + self.span - self.pad_left)
 
     def complete(self, length: int) -> int:
@@ -124,51 +120,33 @@ class Conv1d:
         return (n_out - 1) * self.stride + self.span - self.pad_left - length
 
     def start(self) -> ConvState:
-        """The state before the first sample."""
         return ConvState(np.zeros((0, self.in_channels), np.float32))
 
-    def step(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False,
-             scratch: Scratch | None = None) -> np.ndarray:
-        """Go on from `state`, which is updated: [t, C_in] -> [t', C_out], any t, also 0.
-
-        `last` says that the signal ends with x; the rest comes out. `activate` applies ELU to x on the
-        way in. `scratch` lends memory for the result. Not for a layer with a group norm.
-        """
-        assert self.norm is None
-        scratch = scratch or Scratch()
-        buffer = append(state.buffer, x, activate, scratch)
+    def step(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False) -> np.ndarray:
+        """See `Layer.step`. `activate` applies ELU to x first. A signal of T samples gives ceil(T / stride)."""
         state.seen += len(x)
-        if not state.started:
-            if len(buffer) < self.lead or not len(buffer):
-                state.buffer = buffer.copy()
-                return self(buffer) if last and len(buffer) else np.zeros((0, self.out_channels), np.float32)
-            buffer = pad(buffer, self.pad_left, 0, self.pad_mode) if self.pad_left else buffer
-            state.started = True
-        if last:
-            buffer = pad(buffer, 0, self.complete(state.seen), self.pad_mode)
-        n_out = max(0, (len(buffer) - state.head - self.span) // self.stride + 1)
-        y = self.valid(buffer[state.head:], out=scratch.take(n_out, self.out_channels))
-        next_window = state.head + n_out * self.stride
+        starts = not state.started and (last or state.seen >= self.lead)
+        state.started |= starts
+        buffer = pad(x, self.pad_left if starts else 0, self.complete(state.seen) if last else 0, self.pad_mode,
+                     before=state.buffer, activate=activate)
+        y = self.valid(buffer[state.head:] if state.started else buffer[:0])
+        next_window = state.head + len(y) * self.stride
         kept = max(0, min(next_window, len(buffer) - self.lead))
         state.buffer, state.head = buffer[kept:].copy(), next_window - kept
-        if buffer is not x:
-            scratch.give(buffer)
-        return y
+        if self.norm is None:
+            return y
+        assert last and len(x) == state.seen
+        return group_norm(y, *self.norm)
 
-    def flush(self, state: ConvState) -> np.ndarray:
-        """End the signal: what is left of the output, [t', C_out]."""
-        return self.step(np.zeros((0, self.in_channels), np.float32), state, last=True)
-
-    def valid(self, x: np.ndarray, init: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
+    def valid(self, x: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
         """The convolution alone, no padding, no norm: [T, C_in] -> [(T - span) // stride + 1, C_out].
 
-        init : float32 [C_out] or of the result's shape, to start the sums from instead of the bias.
-        out : float32, for the result; may be `init`.
+        init : float32, what the sums start from: [C_out], or of the result's shape and overwritten; None: the bias.
         """
         n_out = max(0, (len(x) - self.span) // self.stride + 1)
         x = np.ascontiguousarray(x)
         init = self.bias if init is None else init
-        out = np.empty((n_out, self.out_channels), np.float32) if out is None else out
+        out = init if init.ndim == 2 else np.empty((n_out, self.out_channels), np.float32)
         step, grouped = self.stride * self.in_channels, 0
         if self.group > 1:
             shape = n_out // self.group, self.group * self.out_channels
@@ -180,16 +158,3 @@ class Conv1d:
         gemm(x[grouped * self.stride:], self.matrix, n_out - grouped, step, init if init.ndim == 1 else init[grouped:],
              out=out[grouped:], taps=taps, tap_step=tap_step)
         return out
-
-
-def append(buffer: np.ndarray, x: np.ndarray, activate: bool, scratch: Scratch) -> np.ndarray:
-    """Rows of `buffer`, then those of x, after ELU if `activate`: [n, C], [t, C] -> [n + t, C]."""
-    if not len(buffer) and not activate:
-        return x
-    joined = scratch.take(len(buffer) + len(x), buffer.shape[1])
-    joined[:len(buffer)] = buffer
-    if activate:
-        elu(x, out=joined[len(buffer):])
-    else:
-        joined[len(buffer):] = x
-    return joined

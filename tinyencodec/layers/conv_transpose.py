@@ -2,12 +2,12 @@
 
     y[t*s + j, o] += sum_c  x[t, c] * w[c, o, j],        0 <= j < kernel, and the bias once per output
 
-It is an ordinary convolution in disguise: with kernel k = n*s, output block t (s
-samples) is a sum over the inputs t-n+1 ... t, so it is a stride-1 convolution of kernel n whose
-s * C_out outputs are the s samples side by side, which in time-major memory are already in place.
+It is an ordinary convolution in disguise: with kernel k = n*s, output block t (s samples) is a sum over the inputs
+t-n+1 ... t. That is a stride-1 convolution of kernel n, whose s * C_out outputs are the s samples side by side: in
+time-major memory they are already in place.
 
-**Streaming.** Output block t needs no input after t, so `step` holds nothing back; only the inputs that
-reach into the next blocks are kept.
+**Streaming.** Output block t needs no input after t, so `step` holds nothing back. The state keeps the inputs that
+reach into the next blocks.
 
 Chapter 4 of the tutorials walks through it.
 """
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyencodec.kernels.gemm import gemm, pack
-from tinyencodec.kernels.scratch import Scratch
-from tinyencodec.layers.conv import append, pad
+from tinyencodec.layers.conv import pad
+from tinyencodec.layers.layer import Layer
 from tinyencodec.layers.norm import group_norm
 
 
@@ -37,7 +37,7 @@ class ConvTransposeState:
     made: int = 0
 
 
-class ConvTranspose1d:
+class ConvTranspose1d(Layer):
     """Transposed convolution with EnCodec's trimming, and a group norm if the model has one.
 
     The full output has (T - 1) * stride + kernel samples; kernel - stride of them are trimmed, in a
@@ -63,54 +63,33 @@ class ConvTranspose1d:
         self.rate, self.streams = stride, norm is None
         self.macs = self.cost = self.matrix.n_in * self.matrix.n_out
 
-    def __call__(self, x: np.ndarray, *, activate: bool = False, scratch: Scratch | None = None) -> np.ndarray:
-        """[T, C_in] -> [T * stride, C_out], float32. Options as in `step`."""
-        scratch = scratch or Scratch()
-        length = len(x) * self.stride
-        padded = pad(x, self.taps - 1, self.taps - 1, "constant", activate=activate, scratch=scratch)
-        y = self.valid(padded, out=scratch.take(len(x) + self.taps - 1, self.stride * self.out_channels))
-        scratch.give(padded)
-        y = y[:length + self.kernel_size - self.stride]
-        if self.norm is not None:
-            y = group_norm(y, *self.norm)
-        return y[self.trim_left:self.trim_left + length]
-
     def needs(self, n: int) -> int:
-        """How many inputs `step` must have seen to have given n >= 1 outputs."""
         return -(-(n + self.trim_left) // self.stride)
 
     def start(self) -> ConvTransposeState:
         """The state before the first sample: silence."""
         return ConvTransposeState(np.zeros((self.taps - 1, self.in_channels), np.float32))
 
-    def step(self, x: np.ndarray, state: ConvTransposeState, last: bool = False, *, activate: bool = False,
-             scratch: Scratch | None = None) -> np.ndarray:
-        """Go on from `state`, which is updated: [t, C_in] -> [t', C_out]; see `Conv1d.step`."""
-        assert self.norm is None
+    def step(self, x: np.ndarray, state: ConvTransposeState, last: bool = False, *,
+             activate: bool = False) -> np.ndarray:
+        """See `Layer.step`. `activate` applies ELU to x first. T inputs give T * stride outputs."""
         state.seen += len(x)
-        end = self.trim_left + state.seen * self.stride  # in outputs, where the signal ends if it ends here
-        tail = self.taps - 1 if last and end > state.made + len(x) * self.stride else 0  # silence behind the end
-        scratch = scratch or Scratch()
-        buffer = append(state.buffer, x, activate, scratch)
-        if tail:
-            buffer = np.pad(buffer, ((0, tail), (0, 0)))
-        blocks = scratch.take(len(buffer) - self.taps + 1, self.stride * self.out_channels)
-        y = self.valid(buffer, out=blocks)
+        silence = self.taps - 1 if last else 0  # behind the end, for the blocks that the last inputs reach into
+        buffer = pad(x, 0, silence, "constant", before=state.buffer, activate=activate)
+        y = self.valid(buffer)
         state.buffer = buffer[len(buffer) - self.taps + 1:].copy()
-        if buffer is not x:
-            scratch.give(buffer)
+        if self.norm is not None:
+            assert last and len(x) == state.seen
+            y = group_norm(y[:(len(x) - 1) * self.stride + self.kernel_size], *self.norm)
         first = max(0, self.trim_left - state.made)
-        y, state.made = y[first:max(first, end - state.made)], state.made + len(y)
+        end = self.trim_left + state.seen * self.stride - state.made  # where the signal ends if it ends here
+        y, state.made = y[first:max(first, end)], state.made + len(y)
         return y
 
-    def flush(self, state: ConvTransposeState) -> np.ndarray:
-        """End the signal: what is left of the output, [t', C_out]."""
-        return self.step(np.zeros((0, self.in_channels), np.float32), state, last=True)
-
-    def valid(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The blocks that `taps` inputs each reach: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
+    def valid(self, x: np.ndarray) -> np.ndarray:
+        """The blocks for which all `taps` inputs are there: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
         n_out = len(x) - self.taps + 1
-        y = gemm(np.ascontiguousarray(x), self.matrix, n_out, self.in_channels, self.bias, out=out)
+        y = gemm(np.ascontiguousarray(x), self.matrix, n_out, self.in_channels, self.bias)
         return y.reshape(-1, self.out_channels)  # [n_out, stride * C_out] -> [n_out * stride, C_out]
 
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from tinyencodec.kernels.gemm import PackedMatrix, gemm, pack, unpack
 from tinyencodec.kernels.jit import kernel
-from tinyencodec.kernels.scratch import Scratch
 from tinyencodec.kernels.tile import WIDTH, run_tile
 from tinyencodec.layers.activation import _sigmoid, _tanh, sigmoid, tanh
+from tinyencodec.layers.layer import Layer
 
 
 @dataclass
@@ -32,7 +32,7 @@ class LSTMState:
     c: np.ndarray
 
 
-class LSTM:
+class LSTM(Layer):
     """y = x + lstm(x), with the state starting at zero.
 
     Parameters
@@ -44,39 +44,22 @@ class LSTM:
         self.in_channels = layers[0][1].shape[1]  # H
         self.layers = [(pack(w_ih.T), pack(w_hh.T), (b_ih + b_hh).astype(np.float32))
                        for w_ih, w_hh, b_ih, b_hh in layers]
-        self.rate, self.streams = 1, True
         self.macs = 8 * self.in_channels**2 * len(layers)
         self.cost = 1.8 * self.macs  # reading all of W_hh for each step takes longer than the arithmetic
-
-    def __call__(self, x: np.ndarray, *, scratch: Scratch | None = None) -> np.ndarray:
-        """[T, H] -> [T, H], float32."""
-        return self.step(x, self.start(), scratch=scratch)
-
-    def needs(self, n: int) -> int:
-        """How many inputs `step` must have seen to have given n outputs: as many."""
-        return n
 
     def start(self) -> LSTMState:
         """The state before the first sample: zeros."""
         h, c = np.zeros((2, len(self.layers), self.in_channels), np.float32)
         return LSTMState(h, c)
 
-    def step(self, x: np.ndarray, state: LSTMState, last: bool = False, *,
-             scratch: Scratch | None = None) -> np.ndarray:
-        """Go on from `state`, which is updated: [T, H] -> [T, H], any T. Nothing is ever held back."""
-        scratch = scratch or Scratch()
+    def step(self, x: np.ndarray, state: LSTMState, last: bool = False) -> np.ndarray:
+        """See `Layer.step`: [T, H] -> [T, H]. Nothing is ever held back."""
         y = np.ascontiguousarray(x, np.float32)
         for (w_ih, w_hh, bias), h, c in zip(self.layers, state.h, state.c):
-            gates = scratch.take(len(y), w_ih.n_out)
-            gemm(y, w_ih, len(y), self.in_channels, bias, out=gates)  # [T, H] -> [T, 4H]
+            gates = gemm(y, w_ih, len(y), self.in_channels, bias)  # [T, H] -> [T, 4H]
             y = np.empty(x.shape, np.float32)
             _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1))
-            scratch.give(gates)
         return np.add(x, y, out=y)
-
-    def flush(self, state: LSTMState) -> np.ndarray:
-        """End the signal: nothing is left, [0, H]."""
-        return np.zeros((0, self.in_channels), np.float32)
 
 
 def _recur_naive(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
