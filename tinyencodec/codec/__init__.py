@@ -1,10 +1,10 @@
-"""The codec itself, from samples to codes and back, in the order in which to read it.
+"""The codec itself, from samples to codes and back, in reading order.
 
-    config      the hyperparameters, as `config.json` tells them
+    config      the hyperparameters, read from `config.json` and checked
     seanet      residual block, encoder, decoder
     rvq         residual vector quantisation
-    segments    windows of one second and their cross-fade, for the 48 kHz model
     network     the three parts, and what each accepts
+    segments    windows of one second, coded one by one and cross-faded, for the 48 kHz model
     streaming   the codec piece by piece
     model       the codec in one object
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyencodec.codec.config import USUAL_BANDWIDTH
 from tinyencodec.codec.network import Network
-from tinyencodec.codec.segments import EncodedFrame, OverlapAdd, split_frames
+from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, split_frames
 from tinyencodec.codec.streaming import StreamingDecoder, StreamingEncoder
 
 Progress = Callable[[int, int], None]  # called with (done, total)
@@ -95,20 +95,20 @@ class EncodecModel(Network):
 
     def _decode(self, frames: list[EncodedFrame], progress: Progress) -> Iterator[np.ndarray]:
         total, done = sum(codes.shape[1] for codes, _ in frames), 0
-        stream = StreamingDecoder(self, live=True)
         if self.streams:
+            stream = StreamingDecoder(self, live=True)
             codes = frames[0].codes
             for start in range(0, total, _DECODED_AT_ONCE):
                 yield stream.push(codes[:, start:start + _DECODED_AT_ONCE])
                 progress(min(start + _DECODED_AT_ONCE, total), total)
             yield stream.flush()
             return
-        fade = OverlapAdd(self.segment_stride or 1)
-        for (codes, _), window in zip(frames, stream.decode_windows(frames)):
-            yield fade.add(window)
+        segments = SegmentDecoder(self)
+        for (codes, _), wav in zip(frames, segments.decode(frames)):
+            yield wav
             done += codes.shape[1]
             progress(done, total)
-        yield fade.finish()
+        yield segments.fade.finish()
 
     @property
     def usual_bandwidth(self) -> float:

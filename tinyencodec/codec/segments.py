@@ -8,12 +8,16 @@ is. (Paper, sections 3.1 and 4.1; official code: `_linear_overlap_add`.)
 Chapter 10 of the tutorials walks through it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
+from tinyencodec.codec.network import Network
+
+_FOREVER = 1 << 62  # samples: one segment, as long as the signal
 
 
 class EncodedFrame(NamedTuple):
@@ -113,3 +117,98 @@ class OverlapAdd:
     def finish(self) -> np.ndarray:
         """What is left after the last window, [C, t]."""
         return self.sum / self.weights
+
+
+class SegmentEncoder:
+    """For the other models: segment by segment, several at once."""
+
+    def __init__(self, model: Network, n_codebooks: int) -> None:
+        self.model, self.n_codebooks = model, n_codebooks
+        self.windows = Windows(model.segment_length or _FOREVER, model.segment_stride or _FOREVER)
+
+    def run(self, wav: np.ndarray, last: bool) -> Iterator[EncodedFrame]:
+        return _in_parallel(self._encode, self.windows.push(wav, last), self.model.threads)
+
+    def _encode(self, wav: np.ndarray) -> EncodedFrame:
+        scale = scale_of(wav) if self.model.config.normalize else None
+        wav = wav if scale is None else wav / np.float32(scale)
+        z = self.model.encoder(np.ascontiguousarray(wav.T))  # [C, T] -> [T, C] -> [F, D]
+        return EncodedFrame(self.model.quantizer.encode(z, self.n_codebooks), scale)
+
+
+class SegmentDecoder:
+    """For the other models: segment by segment, several at once, and cross-faded.
+
+    length : samples of the signal if known, which tells where the segments end
+    """
+
+    def __init__(self, model: Network, length: int | None = None) -> None:
+        self.model, self.length = model, length
+        self.fade = OverlapAdd(model.segment_stride or _FOREVER)
+        self.codes: np.ndarray | None = None  # [K, f] of a segment that is not complete
+        self.scales: list[float] = []  # of segments to come
+        self.sizes = None if length is None else segment_frames(model.config, length)  # of segments to come
+        self.size: int | None = None  # frames of the next segment, if known
+
+    def run(self, codes: np.ndarray, scales: list[float], last: bool) -> Iterator[np.ndarray]:
+        self.codes = codes if self.codes is None else np.concatenate([self.codes, codes], axis=1)
+        self.scales += scales
+        yield from self.decode(self._complete(self.codes, last))
+        if last and self.fade.triangle is not None:
+            yield self.fade.finish()
+
+    def decode(self, frames: Iterable[EncodedFrame]) -> Iterator[np.ndarray]:
+        """Decode whole segments; for each, yields the samples that no later segment touches, float32 [C, t]."""
+        return map(self.fade.add, _in_parallel(self._decode, frames, self.model.threads))
+
+    def _decode(self, frame: EncodedFrame) -> np.ndarray:
+        wav = self.model.decoder(self.model.quantizer.decode(frame.codes)).T  # [T, C] -> [C, T]
+        return wav if frame.scale is None else wav * np.float32(frame.scale)
+
+    def _complete(self, codes: np.ndarray, last: bool) -> Iterator[EncodedFrame]:
+        """Yield the segments that are complete, or with `last` all that there are; `self.codes` keeps the rest."""
+        if last and self.sizes is None:
+            self.sizes = iter(split_frames(self.model.config, codes.shape[1]))
+        while (waiting := codes.shape[1]) and (size := self._next_size(waiting)) is not None and size <= waiting:
+            yield EncodedFrame(codes[:, :size], self._next_scale())
+            self.codes = codes = codes[:, size:]
+            self.size = None
+
+    def _next_size(self, waiting: int) -> int | None:
+        """Frames of the next segment, None while that is not certain. `waiting`: frames that have come.
+
+        Without a length, and with one scale waiting, all the codes are its, up to a full segment. Without scales, the
+        signal must have gone on so far that the segment cannot have been cut short.
+        """
+        if self.sizes is not None:
+            self.size = self.size or next(self.sizes, None)
+            if self.size is None:
+                raise ValueError(f"codes: expected those of {self.length} samples, got more")
+            return self.size
+        full = self.model.frames_per_segment
+        if full is None or (self.model.config.normalize and len(self.scales) == 1):
+            return full
+        shortest = (full - 1) * self.model.hop_length + 1  # samples that fill the segment
+        return full if waiting >= sum(segment_frames(self.model.config, shortest)) else None
+
+    def _next_scale(self) -> float | None:
+        if not self.model.config.normalize:
+            return None
+        if not self.scales:
+            raise ValueError("scales: expected one for each segment, got fewer")
+        return self.scales.pop(0)
+
+
+def _in_parallel(function: Callable, items: Iterable, threads: int) -> Iterator:
+    """map(function, items), in order, by up to `threads` threads at once."""
+    if threads == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: list = []
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 2 * threads:
+                yield ahead.pop(0).result()
+        for future in ahead:
+            yield future.result()

@@ -19,16 +19,15 @@ frame n comes out with its last sample and is decoded at once. A model with segm
 Chapter 5 of the tutorials walks through it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tinyencodec.codec.network import Network
-from tinyencodec.codec.segments import EncodedFrame, OverlapAdd, Windows, scale_of, segment_frames, split_frames
+from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, SegmentEncoder
 from tinyencodec.layers.tiles import TileRunner
 
-_FOREVER = 1 << 62  # samples or frames: one segment, as long as the signal
+_MAX_LENGTH = 1 << 62  # samples
 
 
 class StreamingEncoder:
@@ -43,12 +42,7 @@ class StreamingEncoder:
         self.n_codebooks = model.codebooks_for(bandwidth)
         self.scales: list[float] = []
         self.closed = False
-        if model.streams:
-            entry = model.config.hidden_size * model.config.codebook_size  # multiply-adds to search one codebook
-            self.tiles = TileRunner(model.encoder, model.hop_length, model.frame_bytes, model.threads,
-                                 self._quantise, self.n_codebooks * entry / model.hop_length)
-        else:
-            self.windows = Windows(model.segment_length or _FOREVER, model.segment_stride or _FOREVER)
+        self._encoder = (_TileEncoder if model.streams else SegmentEncoder)(model, self.n_codebooks)
 
     def push(self, chunk: np.ndarray) -> np.ndarray:
         """Take the next samples, float [C, n] (n may be 0); return codes int32 [K, f] (f may be 0).
@@ -62,29 +56,34 @@ class StreamingEncoder:
         return self._join(self.frames(np.zeros((self.model.channels, 0), np.float32), last=True))
 
     def frames(self, wav: np.ndarray, last: bool = False) -> Iterator[EncodedFrame]:
-        """As `push` and `flush`, but lazily: yields each segment, or each tile where there is only one segment."""
+        """As `push` and `flush`, but lazily: yields each segment, or each tile where there is only one segment.
+
+        wav : float32 [C, n], checked already
+        """
         if self.closed:
             raise ValueError("streaming encoder: expected no more samples after flush, got some")
         self.closed = last
-        if self.model.streams:
-            for codes in self.tiles.run(np.ascontiguousarray(wav.T), last):  # [C, T] -> [T, C]
-                yield EncodedFrame(codes, None)
-        else:
-            for frame in _in_parallel(self._encode_window, self.windows.push(wav, last), self.model.threads):
-                if frame.scale is not None:
-                    self.scales.append(frame.scale)
-                yield frame
-
-    def _encode_window(self, wav: np.ndarray) -> EncodedFrame:
-        scale = scale_of(wav) if self.model.config.normalize else None
-        wav = wav if scale is None else wav / np.float32(scale)
-        return EncodedFrame(self._quantise(self.model.encoder(np.ascontiguousarray(wav.T))), scale)
-
-    def _quantise(self, z: np.ndarray) -> np.ndarray:
-        return self.model.quantizer.encode(z, self.n_codebooks)
+        for frame in self._encoder.run(wav, last):
+            if frame.scale is not None:
+                self.scales.append(frame.scale)
+            yield frame
 
     def _join(self, frames: Iterator[EncodedFrame]) -> np.ndarray:
         return np.concatenate([np.zeros((self.n_codebooks, 0), np.int32), *(frame.codes for frame in frames)], axis=1)
+
+
+class _TileEncoder:
+    """For a model that streams: one segment, in tiles."""
+
+    def __init__(self, model: Network, n_codebooks: int) -> None:
+        entry = model.config.hidden_size * model.config.codebook_size  # multiply-adds to search one codebook
+        self.tiles = TileRunner(model.encoder, model.hop_length, model.frame_bytes, model.threads,
+                                lambda z: model.quantizer.encode(z, n_codebooks),
+                                n_codebooks * entry / model.hop_length)
+
+    def run(self, wav: np.ndarray, last: bool) -> Iterator[EncodedFrame]:
+        for codes in self.tiles.run(np.ascontiguousarray(wav.T), last):  # [C, T] -> [T, C]
+            yield EncodedFrame(codes, None)
 
 
 class StreamingDecoder:
@@ -96,7 +95,7 @@ class StreamingDecoder:
     """
 
     def __init__(self, model: Network, length: int | None = None, live: bool = False) -> None:
-        if length is not None and not 0 <= length < _FOREVER:
+        if length is not None and not 0 <= length < _MAX_LENGTH:
             raise ValueError(f"length: expected a number of samples, got {length}")
         self.model = model
         self.length = length
@@ -104,22 +103,15 @@ class StreamingDecoder:
         self.held = np.zeros((model.channels, 0), np.float32)  # decoded, not returned
         self.returned = 0  # samples
         self.n_codebooks: int | None = None  # that of the first codes
-        self.scales: list[float] = []  # of segments to come
-        self.codes: np.ndarray | None = None  # [K, f] of a segment that is not complete
         self.closed = False
-        if model.streams:
-            self.tiles = TileRunner(model.decoder, 1, model.frame_bytes, model.threads)
-        else:
-            self.fade = OverlapAdd(model.segment_stride or _FOREVER)
-            self.sizes = None if length is None else segment_frames(model.config, length)  # of segments to come
-            self.size: int | None = None  # frames of the next segment, if known
+        self._decoder = _TileDecoder(model) if model.streams else SegmentDecoder(model, length)
 
     def push(self, codes: np.ndarray, scales: Sequence[float] = ()) -> np.ndarray:
         """Take the next codes, int [K, f] (f may be 0); return float32 [C, t] (t may be 0).
 
         scales : for a model that normalises, those of further segments, in order, each with or before its
-            codes. Without a `length`, the codes alone do not always tell where a segment ends; then one
-            waits for the next.
+            codes. Without a `length`, the codes alone do not always tell where a segment ends; the segment
+            then waits for the next scale.
 
         Raises `ValueError` for codes or scales that the model cannot have made, for another number of
         codebooks than before, and after `flush`.
@@ -128,9 +120,7 @@ class StreamingDecoder:
         if self.n_codebooks not in (None, len(codes)):
             raise ValueError(f"codes: expected {self.n_codebooks} codebooks as before, got {len(codes)}")
         self.n_codebooks = len(codes)
-        for scale in scales:
-            self.scales.append(self.model.check_scale(scale))
-        return self._return(self._decode(codes, last=False), self.hold)
+        return self._return(self._decode(codes, [self.model.check_scale(scale) for scale in scales]), self.hold)
 
     def flush(self, length: int | None = None) -> np.ndarray:
         """End the signal; return the remaining samples, float32 [C, t].
@@ -141,7 +131,7 @@ class StreamingDecoder:
         if self.length is not None and length not in (None, self.length):
             raise ValueError(f"length: expected {self.length} as at the start, got {length}")
         if not self.closed:
-            rest = self._decode(np.zeros((self.n_codebooks or 1, 0), np.int32), last=True)
+            rest = self._decode(np.zeros((self.n_codebooks or 1, 0), np.int32), [], last=True)
             self.held = np.concatenate([self.held, rest], axis=1)
         total = self.returned + self.held.shape[1]
         length = self.length if length is None else length
@@ -150,83 +140,28 @@ class StreamingDecoder:
         self.length = length
         return self._return(self.held[:, :0], 0)
 
-    def _decode(self, codes: np.ndarray, last: bool) -> np.ndarray:
+    def _decode(self, codes: np.ndarray, scales: list[float], last: bool = False) -> np.ndarray:
         if self.closed:
             raise ValueError("streaming decoder: expected no more codes after flush, got some")
         self.closed = last
-        nothing = np.zeros((self.model.channels, 0), np.float32)
-        if self.model.streams:
-            z = self.model.quantizer.decode(codes)  # [K, F] -> [F, D]
-            return np.concatenate([nothing, *(wav.T for wav in self.tiles.run(z, last))], axis=1)
-        self.codes = codes if self.codes is None else np.concatenate([self.codes, codes], axis=1)
-        made = [self.fade.add(wav) for wav in self.decode_windows(self._complete(last))]
-        if last and self.fade.triangle is not None:
-            made.append(self.fade.finish())
-        return np.concatenate([nothing, *made], axis=1)
-
-    def decode_windows(self, frames: Iterable[EncodedFrame]) -> Iterator[np.ndarray]:
-        """Decode segments, each on its own: yields float32 [C, n], not cross-faded yet."""
-        return _in_parallel(self._decode_window, frames, self.model.threads)
-
-    def _complete(self, last: bool) -> Iterator[EncodedFrame]:
-        """Take the segments that are complete off `self.codes`; with `last`, all that there are."""
-        assert self.codes is not None
-        ends = iter(split_frames(self.model.config, self.codes.shape[1])) if last and self.sizes is None else None
-        while self.codes.shape[1]:
-            if self.sizes is not None:
-                size = self.size = self.size or next(self.sizes, None)
-                if size is None:
-                    raise ValueError(f"codes: expected those of {self.length} samples, got more")
-            else:
-                size = next(ends) if ends is not None else self._certain_size()
-            if size is None or self.codes.shape[1] < size:
-                break
-            yield EncodedFrame(self.codes[:, :size], self._next_scale())
-            self.codes, self.size = self.codes[:, size:], None
-
-    def _certain_size(self) -> int | None:
-        """Frames of the next segment if it is certain to be full, else None.
-
-        With one scale waiting, all the codes are its. Without scales, the signal must have gone on so far
-        that the segment cannot have been cut short.
-        """
-        full = self.model.frames_per_segment
-        if full is None or (self.model.config.normalize and len(self.scales) == 1):
-            return full
-        shortest = (full - 1) * self.model.hop_length + 1  # samples that fill the segment
-        waiting = 0 if self.codes is None else self.codes.shape[1]
-        return full if waiting >= sum(segment_frames(self.model.config, shortest)) else None
-
-    def _next_scale(self) -> float | None:
-        if not self.model.config.normalize:
-            return None
-        if not self.scales:
-            raise ValueError("scales: expected one for each segment, got fewer")
-        return self.scales.pop(0)
-
-    def _decode_window(self, frame: EncodedFrame) -> np.ndarray:
-        wav = self.model.decoder(self.model.quantizer.decode(frame.codes)).T  # [T, C] -> [C, T]
-        return wav if frame.scale is None else wav * np.float32(frame.scale)
+        return np.concatenate([self.held[:, :0], *self._decoder.run(codes, scales, last)], axis=1)
 
     def _return(self, wav: np.ndarray, hold: int) -> np.ndarray:
         wav = np.concatenate([self.held, wav], axis=1)
-        kept = wav.shape[1] if self.length is None else min(wav.shape[1], self.length - self.returned)
-        kept = max(0, kept - hold)
-        self.held = wav[:, kept:kept + hold] if hold else wav[:, :0]
-        self.returned += kept
-        return np.ascontiguousarray(wav[:, :kept])
+        end = wav.shape[1] if self.length is None else min(wav.shape[1], self.length - self.returned)
+        end = max(0, end - hold)
+        self.held = wav[:, end:end + hold]
+        self.returned += end
+        return np.ascontiguousarray(wav[:, :end])
 
 
-def _in_parallel(function: Callable, items: Iterable, threads: int) -> Iterator:
-    """map(function, items), in order, by up to `threads` threads at once."""
-    if threads == 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: list = []
-        for item in items:
-            ahead.append(pool.submit(function, item))
-            if len(ahead) > 2 * threads:
-                yield ahead.pop(0).result()
-        for future in ahead:
-            yield future.result()
+class _TileDecoder:
+    """For a model that streams: one segment, in tiles."""
+
+    def __init__(self, model: Network) -> None:
+        self.quantizer = model.quantizer
+        self.tiles = TileRunner(model.decoder, 1, model.frame_bytes, model.threads)
+
+    def run(self, codes: np.ndarray, scales: list[float], last: bool) -> Iterator[np.ndarray]:
+        for wav in self.tiles.run(self.quantizer.decode(codes), last):  # [K, F] -> [F, D] -> [T, C]
+            yield wav.T
