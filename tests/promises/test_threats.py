@@ -85,7 +85,8 @@ HOSTILE = {
     "num_residual_layers": [65, 1 << 20, 0], "dilation_growth_rate": [1 << 20, 0, -2],
     "residual_kernel_size": [1 << 20],
     "num_lstm_layers": [17, -1, 10**400], "sampling_rate": [0, -1, 10**400, float("nan")], "audio_channels": [0, 3, -1],
-    "pad_mode": [[], {}, "\x1b[2J", "x" * 5000], "norm_type": [[], {}, None, "x" * 5000], "codebook_dim": [[], 7, {}],
+    "pad_mode": [[], {}, "zeros", "\x1b[2J", "x" * 5000], "norm_type": [[], {}, None, "x" * 5000],
+    "codebook_dim": [[], 7, {}],
     "trim_right_ratio": [10**400, float("nan"), -1, 2, "1"], "model_type": ["pickle", [], None, "x" * 5000],
 }
 

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 from tinyencodec.system.untrusted import read_json
 
@@ -23,15 +24,76 @@ USUAL_BANDWIDTH = 6.0  # kbit/s, for those who do not choose one
 # No size in a real config comes near; a hostile one must not drive allocations that no weights pay for.
 _LIMIT = 1 << 20
 _MAX_HOP, _MAX_SPAN, _MAX_SEGMENT = 1 << 16, 1 << 12, 1 << 22  # samples, inputs of a convolution, samples
-_PAD_MODES = {"reflect": "reflect", "constant": "constant", "zero": "constant", "zeros": "constant"}
+C = TypeVar("C", bound="JsonConfig")
 
 
 @dataclass(frozen=True)
-class CodecConfig:
+class JsonConfig:
+    """What the configurations of codec and language model share: a frozen dataclass that a JSON object fills in."""
+
+    MODEL_TYPE: ClassVar[str]
+
+    def _require(self, ok: bool, name: str, expected: str) -> None:
+        if not ok:
+            raise ValueError(f"config field {name}: expected {expected}, got {getattr(self, name)!r:.80}")
+
+    def _require_integer(self, name: str, low: int, high: int) -> None:
+        self._require(is_int(getattr(self, name)) and low <= getattr(self, name) <= high, name,
+                      f"an integer from {low} to {high}")
+
+    @classmethod
+    def from_dict(cls: type[C], fields: object) -> C:
+        """Make a config from parsed JSON; unknown keys are ignored, lists become tuples. No model type: "encodec".
+
+        Raises `ValueError` for a wrong type or value, and for another model type.
+        """
+        if not isinstance(fields, Mapping):
+            raise ValueError(f"config: expected a JSON object, got {type(fields).__name__}")
+        if (model_type := fields.get("model_type", "encodec")) != cls.MODEL_TYPE:
+            raise ValueError(f"config field model_type: expected {cls.MODEL_TYPE!r}, got {model_type!r:.80}")
+        kept = {}
+        for field in dataclasses.fields(cls):
+            if field.name in fields:
+                value = kept[field.name] = fields[field.name]
+                if isinstance(field.default, tuple):
+                    if not isinstance(value, (list, tuple)):
+                        raise ValueError(f"config field {field.name}: expected a list, got {value!r:.80}")
+                    kept[field.name] = tuple(value)
+        return cls(**kept)
+
+    @classmethod
+    def from_file(cls: type[C], path: str | Path) -> C:
+        """Read a `config.json`. Raises `OSError` or `ValueError` (naming the file)."""
+        try:
+            return cls.from_dict(read_json(Path(path)))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def to_dict(self) -> dict:
+        """The fields as `config.json` holds them, `model_type` first; `from_dict` reads them back."""
+        fields = dataclasses.asdict(self)
+        fields = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        return {"model_type": self.MODEL_TYPE, **fields}
+
+
+def is_int(value: object) -> bool:
+    """Whether JSON had an integer here; `true` is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether JSON had a number here that float64 can hold. NaN is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
+
+
+@dataclass(frozen=True)
+class CodecConfig(JsonConfig):
     """Hyperparameters of one EnCodec model.
 
     Raises `ValueError` at construction when a field is out of range or two contradict each other.
     """
+
+    MODEL_TYPE = "encodec"
 
     sampling_rate: int = 24_000  # Hz
     audio_channels: int = 1
@@ -61,90 +123,50 @@ class CodecConfig:
         for name in ("sampling_rate", "audio_channels", "num_filters", "num_residual_layers", "kernel_size",
                      "last_kernel_size", "residual_kernel_size", "dilation_growth_rate", "compress",
                      "hidden_size", "codebook_size"):
-            self._require(_is_int(getattr(self, name)) and 1 <= getattr(self, name) <= _LIMIT,
-                          name, f"an integer from 1 to {_LIMIT}")
+            self._require_integer(name, 1, _LIMIT)
         for name in ("normalize", "use_causal_conv", "use_conv_shortcut"):
             self._require(isinstance(getattr(self, name), bool), name, "true or false")
-        self._require(_is_int(self.num_lstm_layers) and 0 <= self.num_lstm_layers <= 16,
-                      "num_lstm_layers", "an integer from 0 to 16")
+        self._require_integer("num_lstm_layers", 0, 16)
         self._require(self.audio_channels <= 2, "audio_channels", "1 or 2")
         self._require(1 <= len(self.upsampling_ratios) <= 16
-                      and all(_is_int(r) and 1 <= r <= _LIMIT for r in self.upsampling_ratios),
+                      and all(is_int(r) and 1 <= r <= _LIMIT for r in self.upsampling_ratios),
                       "upsampling_ratios", "1 to 16 positive integers")
         self._require(math.prod(self.upsampling_ratios) <= _MAX_HOP, "upsampling_ratios", f"a product up to {_MAX_HOP}")
         self._require(self.num_filters << len(self.upsampling_ratios) <= _LIMIT, "num_filters",
                       f"at most {_LIMIT} channels in the deepest stage")
-        self._require(self.num_residual_layers <= 64, "num_residual_layers", "an integer from 1 to 64")
+        self._require_integer("num_residual_layers", 1, 64)
         dilation = self.dilation_growth_rate ** (self.num_residual_layers - 1)
         self._require((self.residual_kernel_size - 1) * dilation < _MAX_SPAN, "dilation_growth_rate",
                       f"one by which no residual block looks at more than {_MAX_SPAN} of its inputs")
         self._require(self.compress <= self.num_filters, "compress", f"at most num_filters {self.num_filters}")
         rates = self.target_bandwidths
-        self._require(len(rates) > 0 and all(_is_number(b) and 0 < b < 1e6 for b in rates)
+        self._require(len(rates) > 0 and all(is_number(b) and 0 < b < 1e6 for b in rates)
                       and all(a < b for a, b in zip(rates, rates[1:])),
                       "target_bandwidths", "rising positive numbers in kbit/s")
         self._require(self.norm_type in ("weight_norm", "time_group_norm"),
                       "norm_type", "'weight_norm' or 'time_group_norm'")
         self._require(not (self.use_causal_conv and self.norm_type == "time_group_norm"),
                       "norm_type", "'weight_norm', since use_causal_conv is true")
-        self._require(isinstance(self.pad_mode, str) and self.pad_mode in _PAD_MODES, "pad_mode",
-                      "'reflect' or 'constant'")
+        self._require(self.pad_mode in ("reflect", "constant"), "pad_mode", "'reflect' or 'constant'")
         self._require(2 <= self.codebook_size <= 1 << 16 and self.codebook_size & (self.codebook_size - 1) == 0,
                       "codebook_size", "a power of two from 2 to 65536")
         self._require(self.codebook_dim in (None, self.hidden_size), "codebook_dim",
                       f"hidden_size {self.hidden_size}")
-        self._require(_is_number(self.trim_right_ratio) and 0 <= self.trim_right_ratio <= 1,
+        self._require(is_number(self.trim_right_ratio) and 0 <= self.trim_right_ratio <= 1,
                       "trim_right_ratio", "a number from 0 to 1")
         self._require(self.use_causal_conv or self.trim_right_ratio == 1, "trim_right_ratio",
                       "1, since use_causal_conv is false")
         if self.chunk_length_s is not None:
-            self._require(_is_number(self.chunk_length_s) and 0 < self.chunk_length_s <= 3600
+            self._require(is_number(self.chunk_length_s) and 0 < self.chunk_length_s <= 3600
                           and self.chunk_length_s * self.sampling_rate >= 1,
                           "chunk_length_s", "seconds, at least one sample and at most 3600")
             self._require(self.chunk_length_s * self.sampling_rate <= _MAX_SEGMENT, "chunk_length_s",
                           f"at most {_MAX_SEGMENT} samples")
             # Two segments may share at most half, so a sample belongs to two at most.
-            self._require(_is_number(self.overlap) and 0 <= (self.overlap or 0) <= 0.5, "overlap",
+            self._require(is_number(self.overlap) and 0 <= (self.overlap or 0) <= 0.5, "overlap",
                           "a number from 0 to 0.5")
         self._require(self.n_codebooks >= 1, "target_bandwidths",
                       f"a top rate of at least one codebook, {self.bits_per_code * self.frame_rate / 1000} kbit/s")
-
-    def _require(self, ok: bool, name: str, expected: str) -> None:
-        if not ok:
-            raise ValueError(f"config field {name}: expected {expected}, got {getattr(self, name)!r:.80}")
-
-    @classmethod
-    def from_dict(cls, fields: object) -> "CodecConfig":
-        """Make a config from parsed JSON; unknown keys are ignored, lists become tuples.
-
-        Raises `ValueError` for a wrong type or value, and for another model type than EnCodec.
-        """
-        if not isinstance(fields, Mapping):
-            raise ValueError(f"config: expected a JSON object, got {type(fields).__name__}")
-        if fields.get("model_type", "encodec") != "encodec":
-            raise ValueError(f"config field model_type: expected 'encodec', got {fields['model_type']!r:.80}")
-        known = {f.name for f in dataclasses.fields(cls)}
-        kept = {key: value for key, value in fields.items() if key in known}
-        for name in ("target_bandwidths", "upsampling_ratios"):
-            if name in kept:
-                if not isinstance(kept[name], (list, tuple)):
-                    raise ValueError(f"config field {name}: expected a list, got {kept[name]!r:.80}")
-                kept[name] = tuple(kept[name])
-        return cls(**kept)
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> "CodecConfig":
-        """Read a `config.json`. Raises `OSError` or `ValueError` (naming the file)."""
-        try:
-            return cls.from_dict(read_json(Path(path)))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-    def to_dict(self) -> dict:
-        """The fields as `config.json` holds them, `model_type` first; `from_dict` reads them back."""
-        fields = dataclasses.asdict(self)
-        fields = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
-        return {"model_type": "encodec", **fields}
 
     @property
     def hop_length(self) -> int:
@@ -186,14 +208,6 @@ class CodecConfig:
     def codebooks_for(self, bandwidth: float) -> int:
         """How many codebooks fit into `bandwidth` kbit/s (rounded down)."""
         return int(bandwidth * 1000 / (self.bits_per_code * self.frame_rate) + 1e-6)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300  # NaN is not
 
 
 ENCODEC_24KHZ = CodecConfig()

@@ -4,21 +4,19 @@ The defaults are those of the official 24 kHz language model (paper, section 3.3
 `lm` inside the folder of the codec whose codes it predicts, as `config.json` and `model.safetensors`.
 """
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from tinyencodec.system.untrusted import read_json
+from tinyencodec.codec.config import JsonConfig, is_number
 
-MODEL_TYPE = "encodec_lm"
 _LIMITS = {"n_codebooks": 1024, "codebook_size": 4096, "dim": 4096, "n_layers": 64, "n_heads": 64, "ff_dim": 1 << 14,
            "past_context": 1 << 14}
 
 
 @dataclass(frozen=True)
-class LMConfig:
+class LMConfig(JsonConfig):
     """Hyperparameters of one language model. Raises `ValueError` when a field is out of range."""
+
+    MODEL_TYPE = "encodec_lm"
 
     n_codebooks: int = 32  # K, at most; a file may use fewer
     codebook_size: int = 1024  # N, entries per codebook
@@ -31,39 +29,12 @@ class LMConfig:
 
     def __post_init__(self) -> None:
         for name, limit in _LIMITS.items():
-            value = getattr(self, name)
-            self._require(type(value) is int and 1 <= value <= limit, name, f"an integer from 1 to {limit}")
+            self._require_integer(name, 1, limit)
         self._require(self.codebook_size >= 2, "codebook_size", "at least 2")
         self._require(self.dim % 2 == 0 and self.dim >= 4, "dim", "an even number of at least 4")
         self._require(self.dim % self.n_heads == 0, "n_heads", f"a divisor of dim {self.dim}")
-        self._require(type(self.max_period) in (int, float) and 1 < self.max_period <= 1e9, "max_period",
+        self._require(is_number(self.max_period) and 1 < self.max_period <= 1e9, "max_period",
                       "a number above 1, at most 1e9")
-
-    def _require(self, ok: bool, name: str, expected: str) -> None:
-        if not ok:
-            raise ValueError(f"config field {name}: expected {expected}, got {getattr(self, name)!r:.80}")
-
-    @classmethod
-    def from_dict(cls, fields: object) -> "LMConfig":
-        """Make a config from parsed JSON; unknown keys are ignored. Raises `ValueError` for a wrong type or value."""
-        if not isinstance(fields, Mapping):
-            raise ValueError(f"config: expected a JSON object, got {type(fields).__name__}")
-        if fields.get("model_type") != MODEL_TYPE:
-            raise ValueError(f"config field model_type: expected {MODEL_TYPE!r}, got {fields.get('model_type')!r:.80}")
-        known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{key: value for key, value in fields.items() if key in known})
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> "LMConfig":
-        """Read a `config.json`. Raises `OSError` or `ValueError` (naming the file)."""
-        try:
-            return cls.from_dict(read_json(Path(path)))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-    def to_dict(self) -> dict:
-        """The fields as `config.json` holds them; `from_dict` reads them back."""
-        return {"model_type": MODEL_TYPE, **dataclasses.asdict(self)}
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor: the official names, which are PyTorch's for such a transformer."""
