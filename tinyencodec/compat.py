@@ -1,4 +1,4 @@
-"""For those who come from the official package `encodec`: the same names and shapes, over `tinyencodec`.
+"""For users of the official package `encodec`: its names and shapes, on top of `tinyencodec`.
 
     from tinyencodec.compat import EncodecModel        # was: from encodec import EncodecModel
 
@@ -13,10 +13,10 @@ What differs:
   tensor on the CPU without a gradient. There are no gradients, devices or modes, nor `eval`, `to` or `state_dict`.
 - No weights are downloaded: a model is one that is installed under its name, or a folder.
 - There are no methods for language models: `tinyencodec.compress(..., entropy="lm")` codes with one.
-- Codes that the official package stops at with an error, of a last segment that ends before the one before it does,
+- Where a signal's last segment ends before the one before it, the official package raises an error. Here such codes
   are decoded.
 
-New programs have less to learn with `tinyencodec.load_model`, and items of several lengths with `batch.encode_batch`.
+New programs are simpler with `tinyencodec.load_model`, and `tinyencodec.encode_batch` for items of several lengths.
 """
 
 import os

@@ -27,7 +27,7 @@ class EncodedBatch(NamedTuple):
     """The codes of B signals. `decode_batch(model, *batch)` makes sound of them.
 
     codes : int64 [B, K, F]; item i has its frames in codes[i, :, :frames[i]], those of all its segments one after the
-        other, and zeros after them (0 is a code like any other: only `frames` tells the padding)
+        other, and zeros after them (0 is a code like any other: only `frames` says where the padding begins)
     scales : of a model that normalises, float32 [B, S], one per segment, zeros after an item's last; else None
     frames : int64 [B], frames of each item
     lengths : int64 [B], samples of each item

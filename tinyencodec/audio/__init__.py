@@ -2,7 +2,7 @@
 
     pcm        raw samples and WAV headers
     resample   from one sample rate to another, piece by piece
-    reader     any sound as blocks at the wanted rate and number of channels
+    reader     any sound, as blocks at a given rate and number of channels
     writer     blocks into a file or a pipe
     files      whole files in one call
 

@@ -1,6 +1,6 @@
 """Audio files and arrays: a whole sound in one call. An array is float32 [C, T], full scale at -1 and 1.
 
-    read_audio, write_audio   `source.AudioReader` and `sink.AudioWriter` with one block for all
+    read_audio, write_audio   `reader.AudioReader` and `writer.AudioWriter`, with the whole sound as one block
     convert_audio             `resample`
 
 But: metadata (tags, loops, cue points) is not kept, and there is no dither.
@@ -41,7 +41,7 @@ def read_audio(file: str | os.PathLike | BinaryIO, sample_rate: int | None = Non
     OSError : no such file, or it cannot be read.
     ValueError : not audio, no samples, a sample that is not finite, or a rate as in `convert_audio`;
         the message names the file.
-    EOFError : a pipe ended before the length that its header tells.
+    EOFError : a pipe ended before the length in its header.
     """
     with AudioReader(file, sample_rate, channels) as sound:
         return np.concatenate(list(sound), axis=1)

@@ -93,12 +93,12 @@ class PcmReader:
         self.sample_rate, self.channels = pcm.sample_rate, pcm.channels
         self.length = size // pcm.width if certain and size is not None else None  # samples, if known
         self._pcm, self._left, self._certain, self._at_once = pcm, size, certain, at_once * pcm.width
-        self._read_some = getattr(fo, "read1", fo.read)  # what is there, rather than wait for more
+        self._read_some = getattr(fo, "read1", fo.read)  # what has come, rather than wait for more
         self._rest = b""  # of an instant
         self._taken = 0
 
     def read(self) -> np.ndarray:
-        """The next samples, float32 [C, n], as soon as there is one; n = 0 at the end. A part of one is dropped."""
+        """The next samples, float32 [C, n], as soon as one has come; n = 0 at the end, where part of one is dropped."""
         data = self._rest
         while len(data) < self._pcm.width:
             piece = self._read_some(self._at_once if self._left is None else min(self._left, self._at_once))

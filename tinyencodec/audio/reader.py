@@ -19,7 +19,7 @@ from tinyencodec.audio.pcm import Pcm, PcmReader, read_wav_header
 from tinyencodec.audio.resample import Converter
 
 _BLOCK = 1 << 18  # samples per channel from a file: many tiles, so that threads have work
-_PIPED = 1 << 14  # from a pipe, at most; what is there is taken at once
+_PIPED = 1 << 14  # from a pipe, at most; samples are taken as they come
 _READ = 1 << 16  # samples per channel asked of libsndfile at once
 _FEW = 8  # channels; a file may have 1024, and its blocks are shorter then
 _ENDLESS = 1 << 62  # samples; what libsndfile says when a header does not tell is more
@@ -45,14 +45,14 @@ class AudioReader:
     Attributes
     ----------
     sample_rate, channels : of the blocks
-    length : samples in all, if known beforehand, else None. A damaged file may have fewer.
+    length : samples in total, if known beforehand, else None. A damaged file may have fewer.
 
     Raises
     ------
     OSError : no such file, or it cannot be read.
     ValueError : not audio, no samples, a sample that is not finite, or a rate as in `convert_audio`;
         the message names the file.
-    EOFError : a pipe ended before the length that its header tells.
+    EOFError : a pipe ended before the length in its header.
     """
 
     def __init__(self, file: str | os.PathLike | BinaryIO, sample_rate: int | None = None,
@@ -103,7 +103,7 @@ class AudioReader:
         copy.write(start)
         shutil.copyfileobj(fo, copy)
         copy.seek(0)
-        return copy  # handed on by number: callbacks from C could not be interrupted without loss
+        return copy  # its descriptor is passed on: a callback from C cannot be interrupted safely
 
     def _keep(self, file: Any) -> Any:
         self._files.append(file)

@@ -6,7 +6,7 @@ Resampling by up / down is one FIR filter: put up - 1 zeros after each sample, l
 
 where h is a sinc under a Kaiser window (beta 5) that cuts at the lower of the two Nyquist frequencies. Filter
 and arithmetic are those of `scipy.signal.resample_poly`: the result is the same bit by bit, however the signal
-was cut, since y[n] is the same sum in the same order as long as all its x[k] are there.
+was cut, since y[n] is the same sum in the same order whenever all its x[k] have come.
 
 Channels: the mean as mono mix follows the official package's `utils.py`.
 
@@ -85,7 +85,7 @@ class Resampler:
 
 
 class Converter:
-    """Checks, mixes and resamples a signal that comes in pieces; `convert_audio` tells how, and what it raises."""
+    """Checks, mixes and resamples a signal that comes in pieces; `convert_audio` says how, and what it raises."""
 
     def __init__(self, sr_in: int, sr_out: int, c_in: int, c_out: int) -> None:
         self.sr_in, self.c_out, self.taken = checked_rate(sr_in), c_out, 0
@@ -95,7 +95,10 @@ class Converter:
 
     def push(self, wav: np.ndarray) -> np.ndarray:
         """Take the next samples, float [C, n] with n >= 1; return float32 [channels, m], m >= 0."""
-        wav = checked_audio(wav, self.sr_in, self.taken)
+        return self.convert(checked_audio(wav, self.sr_in, self.taken))
+
+    def convert(self, wav: np.ndarray) -> np.ndarray:
+        """As `push`, for samples that have been checked."""
         self.taken += wav.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):  # sums beyond float32 are infinite: the model refuses them
             mixed = _mix(wav, self.c_out)
@@ -133,10 +136,9 @@ def convert_audio(wav: np.ndarray, sr_in: int, sr_out: int, channels: int) -> np
     ValueError : wrong shape or dtype, no samples, a sample that is not finite (saying when), a rate
         or channel count out of range.
     """
-    sr_in, sr_out = checked_rate(sr_in), checked_rate(sr_out)
-    wav = checked_audio(wav, sr_in)
+    wav = checked_audio(wav, checked_rate(sr_in))
     converter = Converter(sr_in, sr_out, len(wav), channels)
-    return np.concatenate([converter.push(wav), converter.flush()], axis=1)
+    return np.concatenate([converter.convert(wav), converter.flush()], axis=1)
 
 
 def _mix(wav: np.ndarray, channels: int) -> np.ndarray:

@@ -142,7 +142,7 @@ class _WavEncoder(_RawEncoder):
             self._check_size(length)
             length = None
         self._length = length
-        pcm.wav_header(*self._form, length)  # tells what is wrong before anything is written
+        pcm.wav_header(*self._form, length)  # raises before anything is written
 
     def _check_size(self, length: int) -> None:
         if length > self._most and self._start is not None:

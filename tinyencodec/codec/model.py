@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]  # called with (done, total)
 class EncodecModel(Network):
     """An EnCodec model in inference. `tinyencodec.load_model` makes one from a folder.
 
-    What it is made of, and the facts of it, are those of `Network`.
+    Its parts and attributes are described in `Network`.
     """
 
     def encode(self, wav: np.ndarray, bandwidth: float = 6.0, *,
@@ -33,7 +33,7 @@ class EncodecModel(Network):
         ----------
         wav : float [C, T] at `sample_rate`, T >= 1, finite, nominally within -1 ... 1
         bandwidth : kbit/s, one of `bandwidths`
-        progress : called with (samples done, samples in all)
+        progress : called with (samples done, samples in total)
 
         Returns
         -------
@@ -62,7 +62,7 @@ class EncodecModel(Network):
         ----------
         frames : as `encode` returned them; fewer codebooks (the first few) may be given
         length : samples to keep; None: all, which is the input's length rounded up to whole frames
-        progress : called with (frames done, frames in all)
+        progress : called with (frames done, frames in total)
 
         Returns
         -------

@@ -36,10 +36,10 @@ def segment_frames(config: CodecConfig, audio_length: int) -> Iterator[int]:
 
 
 def split_frames(config: CodecConfig, frames: int) -> list[int]:
-    """The segments that a signal of so many frames has: the inverse of `segment_frames`, as far as there is one.
+    """The frames of each segment of a signal with `frames` frames: the inverse of `segment_frames`.
 
-    It need not end with one shorter segment: 47 600 samples at 48 kHz are 149 frames and 1 frame. But each
-    segment's frames can only grow with the length, so the sum tells them all. `ValueError` if no length
+    More than the last segment may be short: 47 600 samples at 48 kHz are 149 frames and 1 frame. But as a signal
+    gets longer, no segment loses frames, so the sum determines them all. `ValueError` if no length
     gives that sum.
     """
     low, high = 0, frames * config.hop_length  # the least length with at least so many frames is in between
@@ -139,7 +139,7 @@ class SegmentEncoder:
 class SegmentDecoder:
     """For the other models: segment by segment, several at once, and cross-faded.
 
-    length : samples of the signal if known, which tells where the segments end
+    length : samples of the signal if known, which says where the segments end
     """
 
     def __init__(self, model: Network, length: int | None = None) -> None:
@@ -177,8 +177,8 @@ class SegmentDecoder:
     def _next_size(self, waiting: int) -> int | None:
         """Frames of the next segment, None while that is not certain. `waiting`: frames that have come.
 
-        Without a length, and with one scale waiting, all the codes are its, up to a full segment. Without scales, the
-        signal must have gone on so far that the segment cannot have been cut short.
+        Without a length, and with one scale waiting, all the codes are its, up to a full segment. Without scales, so
+        many frames must have come that the segment cannot be one cut short.
         """
         if self.sizes is not None:
             self.size = self.size or next(self.sizes, None)

@@ -91,7 +91,7 @@ class StreamingDecoder:
 
     The codes of the last frame stand for up to `hop_length - 1` samples more than the signal had. If its
     `length` is known from the start, they are cut off. Otherwise so many samples are held back until
-    `flush` tells the length, unless `live`: then nothing is held back, and nothing cut.
+    `flush` is given the length, unless `live`: then nothing is held back, and nothing cut.
     """
 
     def __init__(self, model: Network, length: int | None = None, live: bool = False) -> None:
@@ -125,7 +125,7 @@ class StreamingDecoder:
     def flush(self, length: int | None = None) -> np.ndarray:
         """End the signal; return the remaining samples, float32 [C, t].
 
-        length : samples in all, counting those returned before; None: all there are. `ValueError` if more
+        length : samples in total, with those returned before; None: as many as the codes give. `ValueError` if more
             have been returned, or the codes do not reach so far.
         """
         if self.length is not None and length not in (None, self.length):

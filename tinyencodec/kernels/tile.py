@@ -10,9 +10,9 @@ has no vector type of its own, so the loop is written with its `intrinsic` exten
 emits LLVM instructions; the loop below reads like the equation above.
 
 **Exactness.** Every sum starts from its initial value and takes its terms in rising k, each with
-one rounding (IEEE 754 fused multiply-add). Neither the tile's size, nor the vector width, nor how
-rows are dealt out to calls or threads enters the result. Streaming, batch, one thread or many, on
-any machine: the same bits.
+one rounding (IEEE 754 fused multiply-add). The result does not depend on the
+tile's size, the vector width, or how rows are shared out among calls and threads. Streaming or batch, one
+thread or many, on any machine: the same bits.
 
 Chapter 2 of the tutorials walks through it.
 """

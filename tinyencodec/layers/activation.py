@@ -72,10 +72,10 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
 
 def elu(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """ELU of a float32 array of any shape, right to a few units in the last place.
+    """ELU of a float32 array of any shape, accurate to a few units in the last place.
 
-    out : C-contiguous float32 of x's shape for the result; None: a new array. It may not overlap with
-        x, but see `elu_in_place`.
+    out : C-contiguous float32 of x's shape for the result; None: a new array. It must not overlap with
+        x; for that there is `elu_in_place`.
     """
     if out is None:
         out = np.empty(x.shape, np.float32)

@@ -5,8 +5,8 @@ Signals are time-major here: x[t, c]. With kernel k, stride s and dilation d,
     y[t, o] = b[o] + sum_{j < k} sum_c  x[t*s + j*d, c] * w[o, c, j]
 
 over the padded signal. Row t of the product reads floats t*s*C ... (t*s + k)*C of the signal, so
-`gemm` takes it from memory as it lies. EnCodec pads k_d - s in all (k_d = (k-1)*d + 1): on the left
-only if causal, else on both sides, and then as much on the right as completes the last window. A
+`gemm` takes it from memory as it lies. EnCodec pads by k_d - s samples (k_d = (k-1)*d + 1), on the
+left only if causal, else on both sides, and then on the right until the last window is complete. A
 signal of T samples always gives ceil(T / s) outputs. (Official code: `SConv1d`.)
 
 **Streaming.** A window needs samples of earlier pieces, which the state keeps. Two corners need care: reflecting at

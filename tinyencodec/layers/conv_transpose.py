@@ -74,7 +74,7 @@ class ConvTranspose1d(Layer):
              activate: bool = False) -> np.ndarray:
         """See `Layer.step`. `activate` applies ELU to x first. T inputs give T * stride outputs."""
         state.seen += len(x)
-        silence = self.taps - 1 if last else 0  # behind the end, for the blocks that the last inputs reach into
+        silence = self.taps - 1 if last else 0  # after the end: the last inputs reach into it
         buffer = pad(x, 0, silence, "constant", before=state.buffer, activate=activate)
         y = self.valid(buffer)
         state.buffer = buffer[len(buffer) - self.taps + 1:].copy()
@@ -87,7 +87,7 @@ class ConvTranspose1d(Layer):
         return y
 
     def valid(self, x: np.ndarray) -> np.ndarray:
-        """The blocks for which all `taps` inputs are there: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
+        """The blocks whose `taps` inputs all lie in x: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
         n_out = len(x) - self.taps + 1
         y = gemm(np.ascontiguousarray(x), self.matrix, n_out, self.in_channels, self.bias)
         return y.reshape(-1, self.out_channels)  # [n_out, stride * C_out] -> [n_out * stride, C_out]

@@ -7,7 +7,7 @@ gate order and the two biases as in PyTorch):
     c <- s(f) c + s(i) tanh(g)
     h <- s(o) tanh(c)
 
-W_ih x does not wait for the previous step, so it is one large product for the whole signal; only
+W_ih x does not depend on the previous step, so it is one large product for the whole signal. Only
 W_hh h and the gates run step by step.
 
 Chapter 7 of the tutorials walks through it.

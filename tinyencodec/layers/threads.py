@@ -3,7 +3,7 @@
 A recurrent, causal network cannot be cut in time, since each piece needs the state left by the one
 before. But while one group of layers works on piece n, the group after it can work on piece n - 1.
 Each layer is still run by one thread, over the pieces in order, so results cannot depend on the number
-of threads. The kernels, where nearly all time goes, release the interpreter lock.
+of threads. The kernels, which take nearly all the time, release the interpreter lock.
 
 Chapter 8 of the tutorials uses it.
 """

@@ -15,7 +15,7 @@ from tinyencodec.layers.stack import Stack
 from tinyencodec.layers.threads import run_stages
 
 _TILE = 1 << 21  # bytes of the widest signal in one tile
-_ROWS = 8  # frames; a multiple of so many fills the register tile even where there is one row per frame
+_ROWS = 8  # frames; a multiple of this fills the register tile even where a frame is one row
 
 
 class Piece(NamedTuple):

@@ -1,7 +1,7 @@
-"""Arithmetic that gives the same bits on every machine: what stands between codes and their probabilities.
+"""Arithmetic that gives the same bits on every machine: all that the language model computes with.
 
-An entropy decoder must find exactly the integers that the encoder had. One unit of difference in one of them, in
-the whole recording, and everything after it is noise. So the language model is computed only from operations whose
+An entropy decoder must find exactly the integers that the encoder had. If one of them, in a whole recording, differs
+by one unit, everything after it is noise. So the language model is computed only from operations whose
 result the standard IEEE 754 fixes to the last bit:
 
     + - * / and square root of float32 or float64, each rounded to nearest on its own;
