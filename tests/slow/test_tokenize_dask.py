@@ -149,7 +149,7 @@ if part._encode_file.__name__ != "deadly":  # Dask may load this twice
 
 def test_workers_that_cannot(data, cluster, capsys, monkeypatch):
     """Another version: one line, and the work can be taken up."""
-    monkeypatch.setattr("tinyencodec.tools.tokenize.work.__version__", "9.9")
+    monkeypatch.setattr("tinyencodec.tools.tokenize.build.__version__", "9.9")
     assert run(data, "version", "--scheduler", cluster.scheduler_address) == 2
     assert "tinyencodec: expected version 9.9 on each machine, got " in capsys.readouterr().err
 

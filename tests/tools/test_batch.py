@@ -14,7 +14,7 @@ from tinyencodec.ecdc import coders as entropy
 from tinyencodec.models import store
 from tinyencodec.system.inputs import Found
 from tinyencodec.tools.batch.report import Report, showable
-from tinyencodec.tools.batch.work import Choices, Outcome, Task, plan, prepare, reason
+from tinyencodec.tools.batch.tasks import Choices, Outcome, Task, plan, prepare, reason
 
 CHOICES = Choices(compress=True, model="mono", bandwidth=None, entropy="none", block=None, protect=False,
                   keep_going=None, rescale=False, threads=1)

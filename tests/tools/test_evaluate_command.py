@@ -245,5 +245,5 @@ def test_more_paths_of_a_kind(capsys, tmp_path):
 
 
 def test_nothing_imports_pytorch():
-    code = "import sys, tinyencodec.tools.evaluate.command, tinyencodec.train.packed; sys.exit('torch' in sys.modules)"
+    code = "import sys, tinyencodec.cli.evaluate, tinyencodec.train.packed; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0

@@ -24,7 +24,7 @@ from tinyencodec.models.tensors import expected_tensors
 from tinyencodec.system.files import sha256_of
 from tinyencodec.system.inputs import find_inputs
 from tinyencodec.system.lock import exclusive
-from tinyencodec.tools.tokenize import deaths, open_dataset, part, plan, work
+from tinyencodec.tools.tokenize import build, crashes, open_dataset, part, plan
 
 RATE = 8000
 SMALL = {"sampling_rate": RATE, "target_bandwidths": (4.0, 8.0), "num_filters": 2, "upsampling_ratios": (4, 2),
@@ -238,7 +238,7 @@ def encoded(monkeypatch):
 def interrupted(*argv):
     """A run that is interrupted when all parts are done."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "write_shards", interrupt)
+        patch.setattr(build, "write_shards", interrupt)
         assert run(*argv) == 130
 
 
@@ -283,7 +283,7 @@ def test_killed_and_taken_up_again(whole, sounds, encoded):
 def test_killed_when_all_but_tidying_was_done(whole, sounds, encoded, monkeypatch):
     options = (sounds, "--out", "set", "-m", "stereo", "-b", 8, "--shard-size", "0.001", "-j", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("tinyencodec.tools.tokenize.work.shutil.rmtree", interrupt)
+        patch.setattr("tinyencodec.tools.tokenize.build.shutil.rmtree", interrupt)
         assert run(*options) == 130
     assert Path("set", plan.UNFINISHED).is_dir()
     del encoded[:]
@@ -333,19 +333,19 @@ def test_two_at_once(sounds, encoded, monkeypatch):
 def test_files_that_processes_die_of(sounds, whole, encoded):
     """Each death is noted, whichever file it was at; after the fourth the file is left out."""
     path = Path("part-000000.at")
-    for n in range(deaths.MOST + 1):
-        watch = deaths.Watch(path)
+    for n in range(crashes.MOST + 1):
+        watch = crashes.Watch(path)
         assert [watch.deaths_at(0), watch.deaths_at(1)] == [0, n]  # and here the process dies
-    deaths.Watch(path).deaths_at(0)
-    with deaths.Watch(path) as watch:
-        assert [watch.deaths_at(i) for i in range(3)] == [1, deaths.MOST + 1, 0]
+    crashes.Watch(path).deaths_at(0)
+    with crashes.Watch(path) as watch:
+        assert [watch.deaths_at(i) for i in range(3)] == [1, crashes.MOST + 1, 0]
     assert not path.exists()
 
     options = (sounds / "c", "-o", "set", "-m", "mono", "-j", 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "_work", interrupt)
+        patch.setattr(build, "_work", interrupt)
         assert run(*options) == 130
-    Path("set", plan.UNFINISHED, "part-000001.at").write_text(f'["0", {{"0": {deaths.MOST - 1}}}]')
+    Path("set", plan.UNFINISHED, "part-000001.at").write_text(f'["0", {{"0": {crashes.MOST - 1}}}]')
     assert run(*options) == 1
     errors = [json.loads(line) for line in Path("set/errors.jsonl").read_text().splitlines()]
     assert errors[0] == {"name": "d/one.wav", "error": "4 processes died of it"}

@@ -4,7 +4,7 @@
     parser      help and complaints
     options     arguments that several commands share
     code        `tinyencodec INPUT [OUTPUT]`
-    codes, batch, models, fetch, completion   the commands of these names
+    codes, batch, models, fetch, evaluate, compare, tokenize, completion   the commands of these names
 
 Only `__main__` imports this.
 """

@@ -12,7 +12,7 @@ from tinyencodec.ecdc.header import SUFFIX
 
 if TYPE_CHECKING:
     from tinyencodec.tools.batch.report import Report
-    from tinyencodec.tools.batch.work import Choices, Task
+    from tinyencodec.tools.batch.tasks import Choices, Task
 
 SUMMARY = "Compress or decompress many files: folders, patterns, several processes."
 EXAMPLES = f"""
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from tinyencodec.system.inputs import AUDIO, find_inputs
     from tinyencodec.system.workers import processors
     from tinyencodec.tools.batch.report import Report
-    from tinyencodec.tools.batch.work import plan, prepare
+    from tinyencodec.tools.batch.tasks import plan, prepare
 
     _check(args)
     wanted = (*AUDIO, SUFFIX) if args.to is None else AUDIO if args.to == SUFFIX else (SUFFIX,)
@@ -112,7 +112,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "Choices":
     from tinyencodec.models.store import HQ_MODEL
-    from tinyencodec.tools.batch.work import Choices
+    from tinyencodec.tools.batch.tasks import Choices
 
     coding = {"--bandwidth": args.bandwidth, "--hq": args.hq, "--entropy": args.entropy, "--protect": args.protect,
               "--block": args.block}
@@ -131,7 +131,7 @@ def _work(tasks: "list[Task]", choices: "Choices", n_processes: int, report: "Re
     """Do all, the longest first so that none of them is left alone at the end, and say what goes wrong."""
     from tinyencodec.system.progress import progress
     from tinyencodec.system.workers import run_jobs
-    from tinyencodec.tools.batch.work import Outcome, prepare, reason
+    from tinyencodec.tools.batch.tasks import Outcome, prepare, reason
 
     tasks = sorted(tasks, key=lambda task: -task.size)
     done, total = 0, sum(task.size for task in tasks)

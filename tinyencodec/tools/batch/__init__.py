@@ -1,5 +1,5 @@
 """`tinyencodec batch`: many files, one after the other in each of several processes.
 
-    work     which output each file becomes, and how one is coded
+    tasks    which output each file becomes, and how one is coded
     report   what became of them
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyencodec.system.errors import printable
-from tinyencodec.tools.batch.work import Outcome, Task
+from tinyencodec.tools.batch.tasks import Outcome, Task
 from tinyencodec.tools.reporting import write_json
 
 

@@ -5,7 +5,6 @@ In reading order:
     sources    the original and what the model makes of it, with figures
     pictures   spectrograms, and where they differ from the original's
     page       all of it as one HTML file (page.html, page.css and page.js beside it)
-    command    arguments to that file
 
 The page needs no network and no server: sounds and pictures are in it. Figures are those of
 `tools.evaluate`.
@@ -41,7 +40,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page. Raises `ValueError` or `OSError` for arguments that cannot be used."""
-    from tinyencodec.tools.compare.command import compare
+    from tinyencodec.cli.compare import compare
 
     compare(args)
 

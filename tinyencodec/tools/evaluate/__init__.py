@@ -10,7 +10,6 @@ In reading order:
     measures              all measures, each with its title, kind of sound and direction
     figures               all of it
     report, plots         tables and pictures
-    command               arguments to figures and files
 
 Rates are those measured, not those asked for. But: no figure replaces listening. SI-SNR in particular favours a coder
 that follows the waveform over one that sounds right.
@@ -66,7 +65,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure and print. Raises `ValueError` or `OSError` for arguments that cannot be used."""
-    from tinyencodec.tools.evaluate.command import evaluate
+    from tinyencodec.cli.evaluate import evaluate
 
     evaluate(args)
 

@@ -4,14 +4,13 @@ In reading order:
 
     plan      which files, in which order, in which parts
     part      one part of the work: sounds to codes on disk, any of them twice without harm
-    deaths    files that processes die of
+    crashes   files that processes die of
     shard     parts to shards, manifest, list of errors
     dataset   reading them: `open_dataset`
     check     whether a dataset is still what was written
-    work      from files to a dataset, taken up again where it was interrupted
+    build     from files to a dataset, taken up again where it was interrupted
     local     the work on this machine
     cluster   the work on a cluster, through Dask
-    command   arguments to all that
 
 The dataset depends on the files, the model and the options only: not on how many processes or machines did the work,
 which of them died, or how often it was interrupted.
@@ -55,7 +54,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 if some files could not be coded."""
-    from tinyencodec.tools.tokenize.command import command
+    from tinyencodec.cli.tokenize import command
 
     return command(args)
 

@@ -9,16 +9,16 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tinyencodec.tools.tokenize.build import Done
 from tinyencodec.tools.tokenize.part import encode_part
 from tinyencodec.tools.tokenize.plan import Job
-from tinyencodec.tools.tokenize.work import Done
 
 if TYPE_CHECKING:
     from distributed import Future
 
 _AHEAD = 1000  # parts that the scheduler knows at once; more would only cost it memory
 _RETRIES = 2  # of a part that ended with an error, for instance of a file system that did not answer
-_ROUNDS = 2  # in each of them Dask lets several workers die of a part: enough for `deaths` to find the file that did it
+_ROUNDS = 2  # in each of them Dask lets several workers die of a part: enough for `crashes` to find the file
 _TIMEOUT = "30s"  # to reach the scheduler
 
 

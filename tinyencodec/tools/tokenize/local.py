@@ -5,11 +5,11 @@ from contextlib import closing
 
 from tinyencodec.system.stdio import quiet_libraries
 from tinyencodec.system.workers import WorkerDied, run_jobs
+from tinyencodec.tools.tokenize.build import Done
 from tinyencodec.tools.tokenize.part import encode_part
 from tinyencodec.tools.tokenize.plan import Job
-from tinyencodec.tools.tokenize.work import Done
 
-_ROUNDS = 3  # in each of them two workers may die of a part: enough for `deaths` to find the file that did it
+_ROUNDS = 3  # in each of them two workers may die of a part: enough for `crashes` to find the file
 
 
 class Processes:

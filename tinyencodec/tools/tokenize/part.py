@@ -21,7 +21,7 @@ import numpy as np
 
 from tinyencodec.system.errors import require
 from tinyencodec.system.files import atomic_write, sha256_of
-from tinyencodec.tools.tokenize.deaths import MOST, Watch
+from tinyencodec.tools.tokenize.crashes import MOST, Watch
 from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, Source, files_of, model_sha256
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 
 from tinyencodec.system.errors import one_line
 from tinyencodec.system.progress import progress
+from tinyencodec.tools.tokenize.build import Run, tokenize
 from tinyencodec.tools.tokenize.check import check_dataset
 from tinyencodec.tools.tokenize.shard import ERRORS
-from tinyencodec.tools.tokenize.work import Run, tokenize
 
 _LISTED = 20  # files that could not be coded, on stderr
 
