@@ -8,7 +8,7 @@ your own. The second pair keeps no more than a block, and writes the same bytes 
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -20,8 +20,7 @@ from tinyencodec.ecdc.coders import CodesCoder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
 from tinyencodec.models.store import load_model
 from tinyencodec.system.errors import require
-
-Progress = Callable[[int, int | None], None]  # called with (samples done, samples in all if known)
+from tinyencodec.system.progress import Progress
 
 _SECONDS = 10  # decoded at once, from a file: enough that threads have work
 

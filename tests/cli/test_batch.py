@@ -15,33 +15,20 @@ import numpy as np
 import pytest
 import soundfile
 
-import tinyencodec
-from tests.helpers.models import MONO, RATE, save_model
-from tinyencodec.cli import main as cli
+from tests.helpers.models import RATE
+from tests.helpers.program import ENVIRONMENT, run
 
 NAMES = ["a.wav", "b/c.flac", "b/ä ü/d.ogg", "b/[e]\n.wav"]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    save_model(home / "models" / "mono", MONO)
-    return home
-
-
 @pytest.fixture(autouse=True)
-def here(tmp_path, home, monkeypatch):
+def sounds(here):
     """A folder `in` with sounds in folders."""
-    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
+    os.remove("in.wav")
     for k, name in enumerate(NAMES):
         Path("in", name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(Path("in", name), 0.1 * np.random.default_rng(k).standard_normal(RATE // 4 * (k + 1)), RATE)
     Path("in/notes.txt").touch()
-
-
-def run(*argv):
-    return cli.main([str(arg) for arg in argv])
 
 
 def tree(folder):
@@ -157,9 +144,8 @@ def test_interrupted():
     soundfile.write("in/0.wav", 0.1 * np.random.default_rng(0).standard_normal(1 << 16), RATE)
     for k in range(1, 400):
         os.link("in/0.wav", f"in/{k}.wav")
-    environment = {**os.environ, "PYTHONPATH": str(Path(tinyencodec.__file__).parent.parent)}
     argv = [sys.executable, "-m", "tinyencodec", "batch", "in/*.wav", "-m", "mono", "-o", "out", "-j", "1"]
-    program = subprocess.Popen([*argv, "--json", "x.json"], env=environment, stdout=subprocess.PIPE,
+    program = subprocess.Popen([*argv, "--json", "x.json"], env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True,  # and, if tests run behind &:
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while program.poll() is None and len(list(Path(".").glob("out/*.ecdc"))) < 2:  # the first has been told

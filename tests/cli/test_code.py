@@ -13,31 +13,15 @@ import pytest
 import soundfile
 
 import tinyencodec
-from tests.helpers.models import MONO, RATE, STEREO, add_coders, save_model
+from tests.helpers.models import MONO, RATE, STEREO, add_coders
 from tests.helpers.paths import DATA
-from tests.helpers.program import run, shell
-from tinyencodec.cli import main as cli
+from tests.helpers.program import ENVIRONMENT, run, shell
+from tinyencodec.cli.commands import COMMANDS
+from tinyencodec.cli.parser import Parser
 from tinyencodec.ecdc.container import EcdcHeader, read_header, write_header
 from tinyencodec.system import files
 
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    save_model(home / "models" / "mono", MONO)
-    save_model(home / "models" / "stereo", STEREO)
-    save_model(home / "models" / "loud", MONO, bias=3.0)
-    return home
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, home, monkeypatch):
-    """An empty working folder with a recording of a quarter of a second, `in.wav`."""
-    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
-    wav = 0.1 * np.random.default_rng(0).standard_normal((2205, 2))
-    soundfile.write("in.wav", wav, 2 * RATE)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 # ---- what it does ------------------------------------------------------------------------------------
@@ -88,7 +72,7 @@ def test_model_folder_and_names_of_commands(home):
     assert run("-m", "mine", "out.ECDC", "out.wav") == 0
 
 
-def test_devices_and_pipes_are_outputs(here):
+def test_devices_and_pipes_are_outputs():
     assert run("-m", "mono", "in.wav", "/dev/null") == 0
     os.mkfifo("pipe.ecdc")
     reader = subprocess.Popen(["cat", "pipe.ecdc"], stdout=subprocess.PIPE)
@@ -187,7 +171,7 @@ def test_help_and_version(capsys):
             run(*argv)
         assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert all(f"\n  {name} " in out for name in cli.COMMANDS)
+    assert all(f"\n  {name} " in out for name in COMMANDS)
     with pytest.raises(SystemExit):
         run("--version")
     assert capsys.readouterr().out == f"tinyencodec {tinyencodec.__version__}\n"
@@ -358,15 +342,15 @@ def test_terminated_while_writing():
               "f.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
               "sys.argv = ['tinyencodec', '-m', 'mono', 'in.wav']\n"
               "sys.exit(c.main())")
-    environment = {**os.environ, "PYTHONPATH": str(Path(tinyencodec.__file__).parent.parent)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, **ENVIRONMENT}, capture_output=True,
+                          text=True, timeout=120)
     assert done.returncode == 128 + signal.SIGTERM and "Traceback" not in done.stderr
     assert os.listdir() == ["in.wav"]
 
 
 def test_interrupted_while_arguments_are_read(monkeypatch, capsys):
     """The interrupt waits until argparse, which loses it halfway, has come to an end."""
-    whole, ended = cli.Parser.parse_known_intermixed_args, []
+    whole, ended = Parser.parse_known_intermixed_args, []
 
     def interrupted(parser, argv):
         os.kill(os.getpid(), signal.SIGINT)
@@ -374,10 +358,10 @@ def test_interrupted_while_arguments_are_read(monkeypatch, capsys):
         ended.append(True)
         return result
 
-    monkeypatch.setattr(cli.Parser, "parse_known_intermixed_args", interrupted)
+    monkeypatch.setattr(Parser, "parse_known_intermixed_args", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
     try:
-        assert cli.main(["in.wav", "out.wav"]) == 130
+        assert run("in.wav", "out.wav") == 130
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended and capsys.readouterr().err == "tinyencodec: interrupted\n"

@@ -1,51 +1,20 @@
 """`tinyencodec codes` from outside: files, exit codes, messages."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
-from safetensors.numpy import save_file
 
 import tinyencodec
+from tests.helpers.models import RATE
 from tests.helpers.paths import DATA
-from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import PRESETS, CodecConfig
+from tests.helpers.program import run
+from tinyencodec.codec.config import PRESETS
 from tinyencodec.ecdc.container import EcdcHeader, payload_size, write_header
-from tinyencodec.models.tensors import expected_tensors
 
-RATE = 8000
-MONO = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0, 16.0), num_filters=2, upsampling_ratios=(4, 2),
-                   num_lstm_layers=1, hidden_size=4, codebook_size=16)  # 1000 frames/s, 4 kbit/s per codebook
-STEREO = CodecConfig(sampling_rate=RATE, audio_channels=2, target_bandwidths=(4.0, 8.0), normalize=True,
-                     chunk_length_s=0.25, overlap=0.1, num_filters=2, upsampling_ratios=(4, 2), num_lstm_layers=1,
-                     hidden_size=4, codebook_size=16, norm_type="time_group_norm", use_causal_conv=False)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home, random = tmp_path_factory.mktemp("home"), np.random.default_rng(1)
-    for name, config in (("mono", MONO), ("stereo", STEREO)):
-        folder = home / "models" / name
-        folder.mkdir(parents=True)
-        save_file({name: (0.3 * random.standard_normal(shape)).astype(np.float32)
-                   for name, shape in expected_tensors(config).items()}, folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps(config.to_dict()))
-    return home
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, home, monkeypatch):
-    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
-    soundfile.write("in.wav", 0.1 * np.random.default_rng(0).standard_normal((2205, 2)), 2 * RATE)
-
-
-def run(*argv):
-    return cli.main([str(arg) for arg in argv])
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.parametrize("model", ["mono", "stereo"])

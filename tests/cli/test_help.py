@@ -4,23 +4,25 @@ import re
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from tinyencodec.cli import main as cli
-from tinyencodec.cli.parser import Command, Parser
+from tinyencodec.cli.commands import COMMANDS, module_of, parser_of
+from tinyencodec.cli.parser import Parser
 
-ALL = ["", *cli.COMMANDS]
+ALL = ["", *COMMANDS]
 
 
 def help_of(name, monkeypatch, columns=80):
     monkeypatch.setenv("COLUMNS", str(columns))
-    return cli.parser_of(name).format_help()
+    return parser_of(name).format_help()
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_each_argument_has_its_line_of_help(name):
-    for action in cli.parser_of(name)._actions:
+    for action in parser_of(name)._actions:
         assert action.help, action
         assert action.metavar or action.choices or not action.option_strings or action.nargs == 0, action
 
@@ -55,12 +57,11 @@ def test_commands_in_lines_of_a_shell():
 
 @pytest.mark.parametrize("name", ALL)
 def test_examples_parse(name):
-    command = cli.COMMANDS[name] if name else cli._CODE
-    examples = list(commands_in(command.examples))
+    examples = list(commands_in(module_of(name).EXAMPLES))
     assert len(examples) >= 2
     for words in examples:
-        named = words[0] if words[0] in cli.COMMANDS else ""
-        cli.parser_of(named).parse_intermixed_args(words[1:] if named else words)
+        named = words[0] if words[0] in COMMANDS else ""
+        parser_of(named).parse_intermixed_args(words[1:] if named else words)
     assert not name or any(words[0] == name for words in examples)
 
 
@@ -73,7 +74,8 @@ def test_layout(monkeypatch):
 
     examples = "\ntinyencodec do it   # a short one\ntinyencodec do that " + 6 * "--again " + "  # a longer one\n"
     examples += "tinyencodec do 'one'" + 12 * " another" + "\n"
-    lines = Parser("tinyencodec do", Command("Do it.", declare, print, examples)).format_help().splitlines()
+    command = SimpleNamespace(declare=declare, EXAMPLES=examples)
+    lines = Parser("tinyencodec do", "Do it.", command).format_help().splitlines()
     start = lines.index("things:")
     assert lines[start + 1:start + 3] == ["  thing       of some kind", "  -h, --help  show this help and stop"]
     start = lines.index("examples:")
@@ -126,8 +128,8 @@ def test_help_as_a_word(capsys, monkeypatch, tmp_path):
 def test_help_loads_nothing_that_takes_time():
     code = """
 import sys
-from tinyencodec.cli import main as cli
-[cli.parser_of(name).format_help() for name in ["", *cli.COMMANDS]]
+from tinyencodec.cli.commands import COMMANDS, parser_of
+[parser_of(name).format_help() for name in ["", *COMMANDS]]
 sys.exit(str({"numba", "scipy", "soundfile", "torch", "dask", "shtab", "multiprocessing"} & {*sys.modules}))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

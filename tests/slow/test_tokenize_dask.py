@@ -121,7 +121,7 @@ def test_taken_up_on_the_cluster_and_back(data, local, cluster, monkeypatch):
             count.append(job)
             return part.encode_part(job)
 
-        patch.setattr("tinyencodec.tools.tokenize.local.encode_quietly", encode)
+        patch.setattr("tinyencodec.tools.tokenize.local.encode_part", encode)
         assert run(data, "both", "-j", "1") == 130
     assert len(list((data / "both" / plan.UNFINISHED).glob("part-*.jsonl"))) == 4
     assert run(data, "both", "--scheduler", cluster.scheduler_address) == 1
@@ -138,7 +138,7 @@ def deadly(model, file, *rest, encode=part._encode_file):
         os.kill(os.getpid(), 9)
     return encode(model, file, *rest)
 if part._encode_file.__name__ != "deadly":  # Dask may load this twice
-    part._encode_file, part.MOST = deadly, 2
+    part._encode_file, part.MOST_CRASHES = deadly, 2
 """)
     with started(preload=str(tmp_path / "preload.py")) as cluster:
         assert run(data, "deadly", "--scheduler", cluster.scheduler_address) == 1

@@ -1,6 +1,7 @@
 """Many files, in this process: names of outputs, and one file after the other."""
 
 import os
+import shutil
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
@@ -8,43 +9,35 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.helpers.models import MONO, RATE, STEREO, add_coders, save_model
-from tinyencodec.cli import main as cli
-from tinyencodec.ecdc import coders as entropy
-from tinyencodec.models import store
+from tests.helpers.models import RATE, add_coders
+from tests.helpers.program import run
 from tinyencodec.system.inputs import Found
+from tinyencodec.tools.batch import tasks
 from tinyencodec.tools.batch.report import Report, showable
-from tinyencodec.tools.batch.tasks import Choices, Outcome, Task, plan, prepare, reason
+from tinyencodec.tools.batch.tasks import CodingOptions, Outcome, Task, assign_outputs, load_worker, reason
 
-CHOICES = Choices(compress=True, model="mono", bandwidth=None, entropy="none", block=None, protect=False,
-                  keep_going=None, rescale=False, threads=1)
+CHOICES = CodingOptions(compress=True, model="mono", bandwidth=None, entropy="none", block=None, protect=False,
+                        keep_going=None, rescale=False, threads=1)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    save_model(home / "models" / "mono", MONO)
-    save_model(home / "models" / "stereo", STEREO)
-    save_model(home / "models" / "loud", MONO, bias=3.0)
-    add_coders(home / "models" / "mono")
-    return home
+def home(tmp_path_factory, home):
+    """The store, and coders for the model mono."""
+    copy = tmp_path_factory.mktemp("with coders") / "home"
+    shutil.copytree(home, copy)
+    add_coders(copy / "models" / "mono")
+    return copy
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, home, monkeypatch):
-    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
-    monkeypatch.chdir(tmp_path)
-    sound = 0.1 * np.random.default_rng(0).standard_normal((2205, 2))
-    soundfile.write("a.wav", sound, 2 * RATE)
-    soundfile.write("b.flac", sound[::-1], RATE)
+def sounds(here):
+    wav, rate = soundfile.read("in.wav")
+    os.rename("in.wav", "a.wav")
+    soundfile.write("b.flac", wav[::-1], RATE)
 
 
 def found(*names, folder="in"):
     return [Found(Path(folder, name), PurePosixPath(name)) for name in names]
-
-
-def run(*argv):
-    return cli.main([str(arg) for arg in argv])
 
 
 # ---- names -------------------------------------------------------------------------------------------
@@ -60,14 +53,14 @@ def run(*argv):
     (["ü\n.wav", "[x]/ .wav"], None, "o", ".ecdc", ["o/ü\n.ecdc", "o/[x]/ .ecdc"]),
 ])
 def test_outputs(names, to, out, suffix, expected):
-    found_suffix, tasks = plan(found(*names), to, out and Path(out))
-    assert found_suffix == suffix and [str(task.dest) for task in tasks] == expected
-    assert [str(task.source) for task in tasks] == [f"in/{name}" for name in names]
+    found_suffix, found_tasks = assign_outputs(found(*names), to, out and Path(out))
+    assert found_suffix == suffix and [str(task.dest) for task in found_tasks] == expected
+    assert [str(task.source) for task in found_tasks] == [f"in/{name}" for name in names]
 
 
 def test_sizes():
-    _, tasks = plan(found("a.wav", "none.wav", folder=""), None, None)
-    assert [task.size for task in tasks] == [os.path.getsize("a.wav"), 0]
+    _, found_tasks = assign_outputs(found("a.wav", "none.wav", folder=""), None, None)
+    assert [task.size for task in found_tasks] == [os.path.getsize("a.wav"), 0]
 
 
 @pytest.mark.parametrize("names, out, left", [
@@ -77,8 +70,8 @@ def test_sizes():
     (["a.wav", "out/a.ecdc"], "in/out", ["a.wav"]),
 ])
 def test_outputs_of_an_earlier_run_are_no_inputs(names, out, left):
-    _, tasks = plan(found(*names), None, out and Path(out).absolute())
-    assert [str(task.source) for task in tasks] == [f"in/{name}" for name in left]
+    _, found_tasks = assign_outputs(found(*names), None, out and Path(out).absolute())
+    assert [str(task.source) for task in found_tasks] == [f"in/{name}" for name in left]
 
 
 @pytest.mark.parametrize("names, to, out, message", [
@@ -93,16 +86,16 @@ def test_outputs_of_an_earlier_run_are_no_inputs(names, out, left):
 ])
 def test_outputs_that_cannot_be(names, to, out, message):
     with pytest.raises(ValueError) as error:
-        plan(found(*names), to, out and Path(out))
+        assign_outputs(found(*names), to, out and Path(out))
     assert str(error.value) == message
 
 
 def test_the_same_name_from_two_folders():
     files = found("x.wav", folder="a") + found("x.wav", folder="b")
     with pytest.raises(ValueError) as error:
-        plan(files, None, Path("o"))
+        assign_outputs(files, None, Path("o"))
     assert str(error.value) == "a/x.wav and b/x.wav: expected outputs that differ, got o/x.ecdc for both"
-    assert len(plan(files, None, None)[1]) == 2
+    assert len(assign_outputs(files, None, None)[1]) == 2
 
 
 # ---- files -------------------------------------------------------------------------------------------
@@ -117,7 +110,7 @@ def test_the_same_name_from_two_folders():
 ])
 def test_same_bytes_as_of_the_single_file(model, options, choices):
     """And back; one worker does several files."""
-    code = prepare(CHOICES._replace(model=model, **choices))
+    code = load_worker(CHOICES._replace(model=model, **choices))
     for name in ("a.wav", "b.flac"):
         outcome = code(Task(Path(name), Path("out/x", name).with_suffix(".ecdc"), 0))
         assert run("-m", model, *options, name) == 0
@@ -125,7 +118,7 @@ def test_same_bytes_as_of_the_single_file(model, options, choices):
         assert data == Path("out/x", name).with_suffix(".ecdc").read_bytes()
         length = 1103 if name == "a.wav" else 2205
         assert outcome == Outcome("", (), length / RATE, os.path.getsize(name), len(data), outcome.elapsed)
-    code = prepare(CHOICES._replace(compress=False, model=None))
+    code = load_worker(CHOICES._replace(compress=False, model=None))
     for name in ("a.ecdc", "b.ecdc"):
         outcome = code(Task(Path("out/x", name), Path("heard", name).with_suffix(".flac"), 0))
         assert not outcome.error and outcome.seconds == (1103 if name == "a.ecdc" else 2205) / RATE
@@ -137,10 +130,10 @@ def test_models_and_coders_are_loaded_once(monkeypatch):
     for model in ("mono", "stereo", "mono"):
         assert run("-m", model, "a.wav", f"{model}.ecdc", *(["-l"] if model == "mono" else []), "-f") == 0
     loaded = []
-    load_model, load_coder = store.load_model, entropy.load_coder
-    monkeypatch.setattr(store, "load_model", lambda name: loaded.append(name) or load_model(name))
-    monkeypatch.setattr(entropy, "load_coder", lambda kind, model: loaded.append(kind) or load_coder(kind, model))
-    code = prepare(CHOICES._replace(compress=False, model=None))
+    load_model, load_coder = tasks.load_model, tasks.load_coder
+    monkeypatch.setattr(tasks, "load_model", lambda name: loaded.append(name) or load_model(name))
+    monkeypatch.setattr(tasks, "load_coder", lambda kind, model: loaded.append(kind) or load_coder(kind, model))
+    code = load_worker(CHOICES._replace(compress=False, model=None))
     for k, name in enumerate(["mono.ecdc", "stereo.ecdc", "mono.ecdc", "stereo.ecdc"]):
         assert code(Task(Path(name), Path(f"{k}.wav"), 0)).error == ""
     assert loaded == ["mono", "lm", "stereo"]
@@ -155,7 +148,7 @@ def test_models_and_coders_are_loaded_once(monkeypatch):
 ])
 def test_choices_that_cannot_be(choices, message):
     with pytest.raises(ValueError, match=message):
-        prepare(CHOICES._replace(**choices))
+        load_worker(CHOICES._replace(**choices))
 
 
 def test_files_that_cannot_be_coded():
@@ -167,7 +160,7 @@ def test_files_that_cannot_be_coded():
     soundfile.write("nan.wav", np.full(9, np.nan), RATE, subtype="FLOAT")
     Path("file").touch()
     Path("there.ecdc").write_bytes(b"old")
-    code = prepare(CHOICES)
+    code = load_worker(CHOICES)
     unreadable = "expected an audio file, got something unreadable ("
     for source, dest, expected in [
             ("gone.wav", "o/x.ecdc", "No such file or directory"), ("text.wav", "o/x.ecdc", unreadable),
@@ -192,18 +185,18 @@ def test_files_that_cannot_be_decoded():
     damaged = bytearray(Path("blocks.ecdc").read_bytes())
     damaged[-60] ^= 1
     Path("damaged.ecdc").write_bytes(damaged)
-    code = prepare(CHOICES._replace(compress=False, model=None))
+    code = load_worker(CHOICES._replace(compress=False, model=None))
     for name, expected in [("cut", "file ends early: expected"), ("other", "unknown model 'gone'"),
                            ("damaged", "block "), ("none", "No such file"), ("a", "")]:
         outcome = code(Task(Path(name + ".ecdc"), Path("o", name + ".wav"), 0))
         assert outcome.error.startswith(expected) and bool(outcome.error) == bool(expected) and not outcome.remarks
     assert os.listdir("o") == ["a.wav"]
-    code = prepare(CHOICES._replace(compress=False, model=None, keep_going="silence"))
+    code = load_worker(CHOICES._replace(compress=False, model=None, keep_going="silence"))
     outcome = code(Task(Path("damaged.ecdc"), Path("o/damaged.wav"), 0))
     assert not outcome.error and len(outcome.remarks) == 1 and "are lost and filled by silence" in outcome.remarks[0]
     assert not outcome.remarks[0].startswith("damaged.ecdc")
     for rescale in (False, True):
-        code = prepare(CHOICES._replace(compress=False, model=None, rescale=rescale))
+        code = load_worker(CHOICES._replace(compress=False, model=None, rescale=rescale))
         remarks = code(Task(Path("loud.ecdc"), Path("o/loud.wav"), 0, force=rescale)).remarks
         assert [remark.split(" and ")[-1] for remark in remarks] == \
             ([] if rescale else ["was clipped at 0.99; use -r to scale it down instead"])

@@ -216,7 +216,7 @@ def test_parts_do_not_matter(whole, sounds, monkeypatch):
 
 
 def test_parts_have_all_files_once(sounds, tmp_path):
-    files = plan.sources(reversed(find_inputs([str(sounds)], (".wav", ".flac"))))
+    files = plan.input_files(reversed(find_inputs([str(sounds)], (".wav", ".flac"))))
     settings = plan.Settings("mono", "", 8.0, 1, "")
     (tmp_path / plan.UNFINISHED).mkdir()
     jobs = plan.make_jobs(tmp_path, settings, files)
@@ -268,7 +268,7 @@ def test_killed_and_taken_up_again(whole, sounds, encoded):
         process.wait()
     assert process.returncode == -signal.SIGKILL
     numbers = [int(path.stem[5:]) for path in unfinished.glob("part-*.jsonl")]
-    done = [outcome.name for number in numbers for outcome in part.outcomes("set", number)]
+    done = [outcome.name for number in numbers for outcome in part.read_results("set", number)]
     with pytest.raises(ValueError, match="a complete dataset, got 'one that tokenize has not finished; run it again"):
         open_dataset("set")
     Path("set/.0123456789abcdef.tmp").write_bytes(b"half a shard")
@@ -333,19 +333,19 @@ def test_two_at_once(sounds, encoded, monkeypatch):
 def test_files_that_processes_die_of(sounds, whole, encoded):
     """Each death is noted, whichever file it was at; after the fourth the file is left out."""
     path = Path("part-000000.at")
-    for n in range(crashes.MOST + 1):
-        watch = crashes.Watch(path)
-        assert [watch.deaths_at(0), watch.deaths_at(1)] == [0, n]  # and here the process dies
-    crashes.Watch(path).deaths_at(0)
-    with crashes.Watch(path) as watch:
-        assert [watch.deaths_at(i) for i in range(3)] == [1, crashes.MOST + 1, 0]
+    for n in range(crashes.MOST_CRASHES + 1):
+        log = crashes.CrashLog(path)
+        assert [log.crashes_at(0), log.crashes_at(1)] == [0, n]  # and here the process dies
+    crashes.CrashLog(path).crashes_at(0)
+    with crashes.CrashLog(path) as log:
+        assert [log.crashes_at(i) for i in range(3)] == [1, crashes.MOST_CRASHES + 1, 0]
     assert not path.exists()
 
     options = (sounds / "c", "-o", "set", "-m", "mono", "-j", 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "_work", interrupt)
         assert run(*options) == 130
-    Path("set", plan.UNFINISHED, "part-000001.at").write_text(f'["0", {{"0": {crashes.MOST - 1}}}]')
+    Path("set", plan.UNFINISHED, "part-000001.at").write_text(f'["0", {{"0": {crashes.MOST_CRASHES - 1}}}]')
     assert run(*options) == 1
     errors = [json.loads(line) for line in Path("set/errors.jsonl").read_text().splitlines()]
     assert errors[0] == {"name": "d/one.wav", "error": "4 processes died of it"}
@@ -446,7 +446,7 @@ def test_a_file_that_is_gone_or_a_folder_that_is_not_seen(sounds, tmp_path, caps
     assert run("in", "-o", "set", "-m", "mono", "-j", 1) == 1
     assert "x.wav: No such file" in capsys.readouterr().err
     os.symlink("nowhere/x.wav", "in/z.wav")
-    files = [plan.Source(str(tmp_path / "nowhere/x.wav"), "x.wav", 5, 5)]
+    files = [plan.InputFile(str(tmp_path / "nowhere/x.wav"), "x.wav", 5, 5)]
     model = plan.model_sha256(Path(os.environ["TINYENCODEC_HOME"], "models/mono"))
     settings = plan.Settings("mono", model, 8.0, 1, tinyencodec.__version__)
     os.mkdir(plan.UNFINISHED)
@@ -472,7 +472,7 @@ def test_a_full_disk_is_no_bad_file(sounds, monkeypatch):
 
     model = tinyencodec.load_model("mono")
     with pytest.raises(OSError, match="No space"):
-        part._encode_file(model, plan.Source(str(sounds / "b.wav"), "b.wav", 1, 1), 8.0, Full())
+        part._encode_file(model, plan.InputFile(str(sounds / "b.wav"), "b.wav", 1, 1), 8.0, Full())
 
 
 # ---- checks ----------------------------------------------------------------------------------------------

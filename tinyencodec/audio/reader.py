@@ -45,6 +45,7 @@ class AudioReader:
     Attributes
     ----------
     sample_rate, channels : of the blocks
+    source_rate, source_channels : of the file
     length : samples in total, if known beforehand, else None. A damaged file may have fewer.
 
     Raises
@@ -67,15 +68,15 @@ class AudioReader:
                 else:
                     fo, seekable = file, file.seekable()
                 self._source = self._keep(self._open(file, fo, seekable, raw))
-                self.sample_rate = self._source.sample_rate if sample_rate is None else sample_rate
-                self.channels = self._source.channels if channels is None else channels
-                self._converter = Converter(self._source.sample_rate, self.sample_rate, self._source.channels,
-                                            self.channels)
+                self.source_rate, self.source_channels = self._source.sample_rate, self._source.channels
+                self.sample_rate = self.source_rate if sample_rate is None else sample_rate
+                self.channels = self.source_channels if channels is None else channels
+                self._converter = Converter(self.source_rate, self.sample_rate, self.source_channels, self.channels)
         except BaseException:
             self.close()
             raise
         length = self._source.length
-        self.length = None if length is None else -(-length * self.sample_rate // self._source.sample_rate)
+        self.length = None if length is None else -(-length * self.sample_rate // self.source_rate)
 
     def _open(self, file: str | os.PathLike | BinaryIO, fo: BinaryIO, seekable: bool,
               raw: Pcm | None) -> "PcmReader | _LibraryReader":
@@ -118,13 +119,18 @@ class AudioReader:
                 if ended and self._converter.taken == 0:
                     raise ValueError("expected at least one sample, got none")
             # A rate of a few Hz in a header must not make a small block a huge one.
-            step = max(1, 8 * _BLOCK * self._source.sample_rate // max(self.sample_rate, self._source.sample_rate))
+            step = max(1, 8 * _BLOCK * self.source_rate // max(self.sample_rate, self.source_rate))
             for start in range(0, max(1, block.shape[1]), step):
                 with self._blame():
                     part = block[:, start:start + step]
                     converted = self._converter.flush() if ended else self._converter.push(part)
                 if converted.shape[1]:
                     yield converted
+
+    @property
+    def missing(self) -> int:
+        """At the end: samples per channel, at the file's rate, that its header promises and that it does not have."""
+        return max(0, (self._source.length or 0) - self._converter.taken)
 
     @contextmanager
     def _blame(self) -> Iterator[None]:

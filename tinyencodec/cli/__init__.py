@@ -1,10 +1,11 @@
 """The command line: one file for each command.
 
     main        arguments to exit code
+    commands    the commands by name, imported when called
     parser      help and complaints
     options     arguments that several commands share
     code        `tinyencodec INPUT [OUTPUT]`
-    codes, batch, models, fetch, evaluate, compare, tokenize, completion   the commands of these names
+    info, batch, codes, models, fetch, convert, bench, evaluate, compare, tokenize, completion   commands
 
 Only `__main__` imports this.
 """

@@ -1,4 +1,4 @@
-"""`tinyencodec batch INPUT...`: compress or decompress many files, by several processes (`many`, `workers`)."""
+"""`tinyencodec batch INPUT...`: compress or decompress many files, by several processes (`tools.batch`)."""
 
 import argparse
 import os
@@ -7,14 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinyencodec.cli.options import declare_coding
+from tinyencodec.cli import options
 from tinyencodec.ecdc.header import SUFFIX
 
 if TYPE_CHECKING:
     from tinyencodec.tools.batch.report import Report
-    from tinyencodec.tools.batch.tasks import Choices, Task
+    from tinyencodec.tools.batch.tasks import CodingOptions, Task
 
-SUMMARY = "Compress or decompress many files: folders, patterns, several processes."
 EXAMPLES = f"""
 tinyencodec batch songs/ --out coded/      # songs/a/b.mp3 -> coded/a/b{SUFFIX}
 tinyencodec batch coded/ --out heard/      # coded/a/b{SUFFIX} -> heard/a/b.wav
@@ -47,9 +46,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     exists = group.add_mutually_exclusive_group()
     exists.add_argument("--skip-existing", action="store_true",
                         help="leave outputs that exist as they are, however old; there are none that are half done")
-    exists.add_argument("-f", "--force", action="store_true", help="overwrite outputs that exist")
+    options.declare_force(exists, "overwrite outputs that exist")
 
-    declare_coding(parser)
+    options.declare_coding(parser)
     add = parser.add_argument_group("decoding").add_argument
     add("--keep-going", nargs="?", choices=KEEP_GOING, const=KEEP_GOING[0],
         help="decompress what is undamaged of files with checksums; the rest becomes a repetition of what came before "
@@ -70,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     from tinyencodec.system.inputs import AUDIO, find_inputs
     from tinyencodec.system.workers import processors
     from tinyencodec.tools.batch.report import Report
-    from tinyencodec.tools.batch.tasks import plan, prepare
+    from tinyencodec.tools.batch.tasks import assign_outputs, load_worker
 
     _check(args)
     wanted = (*AUDIO, SUFFIX) if args.to is None else AUDIO if args.to == SUFFIX else (SUFFIX,)
-    to, tasks = plan(find_inputs(args.inputs, wanted), args.to, args.out, args.force)
+    to, tasks = assign_outputs(find_inputs(args.inputs, wanted), args.to, args.out, args.force)
     todo = [task for task in tasks if not os.path.lexists(task.dest)]
     if len(todo) < len(tasks) and not args.skip_existing:
         if not args.force:
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         todo = tasks
     n_processes = min(args.jobs or processors(), max(1, len(todo)))
     choices = _choices(args, to == SUFFIX, max(1, processors() // n_processes))
-    prepare(choices)  # so that what is wrong for all is told before the work, and the loops are compiled only once
+    load_worker(choices)  # so that what is wrong for all is told before the work, and the loops are compiled only once
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         if not os.access(args.out, os.W_OK):
@@ -102,17 +101,15 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     from tinyencodec.system.files import check_output
 
-    if args.jobs is not None and args.jobs < 1:
-        raise ValueError(f"jobs: expected at least 1, got {args.jobs}")
+    options.check_count("jobs", args.jobs)
     if args.json is not None:
         if args.json.suffix.lower() != ".json":
             raise ValueError(f"{args.json}: expected a name ending in .json, got {args.json.suffix or 'no suffix'}")
         check_output(args.json, force=True)
 
 
-def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "Choices":
-    from tinyencodec.models.store import HQ_MODEL
-    from tinyencodec.tools.batch.tasks import Choices
+def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "CodingOptions":
+    from tinyencodec.tools.batch.tasks import CodingOptions
 
     coding = {"--bandwidth": args.bandwidth, "--hq": args.hq, "--entropy": args.entropy, "--protect": args.protect,
               "--block": args.block}
@@ -121,21 +118,20 @@ def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "Choices
         if value:
             raise ValueError(f"{option}: expected with {SUFFIX} files only, got sound" if compress else
                              f"{option}: expected with sound only, got {SUFFIX} files")
-    if args.block and not args.protect and args.entropy in (None, "none"):
-        raise ValueError("--block: expected with --entropy table, --entropy lm or --protect")
-    return Choices(compress, HQ_MODEL if args.hq else args.model, args.bandwidth, args.entropy or "none", args.block,
+    options.check_block(args)
+    return CodingOptions(compress, options.chosen(args), args.bandwidth, args.entropy or "none", args.block,
                    args.protect, args.keep_going, args.rescale, threads)
 
 
-def _work(tasks: "list[Task]", choices: "Choices", n_processes: int, report: "Report") -> None:
+def _work(tasks: "list[Task]", choices: "CodingOptions", n_processes: int, report: "Report") -> None:
     """Do all, the longest first so that none of them is left alone at the end, and say what goes wrong."""
     from tinyencodec.system.progress import progress
     from tinyencodec.system.workers import run_jobs
-    from tinyencodec.tools.batch.tasks import Outcome, prepare, reason
+    from tinyencodec.tools.batch.tasks import Outcome, load_worker, reason
 
     tasks = sorted(tasks, key=lambda task: -task.size)
     done, total = 0, sum(task.size for task in tasks)
-    with closing(run_jobs(prepare, (choices,), tasks, n_processes, _overwriting)) as results, \
+    with closing(run_jobs(load_worker, (choices,), tasks, n_processes, _overwriting)) as results, \
             progress("compressing" if choices.compress else "decompressing") as show:
         for task, result in results:
             outcome = Outcome(reason(result, task.source)) if isinstance(result, Exception) else result

@@ -7,7 +7,6 @@ decompressed again if OUTPUT is sound. Standard input tells by its first four by
 import argparse
 import os
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,20 +14,76 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from tinyencodec.ecdc.header import SUFFIX
-from tinyencodec.system.errors import one_line
-from tinyencodec.system.stdio import output, peek, quiet_libraries, quietly, standard_input
+from tinyencodec.cli import options
+from tinyencodec.cli.commands import COMMANDS
+from tinyencodec.cli.parser import ENDS, ENVIRONMENT
+from tinyencodec.ecdc.header import SUFFIX, EcdcHeader
+from tinyencodec.system.stdio import peek, standard_input
+from tinyencodec.version import __version__
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
 
+EXAMPLES = """
+tinyencodec speech.flac                    # -> speech.ecdc, at 6 kbit/s
+tinyencodec -b 3 song.mp3 small.ecdc       # half of that
+tinyencodec small.ecdc song.wav            # and back
+tinyencodec -b 1.5 song.mp3 heard.wav      # both at once
+tinyencodec --lm song.mp3                  # smaller, by the language model
+tinyencodec bad.ecdc out.wav --keep-going  # what is left of a damaged file
+# Live, from the microphone to the loudspeaker:
+arecord -f S16_LE -r 24000 -t raw |
+  tinyencodec --raw s16le --rate 24000 --channels 1 - - |
+  tinyencodec - - | aplay
+"""
 STANDARD = "-"  # as INPUT or OUTPUT
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the program without a command."""
+    from tinyencodec.ecdc.block_io import KEEP_GOING
+
+    parser.usage = "tinyencodec [options] INPUT [OUTPUT]\n       tinyencodec COMMAND ..."
+    add = parser.add_argument_group("files").add_argument
+    add("input", metavar="INPUT",
+        help=f"audio file to compress, or {SUFFIX} file to decompress; -: standard input, either of them")
+    add("output", metavar="OUTPUT", nargs="?",
+        help=f"{SUFFIX} or audio file (.wav, .flac, .ogg); audio to audio does both; -: standard output, {SUFFIX} when "
+             f"compressing, WAV when decompressing. Default: INPUT with the suffix {SUFFIX}, INPUT_decompressed.wav, "
+             "or - for -")
+
+    options.declare_coding(parser)
+    group = parser.add_argument_group("output")
+    add = group.add_argument
+    options.declare_force(group, "overwrite OUTPUT if it exists")
+    add("-r", "--rescale", action="store_true", help="scale the decompressed sound down rather than clip it")
+    add("-s", "--decompress_suffix", metavar="SUFFIX", default="_decompressed",
+        help="for the default name of a decompressed file; default: %(default)s")
+
+    add = parser.add_argument_group("raw sound").add_argument
+    add("--raw", choices=("s16le", "f32le"),
+        help="the sound is raw PCM, of 16-bit integers or 32-bit floats: INPUT when compressing, else OUTPUT")
+    add("--rate", metavar="HZ", type=int, help="sample rate of raw INPUT in Hz; default: the model's")
+    add("--channels", metavar="C", type=int, help="channels of raw INPUT; default: the model's")
+
+    add = parser.add_argument_group("damaged or renamed files").add_argument
+    add("--keep-going", nargs="?", choices=KEEP_GOING, const=KEEP_GOING[0],
+        help="decompress what is undamaged of a file with checksums, and tell what is not: it becomes a repetition of "
+             "what came before (the default), or silence. Place it after INPUT")
+    add("--decompress", action="store_true", help=f"INPUT is an {SUFFIX} file, whatever its name")
+
+    group = parser.add_argument_group("machine")
+    options.declare_threads(group)
+    group.add_argument("--version", action="version", version=f"tinyencodec {__version__}",
+                       help="show the version and stop")
+    commands = [f"  {name:10}  {summary}" for name, summary in COMMANDS.items()]
+    parser.epilog = "\n".join(["commands (tinyencodec COMMAND --help tells more):", *commands, ENDS,
+                               ENVIRONMENT.strip()])
 
 
 def run(args: argparse.Namespace) -> None:
     """Do it."""
-    if args.threads is not None and args.threads < 1:
-        raise ValueError(f"threads: expected at least 1, got {args.threads}")
+    options.check_count("threads", args.threads)
     if args.input == STANDARD:
         from tinyencodec.ecdc.header import is_ecdc
 
@@ -57,8 +112,7 @@ def _run(source: Path | BinaryIO, decompress: bool, args: argparse.Namespace) ->
         raise ValueError("--rate and --channels: expected with --raw and sound as INPUT only")
     if decompress and (args.entropy or args.protect or args.block is not None):
         raise ValueError(f"--entropy, --protect and --block: expected with sound as INPUT, got an {SUFFIX} file")
-    if args.block is not None and not args.protect and args.entropy in (None, "none"):
-        raise ValueError("--block: expected with --entropy table, --entropy lm or --protect")
+    options.check_block(args)
     if args.keep_going and not decompress:
         raise ValueError(f"--keep-going: expected with an {SUFFIX} file as INPUT, got sound")
     dest = _destination(decompress, args)
@@ -120,30 +174,29 @@ def _destination(decompress: bool, args: argparse.Namespace) -> Path | None:
 
 def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespace) -> None:
     from tinyencodec.audio.pcm import Pcm
-    from tinyencodec.audio.reader import AudioReader
     from tinyencodec.audio.writer import FORMATS
-    from tinyencodec.compression import compress_stream
-    from tinyencodec.ecdc.container import EcdcHeader
-    from tinyencodec.models.store import HQ_MODEL
     from tinyencodec.system.progress import progress
+    from tinyencodec.tools.transcode import compress_file
 
-    model = load(HQ_MODEL if args.hq else args.model, args)
-    bandwidth = model.usual_bandwidth if args.bandwidth is None else args.bandwidth
-    EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # a name that no file can hold is told before the work
+    model = options.load(options.chosen(args), args)
     raw = None
     if args.raw:
         raw = Pcm(args.raw, model.sample_rate if args.rate is None else args.rate,
                   model.channels if args.channels is None else args.channels)
-    both = dest is not None and dest.suffix.lower() in FORMATS
-    with quiet_libraries():
-        sound = AudioReader(source, model.sample_rate, model.channels, raw)
-    with sound, tempfile.TemporaryFile() if both else output(dest, args.force) as fo:
+
+    def compress(dest: Path | BinaryIO | None) -> None:
         with progress("compressing") as report:
-            compress_stream(model, quietly(sound), fo, bandwidth, sound.length, entropy=args.entropy or "none",
-                            block=args.block, protect=args.protect, progress=report)
-        if both:
-            fo.seek(0)
-            _decompress(fo, dest, args, None, model)
+            done = compress_file(source, dest, model, args.bandwidth, entropy=args.entropy or "none", block=args.block,
+                                 protect=args.protect, raw=raw, force=args.force, progress=report)
+        options.tell(done.remarks)
+
+    if dest is None or dest.suffix.lower() not in FORMATS:
+        compress(dest)
+        return
+    with tempfile.TemporaryFile() as fo:
+        compress(cast(BinaryIO, fo))
+        fo.seek(0)
+        _decompress(cast(BinaryIO, fo), dest, args, None, model)
 
 
 def _decompress(fo: BinaryIO, dest: Path | None, args: argparse.Namespace, raw: str | None,
@@ -152,23 +205,12 @@ def _decompress(fo: BinaryIO, dest: Path | None, args: argparse.Namespace, raw: 
     from tinyencodec.system.progress import progress
     from tinyencodec.tools.transcode import decompress_file
 
+    def model_of(header: EcdcHeader) -> "tuple[EncodecModel, None]":
+        return model or options.load(args.model or header.model, args), None
+
     kind = raw or ("WAV" if dest is None else kind_of(dest))
     name = "standard input" if args.input == STANDARD else args.input
     with progress("decompressing") as report:
-        done = decompress_file(fo, dest, kind, lambda header: (model or load(args.model or header.model, args), None),
-                               name, force=args.force, keep_going=args.keep_going, rescale=args.rescale,
-                               progress=report)
-    for remark in done.remarks:
-        print(one_line(f"tinyencodec: warning: {remark}"), file=sys.stderr)
-
-
-def load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
-    """The model of that name or folder, None for the default, to work with as many threads as the user wants.
-
-    Raises `OSError` or `ValueError` as `load_model`.
-    """
-    from tinyencodec.models.store import load_model
-
-    model = load_model(name)
-    model.threads = args.threads or model.threads
-    return model
+        done = decompress_file(fo, dest, kind, model_of, name, force=args.force, keep_going=args.keep_going,
+                               rescale=args.rescale, progress=report)
+    options.tell(done.remarks)

@@ -10,19 +10,19 @@ entropy-coded.
 import argparse
 import io
 import os
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from tinyencodec.cli.code import load
+from tinyencodec.cli import options
+from tinyencodec.ecdc.header import SUFFIX
+from tinyencodec.system.errors import blame, require
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
     from tinyencodec.ecdc.codes_file import SavedCodes
     from tinyencodec.ecdc.container import EcdcReader
 
-SUMMARY = "Codes as arrays (.npz, .safetensors), for language models and the like; and back."
 EXAMPLES = """
 tinyencodec codes speech.wav codes.npz               # int [K, F]
 tinyencodec codes speech.ecdc codes.safetensors      # without making sound of it
@@ -30,56 +30,53 @@ tinyencodec codes codes.npz speech.ecdc              # and back
 tinyencodec codes codes.npz speech.wav               # or to sound
 python -c "import numpy; print(numpy.load('codes.npz')['codes'].shape)"
 """
-_SUFFIX = ".ecdc"
+_PROGRAM = "tinyencodec codes"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    add = parser.add_argument_group("files").add_argument
-    add("input", metavar="INPUT", type=Path, help=f"audio or {_SUFFIX} file; or .npz or .safetensors file with codes")
+    group = parser.add_argument_group("files")
+    add = group.add_argument
+    add("input", metavar="INPUT", type=Path, help=f"audio or {SUFFIX} file; or .npz or .safetensors file with codes")
     add("output", metavar="OUTPUT", type=Path, nargs="?",
-        help=f"for sound or {_SUFFIX}: .npz or .safetensors; for codes: {_SUFFIX} or audio (.wav, .flac, .ogg). "
-             f"Default: INPUT with the suffix .npz or {_SUFFIX}")
-    add("-f", "--force", action="store_true", help="overwrite OUTPUT if it exists")
+        help=f"for sound or {SUFFIX}: .npz or .safetensors; for codes: {SUFFIX} or audio (.wav, .flac, .ogg). "
+             f"Default: INPUT with the suffix .npz or {SUFFIX}")
+    options.declare_force(group, "overwrite OUTPUT if it exists")
     group = parser.add_argument_group("coding")
     add = group.add_argument
     add("-b", "--bandwidth", metavar="KBPS", type=float,
         help="for sound: kbit/s, one of the model's; default: 6 or the nearest it has")
-    which = group.add_mutually_exclusive_group()
-    which.add_argument("-q", "--hq", action="store_true", help="for sound: encode with the 48 kHz stereo model")
-    which.add_argument("-m", "--model", metavar="MODEL",
-                       help="name or folder of the model; default: the bundled one, or the one that INPUT names")
+    options.declare_model(group, "for sound: encode with the 48 kHz stereo model",
+                          "name or folder of the model; default: the bundled one, or the one that INPUT names")
     add("--entropy", choices=("none", "table", "lm"),
-        help=f"for codes to {_SUFFIX}: smaller files for tinyencodec only, with checksums; default: none")
+        help=f"for codes to {SUFFIX}: smaller files for tinyencodec only, with checksums; default: none")
     add("-r", "--rescale", action="store_true", help="for codes to audio: scale the sound down rather than clip it")
-    add = parser.add_argument_group("machine").add_argument
-    add("--threads", metavar="N", type=int, help="at most so many work at once; default: one per processor")
+    options.declare_threads(parser.add_argument_group("machine"))
     parser.epilog = ("In these files: codes int [K, F], model, sample_rate, bandwidth, length in samples, and, of "
                      "models that normalise, scales [S].\nThey are arrays in .npz, metadata in .safetensors.")
 
 
 def run(args: argparse.Namespace) -> None:
     """Do it."""
-    from tinyencodec.audio.writer import FORMATS as SOUNDS
+    from tinyencodec.audio.writer import FORMATS
     from tinyencodec.ecdc.codes_arrays import SUFFIXES, codes_kind
     from tinyencodec.system.files import check_output
 
-    if args.threads is not None and args.threads < 1:
-        raise ValueError(f"threads: expected at least 1, got {args.threads}")
+    options.check_count("threads", args.threads)
     os.stat(args.input)  # FileNotFoundError
     suffix = args.input.suffix.lower()
-    back, sound = suffix in SUFFIXES, suffix not in (*SUFFIXES, _SUFFIX)
+    back, sound = suffix in SUFFIXES, suffix not in (*SUFFIXES, SUFFIX)
     if not sound and (args.bandwidth is not None or args.hq):
         raise ValueError(f"--bandwidth and --hq: expected with sound as INPUT only, got {suffix}")
-    dest = args.output or args.input.with_suffix(_SUFFIX if back else SUFFIXES[0])
+    dest = args.output or args.input.with_suffix(SUFFIX if back else SUFFIXES[0])
     if not back:
         codes_kind(dest)
-    elif dest.suffix.lower() not in (_SUFFIX, *SOUNDS):
-        raise ValueError(f"{dest}: expected an output name ending in {', '.join((_SUFFIX, *SOUNDS))}, "
+    elif dest.suffix.lower() not in (SUFFIX, *FORMATS):
+        raise ValueError(f"{dest}: expected an output name ending in {', '.join((SUFFIX, *FORMATS))}, "
                          f"got {dest.suffix or 'no suffix'}")
-    to_sound = back and dest.suffix.lower() != _SUFFIX
+    to_sound = back and dest.suffix.lower() != SUFFIX
     if args.entropy and (not back or to_sound):
-        raise ValueError(f"--entropy: expected with codes to {_SUFFIX} only")
+        raise ValueError(f"--entropy: expected with codes to {SUFFIX} only")
     if args.rescale and not to_sound:
         raise ValueError("--rescale: expected with codes to audio only")
     check_output(dest, args.force)
@@ -89,21 +86,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_sound(args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.audio.reader import AudioReader
-    from tinyencodec.compression import compress_stream
-    from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, read_header
-    from tinyencodec.models.store import HQ_MODEL
+    from tinyencodec.ecdc.container import EcdcReader, read_header
     from tinyencodec.system.progress import progress
-    from tinyencodec.system.stdio import quiet_libraries, quietly
+    from tinyencodec.tools.transcode import compress_file
 
-    model = load(HQ_MODEL if args.hq else args.model, args)
-    bandwidth = model.usual_bandwidth if args.bandwidth is None else args.bandwidth
-    EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))  # what no file can hold is told before the work
+    model = options.load(options.chosen(args), args)
     coded = io.BytesIO()  # an .ecdc file: small, however long the sound
-    with quiet_libraries():
-        sound = AudioReader(args.input, model.sample_rate, model.channels)
-    with sound, progress("encoding") as report:
-        compress_stream(model, quietly(sound), coded, bandwidth, sound.length, progress=report)
+    with progress("encoding") as report:
+        done = compress_file(args.input, coded, model, args.bandwidth, progress=report)
+    options.tell(done.remarks, _PROGRAM)
     coded.seek(0)
     _write(dest, model, EcdcReader(coded, read_header(coded), model.config), args)
 
@@ -111,15 +102,13 @@ def _from_sound(args: argparse.Namespace, dest: Path) -> None:
 def _from_ecdc(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.ecdc.coders import load_coder
     from tinyencodec.ecdc.container import EcdcReader, read_header
-    from tinyencodec.system.errors import require
-    from tinyencodec.tools.transcode import blame
 
     with blame(str(args.input)), open(args.input, "rb") as fo:
         header = read_header(fo)
         model = _configured(args.model or header.model, args)
         require(header.model == model.name, "model", repr(model.name), header.model)
-        kind = "lm" if header.lm else header.entropy
-        reader = EcdcReader(fo, header, model.config, coder=None if kind == "none" else load_coder(kind, model))
+        coder = None if header.coder_kind == "none" else load_coder(header.coder_kind, model)
+        reader = EcdcReader(fo, header, model.config, coder=coder)
         _write(dest, model, reader, args)
 
 
@@ -140,10 +129,9 @@ def _from_codes(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.ecdc.codes_file import read_codes
     from tinyencodec.ecdc.container import write_ecdc
     from tinyencodec.system.files import atomic_write
-    from tinyencodec.tools.transcode import blame
 
     saved = read_codes(args.input)
-    if dest.suffix.lower() != _SUFFIX:
+    if dest.suffix.lower() != SUFFIX:
         _to_sound(saved, args, dest)
         return
     with blame(str(args.input)):
@@ -157,26 +145,25 @@ def _from_codes(args: argparse.Namespace, dest: Path) -> None:
 def _to_sound(saved: "SavedCodes", args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.audio.files import kind_of
     from tinyencodec.ecdc.container import write_ecdc
-    from tinyencodec.system.errors import one_line
     from tinyencodec.system.progress import progress
-    from tinyencodec.tools.transcode import blame, decompress_file
+    from tinyencodec.tools.transcode import decompress_file
 
     coded = io.BytesIO()
     with blame(str(args.input)):
-        model = load(args.model or saved.model, args)
+        model = options.load(args.model or saved.model, args)
         write_ecdc(coded, model, saved.frames(model), saved.length)
     coded.seek(0)
     with progress("decoding") as report:
         done = decompress_file(coded, dest, kind_of(dest), lambda _: (model, None), str(args.input), force=args.force,
                                rescale=args.rescale, progress=report)
-    for remark in done.remarks:
-        print(one_line(f"tinyencodec codes: warning: {remark}"), file=sys.stderr)
+    options.tell(done.remarks, _PROGRAM)
 
 
 def _configured(name: str, args: argparse.Namespace) -> SimpleNamespace:
     """A model's facts, without its weights, and how many threads its coder may use."""
     from tinyencodec.models.store import find_config
+    from tinyencodec.system.workers import processors
 
     model = find_config(name)
-    model.threads = args.threads or os.cpu_count() or 1
+    model.threads = args.threads or processors()
     return model

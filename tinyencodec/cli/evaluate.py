@@ -1,4 +1,4 @@
-"""From the command's arguments to figures, files and a table."""
+"""`tinyencodec evaluate KIND=PATH...`: from arguments to figures, files and a table (`tools.evaluate`)."""
 
 import argparse
 import importlib.util
@@ -8,24 +8,63 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
-from tinyencodec.models.store import load_model
+from tinyencodec.cli.options import comma_list, declare_force, positive
 from tinyencodec.system.files import atomic_write, check_output
-from tinyencodec.tools.evaluate.clips import corpus_sounds, draw_clips, file_sounds
-from tinyencodec.tools.evaluate.codecs import OurCodec, TestedCodec
-from tinyencodec.tools.evaluate.figures import measure_clips
-from tinyencodec.tools.evaluate.plots import rate_distortion, spectrograms
-from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
-from tinyencodec.tools.evaluate.report import markdown, table
 from tinyencodec.version import __version__
 
+EXAMPLES = """
+tinyencodec evaluate speech=readings/ music=songs/ -o report
+tinyencodec evaluate music=song.flac --against none --clips 4
+tinyencodec evaluate speech=readings/ -m tiny_24khz -m ./mine -b 3,6
+tinyencodec evaluate --corpus corpus24/ --kinds speech --entropy table,lm
+"""
+_AGAINST = ("opus", "mp3")
+_ENTROPY = ("table", "lm")
+_SPLITS = ("train", "validation", "test")
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)")
 _SHORTEST = 0.1  # seconds
 _OUTPUTS = ("results.json", "table.md", "rd.png")
 
 
-def evaluate(args: argparse.Namespace) -> None:
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    add = parser.add_argument_group("sounds").add_argument
+    add("sounds", metavar="KIND=PATH", nargs="*",
+        help="audio files, or folders of them, such as speech=readings/ music=songs/; more paths of the kind may "
+             "follow. PESQ and STOI are for the kind speech, ViSQOL for all")
+    add("--corpus", metavar="FOLDER", type=Path, help="in place of those: a corpus packed for training")
+    add("--split", choices=_SPLITS, default="test", help="part of the corpus; default: %(default)s")
+    add("--kinds", metavar="NAMES", type=comma_list(str), help="kinds of the corpus; default: all")
+    add("--clips", metavar="N", type=positive(int), default=12, help="of each kind; default: %(default)s")
+    add("--seconds", metavar="S", type=positive(float), default=6.0, help="length of a clip; default: %(default)g")
+    add("--seed", metavar="N", type=int, default=0, help="another one, other clips; default: %(default)s")
+
+    add = parser.add_argument_group("coders").add_argument
+    add("-m", "--model", metavar="MODEL", action="append", dest="models",
+        help="name or folder; may be repeated; default: the bundled one")
+    add("-b", "--bandwidths", metavar="RATES", type=comma_list(float), help="kbit/s; default: all that the model has")
+    add("--entropy", metavar="CODERS", type=comma_list(str, _ENTROPY), default=[],
+        help=f"measure the rate with these too, of {','.join(_ENTROPY)}")
+    add("--against", metavar="NAMES", type=comma_list(str, (*_AGAINST, "none")), default=list(_AGAINST),
+        help=f"of {','.join(_AGAINST)}, or none; default: all that are installed")
+    add("--against-rates", metavar="RATES", type=comma_list(float),
+        help="kbit/s; default: 6,12,16,24 for Opus and 16,24,32 for MP3, in stereo 12,24,48 and 32,64")
+
+    group = parser.add_argument_group("output")
+    add = group.add_argument
+    add("-o", "--out", metavar="FOLDER", type=Path,
+        help="write results.json, table.md, rd.png and spectrograms there; the folder is made if need be")
+    declare_force(group, "overwrite these files if they exist")
+    add("--json", action="store_true", help="print all figures, as in results.json, in place of the table")
+
+
+def run(args: argparse.Namespace) -> None:
     """Measure, print and write. Raises `ValueError` or `OSError` before the work for what cannot be done."""
+    from tinyencodec.tools.evaluate.figures import measure_clips
+    from tinyencodec.tools.evaluate.report import markdown, table
+
     kinds = _kinds(args.sounds)
     if bool(kinds) == bool(args.corpus):
         raise ValueError(f"sounds: expected KIND=PATH or --corpus, got {'both' if kinds else 'neither'}")
@@ -64,6 +103,10 @@ def _kinds(words: list[str]) -> dict[str, list[Path]]:
 
 def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     """Who takes part, a line for each that was asked for and cannot, and the models' sample rate and channels."""
+    from tinyencodec.models.store import load_model
+    from tinyencodec.tools.evaluate.codecs import OurCodec
+    from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
+
     models = [load_model(name) for name in args.models or [None]]
     forms = {(model.sample_rate, model.channels) for model in models}
     if len(forms) > 1:
@@ -73,7 +116,7 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     if len(set(names)) < len(names):
         raise ValueError(f"models: expected different names, got {', '.join(names)}")
     [(sample_rate, channels)] = forms
-    coders: list[TestedCodec] = []
+    coders: list[Any] = []
     missing = []
     for model in models:
         for rate in args.bandwidths or ():
@@ -94,6 +137,8 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
 
 
 def _clips(args: argparse.Namespace, kinds: dict[str, list[Path]], sample_rate: int, channels: int) -> dict[str, list]:
+    from tinyencodec.tools.evaluate.clips import corpus_sounds, draw_clips, file_sounds
+
     if args.corpus is not None:
         sounds = corpus_sounds(args.corpus, args.split, sample_rate, channels)
         for kind in args.kinds or ():
@@ -107,6 +152,8 @@ def _clips(args: argparse.Namespace, kinds: dict[str, list[Path]], sample_rate: 
 
 def _pictures(figures: dict, clips: dict[str, list], examples: list, sample_rate: int) -> dict[str, bytes]:
     """Files of pictures; none, and a line in `figures`, without matplotlib."""
+    from tinyencodec.tools.evaluate.plots import rate_distortion, spectrograms
+
     if importlib.util.find_spec("matplotlib") is None:
         figures["left_out"].append("pictures: matplotlib is not installed (pip install 'tinyencodec[evaluate]')")
         return {}

@@ -3,7 +3,6 @@
 import argparse
 from functools import partial
 
-SUMMARY = "Fetch official models: download, check, convert. Or take files that are already here."
 EXAMPLES = """
 tinyencodec fetch encodec_24khz                    # with its language model, for --lm
 tinyencodec fetch --no-lm encodec_24khz encodec_48khz encodec_32khz

@@ -3,7 +3,6 @@
 import argparse
 import json
 
-SUMMARY = "List the models: bundled, fetched, and those to fetch."
 EXAMPLES = """
 tinyencodec models
 tinyencodec models --json | jq -r '.[].name'       # for programs: sizes in bytes, rates in kbit/s

@@ -1,76 +1,30 @@
-"""The arguments of `tinyencodec [options] INPUT [OUTPUT]`, in groups, and examples; what they do is in `cli_code`."""
+"""Arguments that several commands share: how they are declared, parsed and checked, and the model that they name."""
 
 import argparse
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from tinyencodec.codec.config import USUAL_BANDWIDTH
-from tinyencodec.ecdc.header import SUFFIX
-from tinyencodec.version import __version__
+from tinyencodec.system.errors import one_line, require
 
-SUMMARY = f"Neural audio codec: compress an audio file, decompress an {SUFFIX} file, or both."
-EXAMPLES = """
-tinyencodec speech.flac                    # -> speech.ecdc, at 6 kbit/s
-tinyencodec -b 3 song.mp3 small.ecdc       # half of that
-tinyencodec small.ecdc song.wav            # and back
-tinyencodec -b 1.5 song.mp3 heard.wav      # both at once
-tinyencodec --lm song.mp3                  # smaller, by the language model
-tinyencodec bad.ecdc out.wav --keep-going  # what is left of a damaged file
-# Live, from the microphone to the loudspeaker:
-arecord -f S16_LE -r 24000 -t raw |
-  tinyencodec --raw s16le --rate 24000 --channels 1 - - |
-  tinyencodec - - | aplay
-"""
+if TYPE_CHECKING:
+    from tinyencodec.codec.model import EncodecModel
 
-
-def declare(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the program without a command."""
-    from tinyencodec.ecdc.block_io import KEEP_GOING
-
-    parser.usage = "tinyencodec [options] INPUT [OUTPUT]\n       tinyencodec COMMAND ..."
-    add = parser.add_argument_group("files").add_argument
-    add("input", metavar="INPUT",
-        help=f"audio file to compress, or {SUFFIX} file to decompress; -: standard input, either of them")
-    add("output", metavar="OUTPUT", nargs="?",
-        help=f"{SUFFIX} or audio file (.wav, .flac, .ogg); audio to audio does both; -: standard output, {SUFFIX} when "
-             f"compressing, WAV when decompressing. Default: INPUT with the suffix {SUFFIX}, INPUT_decompressed.wav, "
-             "or - for -")
-
-    declare_coding(parser)
-    add = parser.add_argument_group("output").add_argument
-    add("-f", "--force", action="store_true", help="overwrite OUTPUT if it exists")
-    add("-r", "--rescale", action="store_true", help="scale the decompressed sound down rather than clip it")
-    add("-s", "--decompress_suffix", metavar="SUFFIX", default="_decompressed",
-        help="for the default name of a decompressed file; default: %(default)s")
-
-    add = parser.add_argument_group("raw sound").add_argument
-    add("--raw", choices=("s16le", "f32le"),
-        help="the sound is raw PCM, of 16-bit integers or 32-bit floats: INPUT when compressing, else OUTPUT")
-    add("--rate", metavar="HZ", type=int, help="sample rate of raw INPUT in Hz; default: the model's")
-    add("--channels", metavar="C", type=int, help="channels of raw INPUT; default: the model's")
-
-    add = parser.add_argument_group("damaged or renamed files").add_argument
-    add("--keep-going", nargs="?", choices=KEEP_GOING, const=KEEP_GOING[0],
-        help="decompress what is undamaged of a file with checksums, and tell what is not: it becomes a repetition of "
-             "what came before (the default), or silence. Place it after INPUT")
-    add("--decompress", action="store_true", help=f"INPUT is an {SUFFIX} file, whatever its name")
-
-    add = parser.add_argument_group("machine").add_argument
-    add("--threads", metavar="N", type=int, help="at most so many work at once; default: one per processor")
-    add("--version", action="version", version=f"tinyencodec {__version__}",
-        help="show the version and stop")
+# What options are added to; argparse has no public name for it.
+Group = argparse._ActionsContainer
 
 
 def declare_coding(parser: argparse.ArgumentParser) -> None:
-    """The arguments that tell how sound is coded, here and in other commands."""
+    """How sound is coded."""
     from tinyencodec.ecdc.block_layout import BLOCK_SECONDS
 
     group = parser.add_argument_group("coding")
     add = group.add_argument
     add("-b", "--bandwidth", metavar="KBPS", type=float,
         help=f"kbit/s, one of the model's; default: {USUAL_BANDWIDTH:g} or the nearest it has")
-    which = group.add_mutually_exclusive_group()
-    which.add_argument("-q", "--hq", action="store_true", help="compress with the 48 kHz stereo model, tiny_48khz")
-    which.add_argument("-m", "--model", metavar="MODEL",
-                       help="name or folder of the model; default: the bundled one, or the one that made the file")
+    declare_model(group, "compress with the 48 kHz stereo model, tiny_48khz",
+                  "name or folder of the model; default: the bundled one, or the one that made the file")
     coder = group.add_mutually_exclusive_group()
     coder.add_argument("--entropy", choices=("none", "table", "lm"), help="smaller files for tinyencodec only, with "
                        "checksums: by the model's tables, or by its language model (smaller still, slower); default: "
@@ -79,3 +33,108 @@ def declare_coding(parser: argparse.ArgumentParser) -> None:
     add("--protect", action="store_true", help="with checksums, also without --entropy")
     add("--block", metavar="SECONDS", type=float,
         help=f"sound that is coded, and lost, together, in files with checksums; default: {BLOCK_SECONDS:g}")
+
+
+def declare_model(group: Group, hq: str, model: str) -> None:
+    """`--hq` or `--model`, with these words of help."""
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("-q", "--hq", action="store_true", help=hq)
+    which.add_argument("-m", "--model", metavar="MODEL", help=model)
+
+
+def declare_force(group: Group, what: str) -> None:
+    """`--force`, which does `what`."""
+    group.add_argument("-f", "--force", action="store_true", help=what)
+
+
+def declare_threads(group: Group) -> None:
+    """`--threads`."""
+    group.add_argument("--threads", metavar="N", type=int,
+                       help="at most so many work at once; default: one per processor")
+
+
+def check_count(what: str, number: int | None) -> None:
+    """`ValueError` unless the number is given and at least 1, or not given."""
+    require(number is None or number >= 1, what, "at least 1", number)
+
+
+def check_block(args: argparse.Namespace) -> None:
+    """`ValueError` for `--block` where nothing is coded in blocks."""
+    if args.block is not None and not args.protect and args.entropy in (None, "none"):
+        raise ValueError("--block: expected with --entropy table, --entropy lm or --protect")
+
+
+def chosen(args: argparse.Namespace) -> str | None:
+    """The name or folder of the model that `--hq` or `--model` chooses to code with; None if neither does."""
+    from tinyencodec.models.store import HQ_MODEL
+
+    return HQ_MODEL if args.hq else args.model
+
+
+def load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
+    """The model of that name or folder, None for the default, to work with as many threads as the user wants.
+
+    Raises `OSError` or `ValueError` as `load_model`.
+    """
+    from tinyencodec.models.store import load_model
+
+    model = load_model(name)
+    model.threads = args.threads or model.threads
+    return model
+
+
+def tell(remarks: Iterable[str], prog: str = "tinyencodec") -> None:
+    """Print remarks on an output that is not all that one could wish."""
+    for remark in remarks:
+        print(one_line(f"{prog}: warning: {remark}"), file=sys.stderr)
+
+
+# ---- types of arguments ------------------------------------------------------------------------------
+
+
+def comma_list(kind: type, known: tuple[str, ...] = (), what: str = "") -> Callable[[str], list]:
+    """A parser of values with commas between, each taken once: names (of those `known`), or positive numbers.
+
+    what : to call a name that is not known
+    """
+    def parse(text: str) -> list:
+        try:
+            values = list(dict.fromkeys(kind(part) for part in text.split(",") if part))
+        except ValueError:
+            values = []
+        if not values or (kind is not str and not all(0 < value <= 1e6 for value in values)):
+            expected = "names" if kind is str else "positive whole numbers" if kind is int else "positive numbers"
+            raise argparse.ArgumentTypeError(f"expected {expected} with commas between, got {text!r}")
+        for value in values:
+            if known and value not in known:
+                expected = f"expected some of {','.join(known)}"
+                raise argparse.ArgumentTypeError(f"unknown {what} {value!r}: {expected}" if what else
+                                                 f"{expected}, got {value!r}")
+        return values
+
+    return parse
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """A parser of one positive number."""
+    def parse(text: str) -> Any:
+        values = comma_list(kind)(text)
+        if len(values) != 1:
+            raise argparse.ArgumentTypeError(f"expected one number, got {text!r}")
+        return values[0]
+
+    return parse
+
+
+def between(kind: type, low: float, high: float, expected: str) -> Callable[[str], Any]:
+    """A parser of one number within limits."""
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return value
+
+    return parse

@@ -7,9 +7,9 @@ otherwise, such as the lines of a shell, stays as it is.
 import argparse
 import re
 import shutil
-from collections.abc import Callable
 from textwrap import fill, indent, wrap
-from typing import Any, NamedTuple, NoReturn
+from types import ModuleType
+from typing import Any, NoReturn
 
 from tinyencodec.system.errors import one_line
 
@@ -38,24 +38,18 @@ where these cannot be written the user's folder for caches, or none (then each s
 """
 
 
-class Command(NamedTuple):
-    """One command: a line of help, a function that declares its arguments, one that runs it, examples for its help."""
-
-    summary: str
-    declare: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int | None]  # the exit code; None: 0
-    examples: str = ""  # lines of a shell
-
-
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line without the usage, and whose help fits the terminal."""
+    """A parser whose complaints are one line without the usage, and whose help fits the terminal.
 
-    def __init__(self, prog: str, command: Command, **others: Any) -> None:
-        super().__init__(prog=prog, description=command.summary, formatter_class=_Formatter, add_help=False, **others)
+    command : a module as in `commands`
+    """
+
+    def __init__(self, prog: str, summary: str, command: ModuleType, **others: Any) -> None:
+        super().__init__(prog=prog, description=summary, formatter_class=_Formatter, add_help=False, **others)
         command.declare(self)
         self._last_group.add_argument("-h", "--help", action="help", help="show this help and stop")
         self.epilog = "\n\n".join(filter(None, [
-            command.examples.strip() and "examples:\n" + indent(command.examples.strip(), "  "),
+            command.EXAMPLES.strip() and "examples:\n" + indent(command.EXAMPLES.strip(), "  "),
             (self.epilog or "").strip()]))
 
     def add_argument_group(self, *args: Any, **kwargs: Any) -> argparse._ArgumentGroup:

@@ -1,4 +1,4 @@
-"""From the command's arguments to a dataset, and what is told of it."""
+"""`tinyencodec tokenize IN... --out DIR`: from arguments to a dataset, and what is told of it (`tools.tokenize`)."""
 
 import argparse
 import json
@@ -6,19 +6,48 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinyencodec.cli.options import between, declare_force
 from tinyencodec.system.errors import one_line
 from tinyencodec.system.progress import progress
-from tinyencodec.tools.tokenize.build import Run, tokenize
-from tinyencodec.tools.tokenize.check import check_dataset
-from tinyencodec.tools.tokenize.shard import ERRORS
 
+if TYPE_CHECKING:
+    from tinyencodec.tools.tokenize.build import Run
+
+EXAMPLES = """
+tinyencodec tokenize corpus/ --out tokens/    # every sound below it, at 6 kbit/s; again, to go on after a break
+tinyencodec tokenize 'corpus/**/*.flac' more/ --out tokens/ -b 3 -j 8
+tinyencodec tokenize --check tokens/    # are all bytes still those that were written?
+# On the workers of a Dask scheduler, which see both folders:
+tinyencodec tokenize /data/corpus --out /data/tokens --scheduler tcp://10.0.0.1:8786
+"""
 _LISTED = 20  # files that could not be coded, on stderr
 
 
-def command(args: argparse.Namespace) -> int:
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    add = parser.add_argument
+    add("inputs", metavar="IN", nargs="*", help="audio files, folders with them, or patterns such as 'a/**/*.flac'")
+    add("-o", "--out", metavar="DIR", type=Path, help="folder for the dataset, new or begun before")
+    add("-b", "--bandwidth", metavar="KBPS", type=float,
+        help="kbit/s, one of the model's; default: 6 or the nearest it has")
+    add("-m", "--model", metavar="MODEL", help="name or folder of the model; default: the bundled one")
+    add("-j", "--jobs", metavar="N", type=between(int, 1, 1024, "a number from 1 to 1024"),
+        help="processes at once; default: one per processor")
+    add("--scheduler", metavar="ADDRESS", help="work on the cluster of this Dask scheduler, such as "
+        "tcp://10.0.0.1:8786; its machines must see inputs and DIR (pip install 'tinyencodec[scale]')")
+    add("--shard-size", metavar="MB", type=between(float, 1e-6, 1e9, "megabytes above 0"), default="256",
+        help="codes in one shard, in 10^6 bytes; default: %(default)s")
+    declare_force(parser, "begin the dataset in DIR anew, with whatever options and inputs")
+    add("--check", metavar="DIR", type=Path, help="instead: read a dataset and compare it with its hashes")
+
+
+def run(args: argparse.Namespace) -> int:
     """Do what the arguments say; return the exit code: 1 if files could not be coded, or are not as written."""
+    from tinyencodec.tools.tokenize.build import build_dataset
+    from tinyencodec.tools.tokenize.shard import ERRORS
+
     if args.check is not None:
         if args.inputs or args.out is not None:
             raise ValueError("--check: expected the folder of a dataset and nothing else")
@@ -27,8 +56,9 @@ def command(args: argparse.Namespace) -> int:
         raise ValueError("expected IN... --out DIR, or --check DIR")
     if args.jobs is not None and args.scheduler is not None:
         raise ValueError("--jobs: expected none with --scheduler, whose workers it is not for, got both")
-    with _runner(args) as run, progress("tokenizing") as report:
-        about = tokenize(args.inputs, args.out, run, args.bandwidth, args.model, args.shard_size, args.force, report)
+    with _runner(args) as do, progress("tokenizing") as report:
+        about = build_dataset(args.inputs, args.out, do, args.bandwidth, args.model, round(args.shard_size * 1e6),
+                              args.force, report)
     print(f"{args.out}: {_summary(about)}")
     if about["short"]:
         print(f"{_count(about['short'], 'recording')} shorter than the header tells: \"missing\" in the manifest")
@@ -38,7 +68,7 @@ def command(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _runner(args: argparse.Namespace) -> Iterator[Run]:
+def _runner(args: argparse.Namespace) -> "Iterator[Run]":
     if args.scheduler is None:
         from tinyencodec.system.workers import processors
         from tinyencodec.tools.tokenize.local import Processes
@@ -74,6 +104,8 @@ def _list_errors(path: Path, count: int) -> None:
 
 
 def _check(folder: Path) -> int:
+    from tinyencodec.tools.tokenize.check import check_dataset
+
     with progress("checking") as report:
         dataset, wrong = check_dataset(folder, report)
     for phrase in wrong:

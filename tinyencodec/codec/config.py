@@ -189,6 +189,11 @@ class CodecConfig(JsonConfig):
         return self.codebooks_for(self.target_bandwidths[-1])
 
     @property
+    def usual_bandwidth(self) -> float:
+        """kbit/s for those who do not choose a rate: 6, or the nearest of `target_bandwidths`."""
+        return min(self.target_bandwidths, key=lambda rate: abs(rate - USUAL_BANDWIDTH))
+
+    @property
     def segment_length(self) -> int | None:
         """Samples per segment, or None when the whole signal is one."""
         return None if self.chunk_length_s is None else int(self.chunk_length_s * self.sampling_rate)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tinyencodec.codec.config import USUAL_BANDWIDTH
 from tinyencodec.codec.network import Network
 from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, split_frames
 from tinyencodec.codec.streaming import StreamingDecoder, StreamingEncoder
@@ -113,7 +112,7 @@ class EncodecModel(Network):
     @property
     def usual_bandwidth(self) -> float:
         """kbit/s for those who do not choose a rate: 6, or the nearest of `bandwidths`."""
-        return min(self.bandwidths, key=lambda rate: abs(rate - USUAL_BANDWIDTH))
+        return self.config.usual_bandwidth
 
     def streaming_encoder(self, bandwidth: float = 6.0) -> StreamingEncoder:
         """Start to code a signal that comes in pieces, at `bandwidth` kbit/s (`ValueError` as `encode`)."""

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+Progress = Callable[[int, int | None], None]  # called with what is done, and all there is to do, if that is known
+
 _DELAY = 1.0  # seconds before anything is shown
 
 
 @contextmanager
 def progress(label: str, unit: Literal["samples", "bytes"] = "samples") \
-        -> Iterator[Callable[[int, int | None], None] | None]:
+        -> Iterator[Progress | None]:
     """Give the block a function to call with (done, total), or None if there is no bar.
 
     A total of None is one that nobody knows: what is done is shown instead, in samples, or in megabytes of bytes.

@@ -1,18 +1,23 @@
-"""An `.ecdc` file to a file of sound, with everything that is to be told about it; for one file and for many.
+"""A file of sound to `.ecdc` and back, with everything that is to be told about it; for one file and for many.
 
 Errors name the file that they are about. What went wrong without stopping the work comes back as remarks.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from tinyencodec.audio.pcm import Pcm
+from tinyencodec.audio.reader import AudioReader
 from tinyencodec.audio.writer import PEAK_LIMIT, AudioWriter
-from tinyencodec.compression import DecodedSound, Progress, decompress_stream
+from tinyencodec.compression import DecodedSound, compress_stream, decompress_stream
+from tinyencodec.ecdc.coders import CodesCoder
 from tinyencodec.ecdc.container import EcdcHeader, read_header
 from tinyencodec.system.errors import blame
-from tinyencodec.system.stdio import output
+from tinyencodec.system.progress import Progress
+from tinyencodec.system.stdio import output, quiet_libraries, quietly
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
@@ -23,17 +28,67 @@ _FILLED = {"repeat": "repetition", "silence": "silence"}
 Loader = Callable[[EcdcHeader], tuple["EncodecModel", Any]]  # the model and the coder of a file; Any: a coder or None
 
 
-class Transcoded(NamedTuple):
-    """What a file held, and what is to be told about it."""
+class Compressed(NamedTuple):
+    """What a file of sound has become, and what is to be told about it."""
 
-    samples: int
+    samples: int  # per channel, at the model's rate
+    sample_rate: int  # Hz, of the model
+    remarks: list[str]
+    source_rate: int  # Hz, of the file
+    source_channels: int
+    missing: int  # samples per channel, at the file's rate, that its header promises and that it does not have
+
+
+class Decompressed(NamedTuple):
+    """What an `.ecdc` file held, and what is to be told about it."""
+
+    samples: int  # per channel
     sample_rate: int  # Hz
     remarks: list[str]
 
 
+def checked_bandwidth(model: "EncodecModel", bandwidth: float | None) -> float:
+    """kbit/s to code with, None: the usual for this model.
+
+    Raises `ValueError` for a bandwidth that the model does not have, or a model whose name no `.ecdc` file can hold.
+    """
+    bandwidth = model.usual_bandwidth if bandwidth is None else bandwidth
+    EcdcHeader(model.name, 1, model.codebooks_for(bandwidth))
+    return bandwidth
+
+
+def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | None, model: "EncodecModel",
+                  bandwidth: float | None = None, *, entropy: str | CodesCoder = "none", block: float | None = None,
+                  protect: bool = False, raw: Pcm | None = None, force: bool = False,
+                  progress: Progress | None = None) -> Compressed:
+    """Code a file of sound into an `.ecdc` file, block by block.
+
+    Parameters
+    ----------
+    source : a path or a binary file object, of sound as in `AudioReader`
+    dest : the output, which appears complete or not at all; or a binary file object; None: standard output
+    bandwidth : kbit/s; None: the model's `usual_bandwidth`
+    entropy, block, protect : as in `compress`
+    raw : the form of raw PCM; None: an audio file of any kind
+    force : overwrite `dest`
+
+    Raises
+    ------
+    ValueError, EOFError : as `checked_bandwidth`, `AudioReader` and `compress_stream`.
+    OSError : the sound cannot be read, or the output cannot be written.
+    """
+    bandwidth = checked_bandwidth(model, bandwidth)
+    with quiet_libraries():
+        sound = AudioReader(source, model.sample_rate, model.channels, raw)
+    with sound, output(dest, force) if dest is None or isinstance(dest, Path) else nullcontext(dest) as fo:
+        samples = compress_stream(model, quietly(sound), fo, bandwidth, sound.length, entropy=entropy, block=block,
+                                  protect=protect, progress=progress)
+    return Compressed(samples, model.sample_rate, [], sound.source_rate, sound.source_channels, sound.missing)
+
+
 def decompress_file(fo: BinaryIO, dest: Path | None, kind: str, load: Loader, name: str, *,
                     force: bool = False, keep_going: str | None = None, rescale: bool = False,
-                    progress: Progress | None = None) -> Transcoded:
+                    progress: Progress | None = None) -> Decompressed:
     """Decode an `.ecdc` file into a file of sound, block by block.
 
     Parameters
@@ -64,7 +119,7 @@ def decompress_file(fo: BinaryIO, dest: Path | None, kind: str, load: Loader, na
             for block in sound:
                 writer.write(block)
                 samples += block.shape[1]
-    return Transcoded(samples, sound.sample_rate, list(_remarks(name, header, sound, writer, keep_going)))
+    return Decompressed(samples, sound.sample_rate, list(_remarks(name, header, sound, writer, keep_going)))
 
 
 def _remarks(name: str, header: EcdcHeader, sound: DecodedSound, writer: AudioWriter,

@@ -7,15 +7,19 @@ Each file is coded as the program does with a single one, into the same bytes. W
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-from tinyencodec.ecdc.header import SUFFIX
+from tinyencodec.audio.files import kind_of
+from tinyencodec.codec.model import EncodecModel
+from tinyencodec.ecdc.block_layout import frames_per_block
+from tinyencodec.ecdc.coders import CodesCoder, load_coder
+from tinyencodec.ecdc.header import SUFFIX, EcdcHeader
+from tinyencodec.models.store import load_model
+from tinyencodec.system.errors import require
 from tinyencodec.system.inputs import Found
-
-if TYPE_CHECKING:
-    from tinyencodec.codec.model import EncodecModel
-    from tinyencodec.ecdc.header import EcdcHeader
+from tinyencodec.tools.transcode import Compressed, Decompressed, checked_bandwidth, compress_file, decompress_file
 
 
 class Task(NamedTuple):
@@ -27,16 +31,16 @@ class Task(NamedTuple):
     force: bool = False  # overwrite `dest`
 
 
-class Choices(NamedTuple):
-    """What holds for all files."""
+class CodingOptions(NamedTuple):
+    """How all files are to be coded."""
 
     compress: bool  # sound to `.ecdc`, else back
     model: str | None  # name or folder; None: the default, or that which made the file
     bandwidth: float | None  # kbit/s
-    entropy: str  # these three as in `codec.compress`
+    entropy: str  # these three as in `compression.compress`
     block: float | None
     protect: bool
-    keep_going: str | None  # as in `codec.decompress`
+    keep_going: str | None  # as in `compression.decompress`
     rescale: bool
     threads: int
 
@@ -55,7 +59,8 @@ class Outcome(NamedTuple):
 # ---- which output each becomes -----------------------------------------------------------------------
 
 
-def plan(found: Sequence[Found], to: str | None, out: Path | None, force: bool = False) -> tuple[str, list[Task]]:
+def assign_outputs(found: Sequence[Found], to: str | None, out: Path | None,
+                   force: bool = False) -> tuple[str, list[Task]]:
     """The suffix of all outputs, and a task for each file.
 
     Parameters
@@ -103,21 +108,60 @@ def _output(file: Found, to: str, out: Path | None) -> Path:
 # ---- one file after the other ------------------------------------------------------------------------
 
 
-def prepare(choices: Choices) -> Callable[[Task], Outcome]:
-    """Load what is needed; the result codes one file. Raises `ValueError` for choices that cannot be."""
-    code = _Compressor(choices) if choices.compress else _Decompressor(choices)
+def load_worker(options: CodingOptions) -> Callable[[Task], Outcome]:
+    """Load what is needed; the result codes one file. Raises `ValueError` for options that cannot be."""
+    code = _compressor(options) if options.compress else _decompressor(options)
 
-    def do(task: Task) -> Outcome:
+    def work(task: Task) -> Outcome:
         start = time.perf_counter()
         try:
             task.dest.parent.mkdir(parents=True, exist_ok=True)
-            seconds, remarks = code(task)
+            done = code(task)
             sizes = task.source.stat().st_size, task.dest.stat().st_size
         except (ValueError, EOFError, OSError, MemoryError) as error:
             return Outcome(reason(error, task.source))
-        return Outcome("", tuple(remarks), seconds, *sizes, time.perf_counter() - start)
+        remarks = tuple(remark.removeprefix(f"{task.source}: ") for remark in done.remarks)
+        return Outcome("", remarks, done.samples / done.sample_rate, *sizes, time.perf_counter() - start)
 
-    return do
+    return work
+
+
+def _compressor(options: CodingOptions) -> Callable[[Task], Compressed]:
+    model = _load_model(options.model, options.threads)
+    bandwidth = checked_bandwidth(model, options.bandwidth)
+    coder: CodesCoder | str = "none"
+    if options.protect or options.entropy != "none":
+        coder = load_coder(options.entropy, model)
+        frames_per_block(model.config, model.codebooks_for(bandwidth), options.block)
+    return lambda task: compress_file(task.source, task.dest, model, bandwidth, entropy=coder, block=options.block,
+                                      protect=options.protect, force=task.force)
+
+
+def _decompressor(options: CodingOptions) -> Callable[[Task], Decompressed]:
+    """Keeps each model, and what goes with it, for the next file."""
+    model_of = cache(partial(_load_model, threads=options.threads))
+    coder_of = cache(lambda name, kind: None if kind == "none" else load_coder(kind, model_of(name)))
+    if options.model is not None:
+        model_of(options.model)
+
+    def load(header: EcdcHeader) -> tuple[EncodecModel, CodesCoder | None]:
+        name = options.model or header.model
+        model = model_of(name)
+        require(header.model == model.name, "model", repr(model.name), header.model)
+        return model, coder_of(name, header.coder_kind)
+
+    def code(task: Task) -> Decompressed:
+        with open(task.source, "rb") as fo:
+            return decompress_file(fo, task.dest, kind_of(task.dest), load, str(task.source), force=task.force,
+                                   keep_going=options.keep_going, rescale=options.rescale)
+
+    return code
+
+
+def _load_model(name: str | None, threads: int) -> EncodecModel:
+    model = load_model(name)
+    model.threads = threads
+    return model
 
 
 def reason(error: Exception, source: Path) -> str:
@@ -129,82 +173,3 @@ def reason(error: Exception, source: Path) -> str:
         return "out of memory"
     text = str(error).removeprefix(f"{source}: ")
     return text if isinstance(error, (ValueError, EOFError, OSError)) and text else f"{type(error).__name__}: {text}"
-
-
-class _Compressor:
-    """Sound to `.ecdc`."""
-
-    def __init__(self, choices: Choices) -> None:
-        from tinyencodec.ecdc.block_layout import frames_per_block
-        from tinyencodec.ecdc.coders import load_coder
-        from tinyencodec.ecdc.container import EcdcHeader
-        from tinyencodec.models.store import load_model
-
-        self._choices = choices
-        self._model = model = load_model(choices.model)
-        model.threads = choices.threads
-        self._bandwidth = model.usual_bandwidth if choices.bandwidth is None else choices.bandwidth
-        n_codebooks = model.codebooks_for(self._bandwidth)
-        EcdcHeader(model.name, 1, n_codebooks)  # a name that no file can hold
-        self._coder: Any = "none"
-        if choices.protect or choices.entropy != "none":
-            self._coder = load_coder(choices.entropy, model)
-            frames_per_block(model.config, n_codebooks, choices.block)
-
-    def __call__(self, task: Task) -> tuple[float, list[str]]:
-        from tinyencodec.audio.reader import AudioReader
-        from tinyencodec.compression import compress_stream
-        from tinyencodec.system.files import atomic_write
-        from tinyencodec.system.stdio import quiet_libraries, quietly
-
-        model, choices = self._model, self._choices
-        with quiet_libraries():
-            sound = AudioReader(task.source, model.sample_rate, model.channels)
-        with sound, atomic_write(task.dest, task.force) as fo:
-            samples = compress_stream(model, quietly(sound), fo, self._bandwidth, sound.length, entropy=self._coder,
-                                      block=choices.block, protect=choices.protect)
-        return samples / model.sample_rate, []
-
-
-class _Decompressor:
-    """`.ecdc` to sound; keeps each model, and what goes with it, for the next file."""
-
-    def __init__(self, choices: Choices) -> None:
-        from tinyencodec.tools import transcode  # noqa: F401 - brings, and at the first use compiles, what works for all
-
-        self._choices = choices
-        self._models: dict[str, EncodecModel] = {}
-        self._coders: dict[tuple[str, str], Any] = {}
-        if choices.model is not None:
-            self._model(choices.model)
-
-    def _model(self, name: str) -> "EncodecModel":
-        from tinyencodec.models.store import load_model
-
-        if name not in self._models:
-            self._models[name] = load_model(name)
-            self._models[name].threads = self._choices.threads
-        return self._models[name]
-
-    def _load(self, header: "EcdcHeader") -> "tuple[EncodecModel, Any]":
-        from tinyencodec.ecdc.coders import load_coder
-        from tinyencodec.ecdc.header import require
-
-        name, kind = self._choices.model or header.model, "lm" if header.lm else header.entropy
-        model = self._model(name)
-        require(header.model == model.name, "model", repr(model.name), header.model)
-        if kind == "none":
-            return model, None
-        if (name, kind) not in self._coders:
-            self._coders[name, kind] = load_coder(kind, model)
-        return model, self._coders[name, kind]
-
-    def __call__(self, task: Task) -> tuple[float, list[str]]:
-        from tinyencodec.audio.files import kind_of
-        from tinyencodec.tools.transcode import decompress_file
-
-        choices, name = self._choices, str(task.source)
-        with open(task.source, "rb") as fo:
-            done = decompress_file(fo, task.dest, kind_of(task.dest), self._load, name, force=task.force,
-                                   keep_going=choices.keep_going, rescale=choices.rescale)
-        return done.samples / done.sample_rate, [remark.removeprefix(f"{name}: ") for remark in done.remarks]

@@ -87,10 +87,15 @@ def _main(job: dict) -> dict:
 
 
 def _files(job: dict) -> dict:
-    from tinyencodec.cli.main import main
+    from tinyencodec.tools.transcode import compress_file, decompress_file
 
-    if main(job["arguments"]):
-        sys.exit(1)
+    model = load_model(job["folder"])
+    if job["operation"] == "encode":
+        compress_file(job["source"], Path(job["dest"]), model, job["bandwidth"], force=True)
+    else:
+        with open(job["source"], "rb") as fo:
+            decompress_file(fo, Path(job["dest"]), "WAV", lambda _: (model, None), job["source"], force=True,
+                            rescale=True)
     return {"peak_mb": peak_memory()}
 
 

@@ -120,8 +120,9 @@ def _memory(subject: Subject, seconds: float, threads: int, peers: _Peers, scrat
         while left:
             file.write(minute[:left])
             left -= min(left, len(minute))
-    model = ["-f", "-m", str(subject.folder)]
-    for operation, arguments in (("encode", ["-b", str(subject.bandwidth), wav, code]), ("decode", ["-r", code, out])):
+    for operation, source, dest in (("encode", wav, code), ("decode", code, out)):
+        job = {"do": "files", "operation": operation, "folder": str(subject.folder), "source": source, "dest": dest,
+               "bandwidth": subject.bandwidth}
         rows.append({"model": name, "operation": operation, "seconds": seconds, "who": "ours, file to file",
-                     **ask({"do": "files", "arguments": [*model, *arguments]})})
+                     **ask(job)})
     return rows

@@ -18,27 +18,28 @@ from tinyencodec.system.errors import require
 from tinyencodec.system.files import atomic_write
 from tinyencodec.system.inputs import AUDIO, find_inputs
 from tinyencodec.system.lock import exclusive
+from tinyencodec.system.progress import Progress
+from tinyencodec.tools.tokenize import plan
 from tinyencodec.tools.tokenize.dataset import read_about
 from tinyencodec.tools.tokenize.part import codes_dtype
-from tinyencodec.tools.tokenize.plan import UNFINISHED, Job, Settings, describe, make_jobs, model_sha256, sources
+from tinyencodec.tools.tokenize.plan import UNFINISHED, Job
 from tinyencodec.tools.tokenize.shard import DATASET, ERRORS, MANIFEST, write_shards
 from tinyencodec.version import __version__
 
 SHARD_BYTES = 256_000_000
-_USUAL = 6.0  # kbit/s
 
 Done = Callable[[Job], None]
 Run = Callable[[list[Job], Done], None]  # does the jobs, in any order, and tells which is done
 
 
-def tokenize(inputs: Iterable[str], folder: str | os.PathLike, run: Run, bandwidth: float | None = None,
-             model: str | os.PathLike | None = None, shard_bytes: int = SHARD_BYTES, force: bool = False,
-             progress: Callable[[int, int | None], None] | None = None) -> dict[str, Any]:
+def build_dataset(inputs: Iterable[str], folder: str | os.PathLike, run: Run, bandwidth: float | None = None,
+                  model: str | os.PathLike | None = None, shard_bytes: int = SHARD_BYTES, force: bool = False,
+                  progress: Progress | None = None) -> dict[str, Any]:
     """Code many recordings into a dataset.
 
     Parameters
     ----------
-    inputs : files, folders and patterns, see `inputs.find_inputs`
+    inputs : files, folders and patterns, see `system.inputs.find_inputs`
     folder : of the dataset: a new or empty one, or one in which the same work was begun before
     run : who does the work: `local.Processes` or `cluster.Cluster`
     bandwidth : kbit/s, one of the model's; None: 6 or the nearest it has
@@ -60,20 +61,20 @@ def tokenize(inputs: Iterable[str], folder: str | os.PathLike, run: Run, bandwid
     place = find_model(DEFAULT_MODEL if model is None else model)
     found = find_config(place)
     rates = found.config.target_bandwidths
-    bandwidth = min(rates, key=lambda rate: abs(rate - _USUAL)) if bandwidth is None else float(bandwidth)
+    bandwidth = found.config.usual_bandwidth if bandwidth is None else float(bandwidth)
     require(bandwidth in rates, f"bandwidth: model {found.name}", f"{', '.join(f'{b:g}' for b in rates)} kbit/s",
             bandwidth)
-    files = sources(find_inputs(inputs, AUDIO))
+    files = plan.input_files(find_inputs(inputs, AUDIO))
     # A model that was found by its name is found by it on other machines too, wherever it lies there.
     name = str(DEFAULT_MODEL if model is None else os.path.abspath(place) if Path(model) == place else model)
-    settings = Settings(name, model_sha256(place), bandwidth, shard_bytes, __version__)
-    about = describe(found.config, found.name, settings, files)
+    settings = plan.Settings(name, plan.model_sha256(place), bandwidth, shard_bytes, __version__)
+    about = plan.describe_dataset(found.config, found.name, settings, files)
     folder = Path(os.path.abspath(folder))
     _begin(folder, about, force)
     with exclusive(folder / UNFINISHED / "lock", lambda: _tell(f"waiting for another process that works on {folder}")):
         before = read_about(folder)
         if not before.get("complete"):
-            jobs = make_jobs(folder, settings, files)
+            jobs = plan.make_jobs(folder, settings, files)
             _work(jobs, run, progress)
             _remove_temporary(folder)
             before = write_shards(folder, about, len(jobs), codes_dtype(found.config.codebook_size))
@@ -132,7 +133,7 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _work(jobs: list[Job], run: Run, progress: Callable[[int, int | None], None] | None) -> None:
+def _work(jobs: list[Job], run: Run, progress: Progress | None) -> None:
     done, total = 0, sum(job.size for job in jobs)
 
     def tell(job: Job) -> None:

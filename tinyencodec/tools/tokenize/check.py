@@ -1,14 +1,13 @@
 """Whether a dataset is still what was written: each file's size and hash, and what the shards say of themselves."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tinyencodec.system.files import sha256_of
+from tinyencodec.system.progress import Progress
 from tinyencodec.tools.tokenize.dataset import TokenDataset
 
 
-def check_dataset(folder: Path,
-                  progress: Callable[[int, int | None], None] | None = None) -> tuple[TokenDataset, list[str]]:
+def check_dataset(folder: Path, progress: Progress | None = None) -> tuple[TokenDataset, list[str]]:
     """Read all of a dataset; return it, and a phrase for each file that is not as it was written.
 
     progress : called with (bytes done, bytes in all)

@@ -1,7 +1,7 @@
-"""Files that processes die of: by a fault in a library, or for the memory they take.
+"""Files that crash processes: by a fault in a library, or for the memory they take.
 
 While a part is worked on, `part-000000.at` tells which of its files it is at. Who finds it there when taking the part
-up knows that a process died at that file, without a chance to say so, and notes it. After the fourth death the file
+up knows that a process crashed at that file, without a chance to say so, and notes it. After the fourth crash the file
 is left out and listed as one that cannot be coded: the part would never be done otherwise. That often, as a process may
 be killed for reasons that are none of the file's, and a long recording is what it then most likely is at.
 """
@@ -9,33 +9,33 @@ be killed for reasons that are none of the file's, and a long recording is what 
 import json
 from pathlib import Path
 
-MOST = 4
+MOST_CRASHES = 4
 
 
-class Watch:
+class CrashLog:
     """Keeps account of one part.
 
-        with Watch(path) as watch:
+        with CrashLog(path) as log:
             for index, file in enumerate(files):
-                if watch.deaths_at(index) < MOST: ...
+                if log.crashes_at(index) < MOST_CRASHES: ...
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._deaths: dict[str, int] = {}
+        self._crashes: dict[str, int] = {}
         try:
-            at, self._deaths = json.loads(path.read_bytes())
+            at, self._crashes = json.loads(path.read_bytes())
         except (OSError, ValueError):
             return
-        self._deaths[at] = self._deaths.get(at, 0) + 1
+        self._crashes[at] = self._crashes.get(at, 0) + 1
 
-    def deaths_at(self, index: int) -> int:
-        """How many processes have died at this file so far; from now on this one is at it."""
-        self._path.write_text(json.dumps([str(index), self._deaths]))
-        return self._deaths.get(str(index), 0)
+    def crashes_at(self, index: int) -> int:
+        """How many processes have crashed at this file so far; from now on this one is at it."""
+        self._path.write_text(json.dumps([str(index), self._crashes]))
+        return self._crashes.get(str(index), 0)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "CrashLog":
         return self
 
-    def __exit__(self, *_: object) -> None:  # after errors and interruptions too: they are no deaths
+    def __exit__(self, *_: object) -> None:  # after errors and interruptions too: they are no crashes
         self._path.unlink(missing_ok=True)

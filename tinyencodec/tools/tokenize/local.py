@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import closing
 
-from tinyencodec.system.stdio import quiet_libraries
 from tinyencodec.system.workers import WorkerDied, run_jobs
 from tinyencodec.tools.tokenize.build import Done
 from tinyencodec.tools.tokenize.part import encode_part
@@ -22,7 +21,7 @@ class Processes:
         """Do the jobs, in order as far as they begin. An error ends it; the death of a process does not."""
         if self.processes == 1:
             for job in jobs:
-                encode_quietly(job)
+                encode_part(job)
                 done(job)
             return
         for _ in range(_ROUNDS):
@@ -42,11 +41,5 @@ class Processes:
                          "all the rest is done: run it again")
 
 
-def encode_quietly(job: Job) -> int:
-    """`encode_part`, without what libmpg123 prints about flaws of MP3 files."""
-    with quiet_libraries():
-        return encode_part(job)
-
-
 def _prepare() -> Callable[[Job], int]:
-    return encode_quietly
+    return encode_part

@@ -1,7 +1,7 @@
 """What is to be done, all of it decided before the work: which files, in which order, in which parts.
 
     Settings   what, besides the files, decides every bit of a dataset
-    Source     a file to be coded
+    InputFile  a file to be coded
     Job        a part: some of the files, one after the other, coded by one process at one time
 
 Files are taken in the order of their names, whichever way they were found. Parts are cut by the files' sizes on disk,
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     version: str  # of tinyencodec
 
 
-class Source(NamedTuple):
+class InputFile(NamedTuple):
     """A file to be coded."""
 
     path: str
@@ -61,7 +61,7 @@ class Job(NamedTuple):
     settings: Settings
 
 
-def sources(found: Iterable["Found"]) -> list[Source]:
+def input_files(found: Iterable["Found"]) -> list[InputFile]:
     """The files in the order of their names; `ValueError` if two have the same name."""
     by_name: dict[str, str] = {}
     for file in found:
@@ -70,18 +70,18 @@ def sources(found: Iterable["Found"]) -> list[Source]:
             raise ValueError(f"{name}: expected one input of this name, got {by_name[name]} and {path}; "
                              "give the folder that both are in")
         by_name[name] = path
-    return [_source(path, name) for name, path in sorted(by_name.items())]
+    return [_input_file(path, name) for name, path in sorted(by_name.items())]
 
 
-def _source(path: str, name: str) -> Source:
+def _input_file(path: str, name: str) -> InputFile:
     try:
         status = os.stat(path)
     except OSError:  # told when it is read
-        return Source(path, name, 0, 0)
-    return Source(path, name, status.st_size, status.st_mtime_ns)
+        return InputFile(path, name, 0, 0)
+    return InputFile(path, name, status.st_size, status.st_mtime_ns)
 
 
-def inputs_sha256(files: list[Source]) -> str:
+def inputs_sha256(files: list[InputFile]) -> str:
     """A hash of names and sizes; what is in the files is hashed when they are read."""
     digest = hashlib.sha256()
     for file in files:
@@ -94,7 +94,8 @@ def model_sha256(folder: Path) -> str:
     return sha256_of(folder / CONFIG, folder / WEIGHTS)
 
 
-def describe(config: "CodecConfig", name: str, settings: Settings, files: list[Source]) -> dict[str, Any]:
+def describe_dataset(config: "CodecConfig", name: str, settings: Settings,
+                     files: list[InputFile]) -> dict[str, Any]:
     """What `dataset.json` tells from the start; all of it must be the same when interrupted work is taken up again."""
     return {
         "format": "tinyencodec tokens", "version": 1, "tinyencodec": settings.version,
@@ -107,7 +108,7 @@ def describe(config: "CodecConfig", name: str, settings: Settings, files: list[S
     }
 
 
-def make_jobs(folder: Path, settings: Settings, files: list[Source]) -> list[Job]:
+def make_jobs(folder: Path, settings: Settings, files: list[InputFile]) -> list[Job]:
     """Write the list of files into `folder`/unfinished; return the parts, in order."""
     limit = min(max(sum(file.size for file in files) // _PARTS, _LEAST), _MOST)
     jobs: list[Job] = []
@@ -123,7 +124,7 @@ def make_jobs(folder: Path, settings: Settings, files: list[Source]) -> list[Job
     return jobs + [Job(str(folder), len(jobs), start, n_files, size, settings)]
 
 
-def files_of(job: Job) -> Iterator[Source]:
+def files_of(job: Job) -> Iterator[InputFile]:
     """The files of one part; `ValueError` on a machine that does not see the dataset's folder."""
     try:
         fo = open(Path(job.folder, UNFINISHED, _PLAN), "rb")
@@ -133,4 +134,4 @@ def files_of(job: Job) -> Iterator[Source]:
     with fo:
         fo.seek(job.at)
         for _ in range(job.n_files):
-            yield Source(*json.loads(fo.readline()))
+            yield InputFile(*json.loads(fo.readline()))

@@ -28,7 +28,7 @@ import numpy as np
 
 from tinyencodec.system.files import atomic_write
 from tinyencodec.system.safetensors_file import safetensors_header
-from tinyencodec.tools.tokenize.part import Outcome, codes_path, outcomes
+from tinyencodec.tools.tokenize.part import FileResult, codes_path, read_results
 
 MANIFEST, ERRORS, DATASET = "manifest.jsonl", "errors.jsonl", "dataset.json"
 _AT_ONCE = 1 << 22  # bytes
@@ -37,7 +37,7 @@ _AT_ONCE = 1 << 22  # bytes
 class _Piece(NamedTuple):
     """A recording, and where its codes are among the parts."""
 
-    outcome: Outcome
+    result: FileResult
     codes: Path
     at: int  # bytes
 
@@ -75,11 +75,11 @@ def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dt
         manifest, errors = _Output(manifest_file), _Output(errors_file)
         for pieces in _grouped(_pieces(folder, n_parts, frame_bytes, errors, sums), about["shard_bytes"], frame_bytes):
             name, frames = f"shard-{len(shards):05d}.safetensors", 0
-            for index, (outcome, _, _) in enumerate(pieces):
-                manifest.line(_manifest_line(outcome, name, index, frames, about["sample_rate"]))
-                frames += outcome.frames
-                sums["samples"] += outcome.length
-                sums["short"] += outcome.missing > 0
+            for index, (result, _, _) in enumerate(pieces):
+                manifest.line(_manifest_line(result, name, index, frames, about["sample_rate"]))
+                frames += result.frames
+                sums["samples"] += result.length
+                sums["short"] += result.missing > 0
             shards.append({"file": name, "recordings": len(pieces), "frames": frames,
                            **_write_shard(folder / name, pieces, about, dtype)})
             sums["recordings"] += len(pieces)
@@ -91,23 +91,23 @@ def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dt
             "files": others, "shards": shards}
 
 
-def _manifest_line(outcome: Outcome, shard: str, index: int, offset: int, rate: int) -> dict[str, Any]:
-    return {"name": outcome.name, "shard": shard, "index": index, "offset": offset, "frames": outcome.frames,
-            "length": outcome.length, "seconds": outcome.length / rate, "sample_rate": outcome.sample_rate,
-            "channels": outcome.channels, "missing": outcome.missing, "bytes": outcome.bytes, "sha256": outcome.sha256}
+def _manifest_line(result: FileResult, shard: str, index: int, offset: int, rate: int) -> dict[str, Any]:
+    return {"name": result.name, "shard": shard, "index": index, "offset": offset, "frames": result.frames,
+            "length": result.length, "seconds": result.length / rate, "sample_rate": result.sample_rate,
+            "channels": result.channels, "missing": result.missing, "bytes": result.bytes, "sha256": result.sha256}
 
 
 def _pieces(folder: Path, n_parts: int, frame_bytes: int, errors: _Output, sums: dict[str, int]) -> Iterator[_Piece]:
     """All recordings in order; what could not be coded goes to `errors`."""
     for number in range(n_parts):
         codes, at = codes_path(folder, number), 0
-        for outcome in outcomes(folder, number):
-            if outcome.error:
-                errors.line({"name": outcome.name, "error": outcome.error})
+        for result in read_results(folder, number):
+            if result.error:
+                errors.line({"name": result.name, "error": result.error})
                 sums["failed"] += 1
                 continue
-            yield _Piece(outcome, codes, at)
-            at += outcome.frames * frame_bytes
+            yield _Piece(result, codes, at)
+            at += result.frames * frame_bytes
         if at != codes.stat().st_size:
             raise ValueError(f"{codes}: expected {at} bytes, got {codes.stat().st_size}")
 
@@ -117,7 +117,7 @@ def _grouped(pieces: Iterator[_Piece], limit: int, frame_bytes: int) -> Iterator
     group: list[_Piece] = []
     size = 0
     for piece in pieces:
-        more = piece.outcome.frames * frame_bytes
+        more = piece.result.frames * frame_bytes
         if group and size + more > limit:
             yield group
             group, size = [], 0
@@ -129,7 +129,7 @@ def _grouped(pieces: Iterator[_Piece], limit: int, frame_bytes: int) -> Iterator
 
 def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
     """One shard; returns its size and hash."""
-    recordings = [piece.outcome for piece in pieces]
+    recordings = [piece.result for piece in pieces]
     arrays = {"offsets": _offsets([recording.frames for recording in recordings]),
               "lengths": np.array([recording.length for recording in recordings], "<i8")}
     if about["normalize"]:
@@ -144,7 +144,7 @@ def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype:
         for array in arrays.values():
             out.write(array.tobytes())
         for piece in pieces:
-            for block in _read(piece, piece.outcome.frames * shape[1] * dtype.itemsize):
+            for block in _read(piece, piece.result.frames * shape[1] * dtype.itemsize):
                 out.write(block)
     return out.about
 

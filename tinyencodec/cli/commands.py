@@ -1,0 +1,41 @@
+"""The commands by name, each of them a module of that name beside this one; `code` is the program without a command.
+
+A command's module has
+
+    EXAMPLES           lines of a shell, for its help
+    declare(parser)    adds its arguments
+    run(args)          does it, and returns the exit code; None: 0
+
+and is imported when the command is called, or its help or completion is asked for.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+from tinyencodec.cli.parser import Parser
+from tinyencodec.ecdc.header import SUFFIX
+
+PROGRAM = f"Neural audio codec: compress an audio file, decompress an {SUFFIX} file, or both."
+COMMANDS = {
+    "info": f"Tell what an {SUFFIX} file holds, without making sound of it.",
+    "batch": "Compress or decompress many files: folders, patterns, several processes.",
+    "models": "List the models: bundled, fetched, and those to fetch.",
+    "fetch": "Fetch official models: download, check, convert. Or take files that are already here.",
+    "convert": "Make a model folder from official, Hub or training weights.",
+    "codes": "Codes as arrays (.npz, .safetensors), for language models and the like; and back.",
+    "bench": "Measure speed, memory and start-up on this machine, also against other programs.",
+    "evaluate": "Measure how close models come to the original, also against Opus and MP3.",
+    "compare": "Write a page to hear and see what each bitrate does to a sound.",
+    "tokenize": "Code a corpus for language models: safetensors shards and a manifest; also on a cluster.",
+    "completion": "Print a script that makes your shell complete commands, options and files.",
+}
+
+
+def module_of(name: str = "") -> ModuleType:
+    """The module of a command; without a name, that of the program without one."""
+    return import_module(f"tinyencodec.cli.{name or 'code'}")
+
+
+def parser_of(name: str = "") -> Parser:
+    """The parser of a command; without a name, that of the program without one."""
+    return Parser(f"tinyencodec {name}".strip(), COMMANDS.get(name, PROGRAM), module_of(name))
