@@ -31,40 +31,21 @@ Public names are imported on first use, so that `import tinyencodec` itself is q
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tinyencodec.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from tinyencodec.audio.files import convert_audio, read_audio, write_audio
-    from tinyencodec.codec.config import CodecConfig
-    from tinyencodec.codec.model import EncodecModel
-    from tinyencodec.codec.segments import EncodedFrame
-    from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
-    from tinyencodec.ecdc.codes_file import read_codes, write_codes
-    from tinyencodec.many_signals import decode_batch, encode_batch
-    from tinyencodec.models.fetch.install import fetch_model
-    from tinyencodec.models.store import list_models, load_model
-    from tinyencodec.tools.tokenize.dataset import open_dataset
-
-_HOME = {
-    "load_model": "models.store", "list_models": "models.store", "fetch_model": "models.fetch.install",
-    "EncodecModel": "codec.model", "EncodedFrame": "codec.streaming", "CodecConfig": "codec.config",
-    "compress": "compression", "decompress": "compression", "compress_stream": "compression",
-    "decompress_stream": "compression", "encode_batch": "many_signals", "decode_batch": "many_signals",
-    "read_codes": "ecdc.codes_file", "write_codes": "ecdc.codes_file", "open_dataset": "tools.tokenize.dataset",
-    "AudioReader": "audio.reader", "AudioWriter": "audio.writer",
-    "read_audio": "audio.files", "convert_audio": "audio.files", "write_audio": "audio.files",
-}
-__all__ = ["AudioReader", "AudioWriter", "CodecConfig", "EncodecModel", "EncodedFrame", "compress", "compress_stream",
-           "convert_audio", "decode_batch", "decompress", "decompress_stream", "encode_batch", "fetch_model",
-           "list_models", "load_model", "open_dataset", "read_audio", "read_codes", "write_audio", "write_codes"]
+# "from MODULE import NAME as NAME" in the stub that type checkers read
+_STUB = Path(__file__).with_name("__init__.pyi").read_text(encoding="utf-8")
+_HOME = {words[3]: words[1] for words in map(str.split, _STUB.splitlines()) if words[:1] == ["from"]}
+__all__ = sorted(_HOME.keys() - {"__version__"})
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'tinyencodec' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"tinyencodec.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -93,6 +93,7 @@ def test_importing_is_light():
 
 
 def test_public_names():
+    assert {"load_model", "compress", "AudioReader", "open_dataset"} <= set(tinyencodec.__all__)
     assert all(hasattr(tinyencodec, name) for name in tinyencodec.__all__)
     assert set(tinyencodec.__all__) <= set(dir(tinyencodec))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -72,7 +72,7 @@ def test_what_is_in_the_wheel(built):
     pages = {f"tinyencodec/tools/compare/page.{suffix}" for suffix in ("html", "css", "js")}
     about = {f"{NAME}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt",
                                                     "licenses/LICENSE")}
-    assert names == modules | weights | pages | about | {"tinyencodec/py.typed"}
+    assert names == modules | weights | pages | about | {"tinyencodec/py.typed", "tinyencodec/__init__.pyi"}
     for name in ("README.md", "config.json", "model.safetensors", "lm/model.safetensors"):
         assert f"tinyencodec/weights/tiny_24khz/{name}" in names
     assert (metadata["Version"], metadata["Requires-Python"]) == (tinyencodec.__version__, ">=3.10")
