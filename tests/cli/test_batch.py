@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from tests.helpers.models import RATE
+from tests.helpers.paths import tree
 from tests.helpers.program import ENVIRONMENT, run
 
 NAMES = ["a.wav", "b/c.flac", "b/ä ü/d.ogg", "b/[e]\n.wav"]
@@ -29,11 +30,6 @@ def sounds(here):
         Path("in", name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(Path("in", name), 0.1 * np.random.default_rng(k).standard_normal(RATE // 4 * (k + 1)), RATE)
     Path("in/notes.txt").touch()
-
-
-def tree(folder):
-    files = (path for path in Path(folder).rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def coded(name):

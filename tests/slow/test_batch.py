@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-import tinyencodec
-from tests.helpers.paths import DATA
+from tests.helpers.paths import DATA, tree
+from tests.helpers.program import ENVIRONMENT
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +26,8 @@ def here(tmp_path, monkeypatch):
 
 
 def start(*argv):
-    environment = {**os.environ, "PYTHONPATH": str(Path(tinyencodec.__file__).parent.parent)}
-    return subprocess.Popen([sys.executable, "-m", "tinyencodec", "batch", *argv], env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def tree(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*.*")}
+    return subprocess.Popen([sys.executable, "-m", "tinyencodec", "batch", *argv], env={**os.environ, **ENVIRONMENT},
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def workers(program):

@@ -8,24 +8,18 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
 
-import tinyencodec
-from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import CodecConfig
-from tinyencodec.models.tensors import expected_tensors
+from tests.helpers import program
+from tests.helpers.models import MONO, RATE, save_model
+from tests.helpers.paths import tree
 from tinyencodec.tools.tokenize import open_dataset, part, plan
 
 dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
 
-RATE = 8000
-CONFIG = CodecConfig(sampling_rate=RATE, target_bandwidths=(4.0, 8.0), num_filters=2, upsampling_ratios=(4, 2),
-                     num_lstm_layers=1, hidden_size=4, codebook_size=16)
 BAD = "f3.wav"
 
 
@@ -33,10 +27,7 @@ BAD = "f3.wav"
 def data(tmp_path_factory):
     """A model, twelve recordings of 20 s, and a file that is none."""
     data, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    (data / "model").mkdir()
-    save_file({name: (0.5 * random.standard_normal(shape)).astype(np.float32)
-               for name, shape in expected_tensors(CONFIG).items()}, data / "model/model.safetensors")
-    (data / "model/config.json").write_text(json.dumps(CONFIG.to_dict()))
+    save_model(data / "model", MONO)
     (data / "in").mkdir()
     for i in range(12):
         soundfile.write(data / f"in/f{i:02d}.wav", 0.3 * random.standard_normal(20 * RATE), RATE)
@@ -65,12 +56,8 @@ def small_parts(monkeypatch):
 
 
 def run(data, out, *options):
-    return cli.main(["tokenize", str(data / "in"), "--out", str(data / out), "-m", str(data / "model"), "-b", "8",
-                     "--shard-size", "0.2", *options])
-
-
-def tree(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+    return program.run("tokenize", data / "in", "--out", data / out, "-m", data / "model", "-b", 8, "--shard-size", 0.2,
+                       *options)
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +150,10 @@ def test_no_scheduler(data, address):
         from tinyencodec.tools.tokenize import cluster
         cluster._TIMEOUT = "1s"
         sys.exit(cli.main(["tokenize", *sys.argv[1:]]))"""
-    package = str(Path(tinyencodec.__file__).parent.parent)
     done = subprocess.run(
         [sys.executable, "-c", script, data / "in", "--out", data / "none", "-m", data / "model",
          "--scheduler", address],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": package})
+        capture_output=True, text=True, timeout=120, env={**os.environ, **program.ENVIRONMENT})
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert f"expected the address of a Dask scheduler that answers, got {address}: " in done.stderr
     assert not (data / "none").exists()

@@ -9,44 +9,35 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors
 import soundfile
-from safetensors.numpy import save_file
 
 import tinyencodec
-from tinyencodec.cli import main as cli
-from tinyencodec.codec.config import CodecConfig
-from tinyencodec.models.tensors import expected_tensors
+from tests.helpers import program
+from tests.helpers.models import MONO, RATE, STEREO, save_model
+from tests.helpers.paths import tree
+from tests.helpers.program import ENVIRONMENT
 from tinyencodec.system.files import sha256_of
 from tinyencodec.system.inputs import find_inputs
 from tinyencodec.system.lock import exclusive
 from tinyencodec.tools.tokenize import build, crashes, open_dataset, part, plan
 
-RATE = 8000
-SMALL = {"sampling_rate": RATE, "target_bandwidths": (4.0, 8.0), "num_filters": 2, "upsampling_ratios": (4, 2),
-         "num_lstm_layers": 1, "hidden_size": 4, "codebook_size": 16}  # 1000 frames/s, 4 kbit/s per codebook
 CONFIGS = {
-    "mono": CodecConfig(**SMALL),
-    "scaled": CodecConfig(**SMALL, normalize=True),
-    "stereo": CodecConfig(**SMALL, audio_channels=2, normalize=True, chunk_length_s=0.05, overlap=0.1,
-                          norm_type="time_group_norm", use_causal_conv=False),
-    "large": CodecConfig(**SMALL | {"codebook_size": 1 << 16, "target_bandwidths": (16.0, 32.0), "hidden_size": 2}),
+    "mono": MONO, "scaled": replace(MONO, normalize=True), "stereo": replace(STEREO, chunk_length_s=0.05),
+    "large": replace(MONO, codebook_size=1 << 16, target_bandwidths=(16.0, 32.0), hidden_size=2),
 }
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home, random = tmp_path_factory.mktemp("home"), np.random.default_rng(1)
+    home = tmp_path_factory.mktemp("home")
     for name, config in CONFIGS.items():
-        folder = home / "models" / name
-        folder.mkdir(parents=True)
-        save_file({key: (0.5 * random.standard_normal(shape)).astype(np.float32)
-                   for key, shape in expected_tensors(config).items()}, folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps(config.to_dict()))
+        save_model(home / "models" / name, config)
     return home
 
 
@@ -81,12 +72,7 @@ def here(tmp_path, home, monkeypatch):
 
 
 def run(*argv):
-    return cli.main(["tokenize", *(str(arg) for arg in argv)])
-
-
-def tree(folder):
-    """All files and their bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+    return program.run("tokenize", *argv)
 
 
 def same(one, other):
@@ -256,8 +242,7 @@ def test_killed_and_taken_up_again(whole, sounds, encoded):
         plan._LEAST, encode = 100_000, part._encode_file
         part._encode_file = lambda *args: (time.sleep(0.2), encode(*args))[1]
         cli.main(["tokenize", *sys.argv[1:]])"""
-    package = str(Path(tinyencodec.__file__).parent.parent)
-    process = subprocess.Popen([sys.executable, "-c", script, *options], env={**os.environ, "PYTHONPATH": package})
+    process = subprocess.Popen([sys.executable, "-c", script, *options], env={**os.environ, **ENVIRONMENT})
     unfinished = Path("set", plan.UNFINISHED)
     try:
         while len(list(unfinished.glob("part-*.jsonl"))) < 2:
@@ -403,7 +388,7 @@ def test_wrong_uses(sounds, capsys):
     assert "expected IN... --out DIR, or --check DIR" in refused(capsys, sounds)
     assert "expected IN... --out DIR, or --check DIR" in refused(capsys, "--out", "set")
     assert "found none" in refused(capsys, "*.wav", "--out", "set")
-    assert "model mono: expected 4, 8 kbit/s, got 5.0" in refused(capsys, sounds, "-o", "set", "-m", "mono", "-b", 5)
+    assert "model mono: expected 4, 8, 16 kbit/s, got 5" in refused(capsys, sounds, "-o", "set", "-m", "mono", "-b", 5)
     assert "the folder of a dataset and nothing else" in refused(capsys, sounds, "--check", "set")
     assert "expected none with --scheduler" in refused(capsys, sounds, "-o", "s", "-j", 2, "--scheduler", "tcp://x:1")
     assert not Path("set").exists() and not Path("s").exists()

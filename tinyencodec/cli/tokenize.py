@@ -3,8 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,18 +67,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if about["failed"] else 0
 
 
-@contextmanager
-def _runner(args: argparse.Namespace) -> "Iterator[Run]":
-    if args.scheduler is None:
-        from tinyencodec.system.workers import processors
-        from tinyencodec.tools.tokenize.local import Processes
-
-        yield Processes(args.jobs or processors())
-    else:
+def _runner(args: argparse.Namespace) -> AbstractContextManager["Run"]:
+    if args.scheduler is not None:
         from tinyencodec.tools.tokenize.cluster import Cluster
 
-        with Cluster(args.scheduler) as cluster:
-            yield cluster
+        return Cluster(args.scheduler)
+    from tinyencodec.system.workers import processors
+    from tinyencodec.tools.tokenize.local import run_locally
+
+    return nullcontext(partial(run_locally, args.jobs or processors()))
 
 
 def _summary(about: dict[str, Any]) -> str:

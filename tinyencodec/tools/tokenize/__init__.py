@@ -16,17 +16,5 @@ The dataset depends on the files, the model and the options only: not on how man
 which of them died, or how often it was interrupted.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tinyencodec.tools.tokenize.dataset import TokenDataset, open_dataset
-
-__all__ = ["TokenDataset", "open_dataset"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'tinyencodec.tools.tokenize' has no attribute {name!r}")
-    from tinyencodec.tools.tokenize import dataset
-
-    return getattr(dataset, name)
+from tinyencodec.tools.tokenize.dataset import TokenDataset as TokenDataset
+from tinyencodec.tools.tokenize.dataset import open_dataset as open_dataset

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ from tinyencodec.version import __version__
 
 SHARD_BYTES = 256_000_000
 
-Done = Callable[[Job], None]
-Run = Callable[[list[Job], Done], None]  # does the jobs, in any order, and tells which is done
+Run = Callable[[list[Job]], Generator[Job, None, None]]  # does the jobs, in any order, and yields each that is done
 
 
 def build_dataset(inputs: Iterable[str], folder: str | os.PathLike, run: Run, bandwidth: float | None = None,
@@ -41,7 +41,7 @@ def build_dataset(inputs: Iterable[str], folder: str | os.PathLike, run: Run, ba
     ----------
     inputs : files, folders and patterns, see `system.inputs.find_inputs`
     folder : of the dataset: a new or empty one, or one in which the same work was begun before
-    run : who does the work: `local.Processes` or `cluster.Cluster`
+    run : who does the work: `local.run_locally` or a `cluster.Cluster`
     bandwidth : kbit/s, one of the model's; None: 6 or the nearest it has
     model : name or folder; None: the bundled default
     shard_bytes : of codes, in one shard
@@ -135,11 +135,8 @@ def _tell(text: str) -> None:
 
 def _work(jobs: list[Job], run: Run, progress: Progress | None) -> None:
     done, total = 0, sum(job.size for job in jobs)
-
-    def tell(job: Job) -> None:
-        nonlocal done
-        done += job.size
-        if progress is not None:
-            progress(done, total)
-
-    run(jobs, tell)
+    with closing(run(jobs)) as finished:
+        for job in finished:
+            done += job.size
+            if progress is not None:
+                progress(done, total)

@@ -7,9 +7,9 @@ scheduler go only numbers. A worker that dies costs the part that it was at, whi
 
 import asyncio
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from tinyencodec.tools.tokenize.build import Done
 from tinyencodec.tools.tokenize.part import encode_part
 from tinyencodec.tools.tokenize.plan import Job
 
@@ -45,21 +45,21 @@ class Cluster:
             raise ValueError(f"--scheduler: expected the address of a Dask scheduler that answers, got {address}: "
                              f"{error}") from None
 
-    def __call__(self, jobs: list[Job], done: Done) -> None:
-        """Do the jobs, in any order. An error ends it; the death of workers does not.
+    def __call__(self, jobs: list[Job]) -> Generator[Job, None, None]:
+        """Do the jobs, in any order; yield each that is done. An error ends it; the death of workers does not.
 
         Raises what `part.encode_part` does, and `ValueError` if workers kept dying.
         """
         if not self._client.nthreads():
             print(f"waiting for workers of {self._client.scheduler.address}", file=sys.stderr)
         for _ in range(_ROUNDS):
-            jobs = self._round(jobs, done)
+            jobs = yield from self._round(jobs)
             if not jobs:
                 return
         raise ValueError(f"{len(jobs)} parts of the work ended with the death of each worker that tried; "
                          "all the rest is done: run it again")
 
-    def _round(self, jobs: list[Job], done: Done) -> list[Job]:
+    def _round(self, jobs: list[Job]) -> Generator[Job, None, list[Job]]:
         """Do the jobs; return those that so many workers died of that Dask has given them up."""
         from distributed import KilledWorker, as_completed
 
@@ -78,7 +78,7 @@ class Cluster:
         for future in completed:
             job = running.pop(future)
             if future.status == "finished":  # its result is not asked for: the worker that has it may die just now
-                done(job)
+                yield job
             elif future.status == "error":
                 try:
                     future.result()
@@ -90,15 +90,11 @@ class Cluster:
             submit()
         return died
 
-    def close(self) -> None:
-        """Leave the scheduler; it forgets what is not done."""
-        self._client.close()
-
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._client.close()  # the scheduler forgets what is not done
 
 
 async def _reach(address: str) -> None:

@@ -14,7 +14,7 @@ given to the workers of a data loader, whether they are forked or started anew.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,14 +85,15 @@ class TokenDataset:
     @cached_property
     def sizes(self) -> np.ndarray:
         """Frames of each recording, int64 [len]."""
-        return np.concatenate([np.zeros(0, np.int64), *(np.diff(self._open(number).offsets)
-                                                        for number in range(len(self._ends)))])
+        return self._over_all(lambda shard: np.diff(shard.offsets))
 
     @cached_property
     def lengths(self) -> np.ndarray:
         """Samples per channel of each recording, at the model's rate, int64 [len]."""
-        return np.concatenate([np.zeros(0, np.int64), *(self._open(number).lengths
-                                                        for number in range(len(self._ends)))])
+        return self._over_all(lambda shard: shard.lengths)
+
+    def _over_all(self, of: "Callable[[_Shard], np.ndarray]") -> np.ndarray:
+        return np.concatenate([np.zeros(0, np.int64), *(of(self._open(number)) for number in range(len(self._ends)))])
 
     @cached_property
     def names(self) -> list[str]:

@@ -81,14 +81,6 @@ def _input_file(path: str, name: str) -> InputFile:
     return InputFile(path, name, status.st_size, status.st_mtime_ns)
 
 
-def inputs_sha256(files: list[InputFile]) -> str:
-    """A hash of names and sizes; what is in the files is hashed when they are read."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(json.dumps([file.name, file.size]).encode() + b"\n")
-    return digest.hexdigest()
-
-
 def model_sha256(folder: Path) -> str:
     """SHA-256 of a model folder's `config.json` and `model.safetensors`, one after the other."""
     return sha256_of(folder / CONFIG, folder / WEIGHTS)
@@ -97,6 +89,7 @@ def model_sha256(folder: Path) -> str:
 def describe_dataset(config: "CodecConfig", name: str, settings: Settings,
                      files: list[InputFile]) -> dict[str, Any]:
     """What `dataset.json` tells from the start; all of it must be the same when interrupted work is taken up again."""
+    names = "".join(json.dumps([file.name, file.size]) + "\n" for file in files)  # what is in them is hashed when read
     return {
         "format": "tinyencodec tokens", "version": 1, "tinyencodec": settings.version,
         "model": name, "model_sha256": settings.model_sha256, "bandwidth": settings.bandwidth,
@@ -104,7 +97,8 @@ def describe_dataset(config: "CodecConfig", name: str, settings: Settings,
         "frame_rate": config.frame_rate, "codebooks": config.codebooks_for(settings.bandwidth),
         "codebook_size": config.codebook_size, "normalize": config.normalize,
         "shard_bytes": settings.shard_bytes,
-        "inputs": {"files": len(files), "bytes": sum(file.size for file in files), "sha256": inputs_sha256(files)},
+        "inputs": {"files": len(files), "bytes": sum(file.size for file in files),
+                   "sha256": hashlib.sha256(names.encode()).hexdigest()},
     }
 
 
