@@ -10,7 +10,6 @@ from tests.helpers import small_official as small
 from tests.helpers.program import run
 from tinyencodec.models import store
 from tinyencodec.models.convert import convert
-from tinyencodec.models.fetch import download
 from tinyencodec.models.official import OFFICIAL
 
 
@@ -121,22 +120,6 @@ def test_bad_input(world, capsys, args, message):
     err = capsys.readouterr().err
     assert err.startswith("tinyencodec fetch: ") and message in err and err.count("\n") == 1
     assert not world.folder.exists()
-
-
-@pytest.mark.parametrize("args", [[], ["small", "--from"], ["small", "--what"]])
-def test_wrong_use(args):
-    with pytest.raises(SystemExit) as caught:
-        run("fetch", *args)
-    assert caught.value.code == 2
-
-
-def test_interrupted(world, monkeypatch, capsys):
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(download, "_receive", interrupt)
-    assert run("fetch", "small") == 130
-    assert capsys.readouterr().err == "tinyencodec fetch: interrupted\n"
 
 
 def test_a_missing_model_says_how_to_get_it(world, printed):

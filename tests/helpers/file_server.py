@@ -65,11 +65,6 @@ def status(code, **headers):
     return lambda handler, data: handler.head(code, Content_Length="0", **headers)
 
 
-def without_length(handler, data):
-    handler.head(200)
-    handler.body(data)
-
-
 def endless(handler, data):
     """Never says how much, and never stops."""
     handler.head(200)

@@ -34,9 +34,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Fetch one after another, up to the first that fails."""
     from tinyencodec.models.fetch.install import fetch_model
+    from tinyencodec.system.model_files import LM
 
     for name in args.names:
         folder = fetch_model(name, args.source, lm=args.lm, half=args.half, force=args.force, offline=args.offline,
                              mirror=args.url, tell=partial(print, flush=True))
-        lm = "with" if (folder / "lm").is_dir() else "without"
+        lm = "with" if (folder / LM).is_dir() else "without"
         print(f"{name}: {lm} language model; use it with -m {name}")

@@ -117,13 +117,8 @@ def test_refusals_are_told_at_once(server, tmp_path, code):
     assert len(server.requests) == 1
 
 
-def test_without_a_length(server, fetched):
-    server.acts = [web.without_length]
-    fetched()
-
-
 def test_chunks(server, fetched):
-    server.acts = [web.chunked(HALF), web.chunked(len(DATA))]
+    server.acts = [web.chunked(HALF), web.chunked(SIZE)]
     fetched()
     assert [request.range for request in server.requests] == [None, f"bytes={HALF}-"]
 
@@ -203,11 +198,6 @@ def test_the_disk_is_full(server, tmp_path, fetched):
     assert (tmp_path / "x.part").stat().st_size == 30_000
     fetched()  # once there is room again
     assert server.requests[-1].range == "bytes=30000-"
-
-
-def test_the_folder_is_missing(server, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        download(f"{server.url}/x", tmp_path / "no" / "x", SHA, len(DATA))
 
 
 def test_an_interruption_keeps_what_came(server, tmp_path, fetched):
