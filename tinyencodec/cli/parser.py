@@ -7,6 +7,7 @@ otherwise, such as the lines of a shell, stays as it is.
 import argparse
 import re
 import shutil
+import sys
 from textwrap import fill, indent, wrap
 from types import ModuleType
 from typing import Any, NoReturn
@@ -56,8 +57,23 @@ class Parser(argparse.ArgumentParser):
         self._last_group = super().add_argument_group(*args, **kwargs)
         return self._last_group
 
+    def parse_known_intermixed_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list]:
+        """As in argparse, where `--` gets lost between its two passes: here what follows it is never an option."""
+        words = list(sys.argv[1:] if args is None else args)
+        if "--" in words:
+            end = words.index("--")
+            words[end:] = map(_Operand, words[end + 1:])
+        return super().parse_known_intermixed_args(words, namespace)
+
+    def _parse_optional(self, arg_string: str) -> Any:
+        return None if isinstance(arg_string, _Operand) else super()._parse_optional(arg_string)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, one_line(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
+
+
+class _Operand(str):
+    """A word behind `--`."""
 
 
 class _Formatter(argparse.HelpFormatter):
