@@ -392,3 +392,16 @@ def test_closed():
     done = subprocess.run(["bash", "-c", '"$PYTHON" -m tinyencodec - - <&-'], env={**os.environ, **ENVIRONMENT},
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr == "tinyencodec: standard input: Bad file descriptor\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no /proc")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "link"])
+def test_names_of_standard_output(name):
+    """A file that the shell has opened is written to where it stands, not replaced, and needs no -f."""
+    os.symlink("/dev/stdout", "link")
+    run("-m", "mono", "in.wav", "in.ecdc")
+    Path("out").write_bytes(b"before")
+    for redirection, before in ((">>", b"before"), (">", b"")):
+        subprocess.run(["bash", "-c", f'"$PYTHON" -m tinyencodec -m mono in.wav {name} {redirection} out'], check=True,
+                       env={**os.environ, **ENVIRONMENT}, timeout=60)
+        assert Path("out").read_bytes() == before + Path("in.ecdc").read_bytes()

@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         self._last_group = super().add_argument_group(*args, **kwargs)
         return self._last_group
 
-    def parse_known_intermixed_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list]:
+    def parse_known_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As in argparse, where `--` gets lost between its two passes: here what follows it is never an option."""
         words = list(sys.argv[1:] if args is None else args)
         if "--" in words:

@@ -32,7 +32,8 @@ def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[Binar
     path = Path(path)
     check_output(path, force)
     if is_special(path):
-        with named(str(path)), open(path, "wb") as fo:
+        number = _file_number(path)
+        with named(str(path)), open(path if number is None else os.dup(number), "wb") as fo:
             yield fo
         return
     target = Path(os.path.realpath(path))
@@ -124,9 +125,22 @@ def named(output: str) -> Iterator[None]:
 
 
 def is_special(path: str | os.PathLike) -> bool:
-    """Whether `path` exists and is neither a regular file nor a folder: a device, a pipe, a socket."""
+    """Whether `path` is written to directly: a device, a pipe, a socket, or a name of a file that is open already."""
     path = Path(path)
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return path.exists() and not path.is_file() and not path.is_dir() or _file_number(path) is not None
+
+
+def _file_number(path: Path) -> int | None:
+    """N of /dev/fd/N, and of names that lead there, such as /dev/stdout; None for all other paths."""
+    place = os.path.abspath(path)
+    for _ in range(40):  # as many links as systems follow
+        folder, name = os.path.split(place)
+        if name.isdecimal() and os.path.realpath(folder) in ("/dev/fd", os.path.realpath("/proc/self/fd")):
+            return int(name)
+        if not os.path.islink(place):
+            break
+        place = os.path.join(folder, os.readlink(place))
+    return None
 
 
 def is_rewritable(fo: BinaryIO) -> bool:
