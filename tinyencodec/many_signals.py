@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from tinyencodec.codec.model import EncodecModel
+from tinyencodec.codec.network import as_array
 from tinyencodec.codec.segments import split_segments
 
 
@@ -89,13 +90,13 @@ def decode_batch(model: EncodecModel, codes: ArrayLike, scales: ArrayLike | None
     ------
     ValueError : shapes that do not fit each other, or an item that `EncodecModel.decode` refuses, by its number.
     """
-    codes, factors = _array(codes, "codes"), None
+    codes, factors = as_array(codes, "codes"), None
     if codes.ndim != 3 or len(codes) == 0:
         raise ValueError(f"codes: expected shape [B, K, F] with B >= 1, got {list(codes.shape)}")
     sizes = _counts(frames, "frames", [codes.shape[2]] * len(codes))
     samples = [None] * len(codes) if lengths is None else _counts(lengths, "lengths", [None] * len(codes))
     if model.config.normalize:
-        factors = np.zeros((0, 0)) if scales is None else _array(scales, "scales")
+        factors = np.zeros((0, 0)) if scales is None else as_array(scales, "scales")
         if factors.ndim != 2 or len(factors) != len(codes):
             raise ValueError(f"scales: expected shape [{len(codes)}, S], got {list(factors.shape)}")
     elif scales is not None:
@@ -111,9 +112,9 @@ def check_items(model: EncodecModel, wavs: ArrayLike | list | tuple,
                 lengths: ArrayLike | None = None) -> list[np.ndarray]:
     """The signals in `wavs`, see `encode_batch`, as float32 [C, T] each, without what comes after their lengths."""
     if isinstance(wavs, list | tuple):
-        items = [_item(i, _array, wav, "audio") for i, wav in enumerate(wavs)]
+        items = [_item(i, as_array, wav, "audio") for i, wav in enumerate(wavs)]
     else:
-        whole = _array(wavs, "audio")
+        whole = as_array(wavs, "audio")
         items = list(whole) if whole.ndim == 3 else [whole]
     if not items:
         raise ValueError("audio: expected at least one item, got none")
@@ -146,17 +147,10 @@ def _item(number: int, function: Callable, *arguments: object) -> Any:
         raise ValueError(f"item {number}: {error}") from None
 
 
-def _array(values: ArrayLike, what: str) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except (TypeError, RuntimeError, ValueError) as error:  # such as a tensor of a GPU, or one with a gradient
-        raise ValueError(f"{what}: expected an array, got what NumPy cannot make one of: {error}") from None
-
-
 def _counts(values: ArrayLike | None, what: str, most: Iterable[int | None]) -> list[int]:
     """`values` as integers from 1 to `most` each (None: no limit), one for each of them."""
     most = list(most)
-    counts = np.array(most) if values is None else _array(values, what)
+    counts = np.array(most) if values is None else as_array(values, what)
     if counts.shape != (len(most),) or not np.issubdtype(counts.dtype, np.integer):
         raise ValueError(f"{what}: expected {len(most)} integers, got {counts.dtype} {list(counts.shape)}")
     for i, (n, limit) in enumerate(zip(counts.tolist(), most)):

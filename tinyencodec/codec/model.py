@@ -7,13 +7,15 @@ beyond its own samples. (Paper, section 3.)
 Chapter 10 of the tutorials walks through it.
 """
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from tinyencodec.codec.network import Network
-from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, split_frames
+from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, SegmentEncoder, split_frames, split_segments
 from tinyencodec.codec.streaming import StreamingDecoder, StreamingEncoder
+from tinyencodec.layers.tiles import TileRunner
 
 Progress = Callable[[int, int], None]  # called with (done, total)
 
@@ -88,9 +90,7 @@ class EncodecModel(Network):
         if self.segment_length is not None and sizes != (whole := split_frames(self.config, sum(sizes))):
             raise ValueError(f"codes: expected segments of {whole} frames, got {sizes}")
         wav = np.concatenate(list(self._decode(frames, progress or (lambda done, total: None))), axis=1)
-        if length is not None and not 0 <= length <= wav.shape[1]:
-            raise ValueError(f"decode: expected a length from 0 to {wav.shape[1]} samples, got {length}")
-        return wav[:, :length]
+        return self._kept(wav, length)
 
     def _decode(self, frames: list[EncodedFrame], progress: Progress) -> Iterator[np.ndarray]:
         total, done = sum(codes.shape[1] for codes, _ in frames), 0
@@ -109,6 +109,73 @@ class EncodecModel(Network):
             progress(done, total)
         yield segments.fade.finish()
 
+    def latents(self, wav: np.ndarray) -> np.ndarray:
+        """What the encoder makes of a signal, before the quantiser (paper, section 3.1).
+
+        wav : as in `encode`. Returns float32 [D, F], the frames of all segments one after the other. A model that
+        normalises divides each segment by its scale first, which is that of the segment's `EncodedFrame`.
+
+        Raises `ValueError` as `encode`.
+        """
+        wav = self.check_audio(wav)
+        if self.streams:
+            tiles = TileRunner(self.encoder, self.hop_length, self.frame_bytes, self.threads)
+            parts = [z.T for z in tiles.run(np.ascontiguousarray(wav.T), last=True)]  # [C, T] -> [F, D] -> [D, F]
+        else:
+            parts = [frame.codes for frame in SegmentEncoder(self._unquantized(), self.n_codebooks).run(wav, last=True)]
+        return np.concatenate(parts, axis=1)
+
+    def latents_of(self, codes: np.ndarray) -> np.ndarray:
+        """What codes stand for: the sum of the entries that they name (paper, section 3.2).
+
+        codes : int [K, F], of any number of frames; fewer codebooks (the first few) may be given. Returns float32
+        [D, F]. `ValueError` for codes that this model cannot have made.
+        """
+        return np.ascontiguousarray(self.quantizer.decode(self.check_codes(codes)).T)  # [F, D] -> [D, F]
+
+    def decode_latents(self, z: np.ndarray, scales: Sequence[float] | None = None,
+                       length: int | None = None) -> np.ndarray:
+        """Turn latents into sound: `decode` without the quantiser.
+
+        Parameters
+        ----------
+        z : float [D, F], as `latents` or `latents_of` returned them, of a whole signal
+        scales : of a model that normalises, one for each segment; else None
+        length : samples to keep; None: all
+
+        Returns
+        -------
+        float32 [C, T]
+
+        Raises
+        ------
+        ValueError : another shape or dtype, numbers that are not finite, a number of frames that no signal has, scales
+            that do not fit the model, or a length beyond what the latents give.
+        """
+        z = self.check_latents(z)
+        if (scales is None) == self.config.normalize:
+            raise ValueError(f"scales: expected {'one for each segment' if self.config.normalize else 'None'}, "
+                             f"got {scales}")
+        if self.streams:
+            tiles = TileRunner(self.decoder, 1, self.frame_bytes, self.threads)
+            parts = [wav.T for wav in tiles.run(np.ascontiguousarray(z.T), last=True)]  # [D, F] -> [T, C] -> [C, T]
+        else:
+            checked = None if scales is None else np.array([self.check_scale(scale) for scale in scales])
+            segments = SegmentDecoder(self._unquantized())
+            parts = [*segments.decode(split_segments(self.config, z, checked)), segments.fade.finish()]
+        return self._kept(np.concatenate(parts, axis=1), length)
+
+    def _unquantized(self) -> "EncodecModel":
+        """This model, whose codes [D, F] are the latents themselves."""
+        model = copy.copy(self)  # shares the weights
+        model.quantizer = _NoQuantizer()  # type: ignore[assignment]
+        return model
+
+    def _kept(self, wav: np.ndarray, length: int | None) -> np.ndarray:
+        if length is not None and not 0 <= length <= wav.shape[1]:
+            raise ValueError(f"decode: expected a length from 0 to {wav.shape[1]} samples, got {length}")
+        return wav[:, :length]
+
     @property
     def usual_bandwidth(self) -> float:
         """kbit/s for those who do not choose a rate: 6, or the nearest of `bandwidths`."""
@@ -121,6 +188,16 @@ class EncodecModel(Network):
     def streaming_decoder(self, length: int | None = None, live: bool = False) -> StreamingDecoder:
         """Start to decode codes that come in pieces; see `StreamingDecoder` for the arguments."""
         return StreamingDecoder(self, length, live)
+
+
+class _NoQuantizer:
+    """In place of a quantiser: latents [F, D] are their own codes [D, F]."""
+
+    def encode(self, z: np.ndarray, n_codebooks: int) -> np.ndarray:
+        return z.T
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(codes.T)
 
 
 _DECODED_AT_ONCE = 2250  # frames between two reports of progress

@@ -6,12 +6,21 @@ Chapter 10 of the tutorials uses it.
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.codec.seanet import Tensors, decoder, encoder
-from tinyencodec.system.errors import check_codes
+from tinyencodec.system.errors import check_codes, require
 from tinyencodec.system.workers import processors
+
+
+def as_array(values: ArrayLike, what: str) -> np.ndarray:
+    """`values` as an array; `ValueError` for what NumPy cannot make one of: a tensor on a GPU, or with a gradient."""
+    try:
+        return np.asarray(values)
+    except (TypeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{what}: expected an array, got what NumPy cannot make one of: {error}") from None
 
 
 class Network:
@@ -76,7 +85,7 @@ class Network:
 
     def check_audio(self, wav: np.ndarray, empty: bool = False) -> np.ndarray:
         """`wav` as float32 [C, T], or a `ValueError` that says what is wrong with it. `empty`: T may be 0."""
-        wav = np.asarray(wav)
+        wav = as_array(wav, "audio")
         if wav.ndim != 2 or wav.shape[0] != self.channels or (wav.shape[1] == 0 and not empty):
             shape = f"[{self.channels}, T]" + ("" if empty else " with T >= 1")
             raise ValueError(f"audio: model {self.name} expects shape {shape}, got {list(wav.shape)}")
@@ -90,7 +99,19 @@ class Network:
 
     def check_codes(self, codes: np.ndarray) -> np.ndarray:
         """`codes` as an array, or a `ValueError` unless they are integers [K, F] that name entries."""
-        return check_codes(np.asarray(codes), self.n_codebooks, self.config.codebook_size)
+        return check_codes(as_array(codes, "codes"), self.n_codebooks, self.config.codebook_size)
+
+    def check_latents(self, z: np.ndarray) -> np.ndarray:
+        """`z` as float32 [D, F], F >= 1, or a `ValueError` that says what is wrong with it."""
+        z = as_array(z, "latents")
+        size = self.config.hidden_size
+        require(z.ndim == 2 and len(z) == size and z.shape[1], "latents", f"shape [{size}, F] with F >= 1",
+                list(z.shape))
+        require(z.dtype.kind == "f", "latents", "floating-point numbers", z.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite and is refused below
+            z = z.astype(np.float32, copy=False)
+        require(np.isfinite(z).all(), "latents", "finite numbers", "NaN or infinity (in float32)")
+        return z
 
     def check_scale(self, scale: float) -> float:
         """A segment's scale, or a `ValueError` unless it is a finite number that is not negative."""
