@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.coders import PackedCoder
+from tests.helpers.pipes import Pipe
 from tests.helpers.signals import cut, noise
 from tinyencodec import compression as codec
 from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
@@ -18,22 +19,6 @@ from tinyencodec.kernels import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
 pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 200)), max_size=10)
-
-
-class Pipe(io.BytesIO):
-    """Cannot seek, and returns a few bytes at a time."""
-
-    def read(self, size=-1):
-        assert size > 0
-        return super().read(min(size, 1 + super().tell() % 5))
-
-    def seekable(self):
-        return False
-
-    def seek(self, *_):
-        raise io.UnsupportedOperation("seek")
-
-    tell = seek
 
 
 def payload(data):

@@ -10,6 +10,7 @@ import pytest
 import tinyencodec
 from tests.helpers.models import RATE
 from tests.helpers.paths import DATA
+from tests.helpers.pipes import Pipe
 from tests.helpers.program import run
 from tinyencodec.codec.config import PRESETS
 from tinyencodec.ecdc.container import EcdcHeader, payload_size, write_header
@@ -51,18 +52,9 @@ def test_files_with_checksums_and_streams(model):
     assert run("-m", model, "in.wav", "plain.ecdc") == 0
     assert run("-m", model, "--protect", "in.wav", "blocks.ecdc") == 0
     loaded, wav = tinyencodec.load_model(model), tinyencodec.read_audio("in.wav", RATE, 1 + (model == "stereo"))
-
-    class Pipe:
-        def __init__(self, path):
-            self.fo = open(path, "wb")
-            self.write, self.flush = self.fo.write, self.fo.flush
-
-        def seekable(self):
-            return False
-
-    pipe = Pipe("stream.ecdc")
+    pipe = Pipe()
     tinyencodec.compress_stream(loaded, [wav], pipe, 4.0)
-    pipe.fo.close()
+    Path("stream.ecdc").write_bytes(pipe.getvalue())
     for name in ("blocks", "stream"):
         assert run("codes", f"{name}.ecdc") == 0
         assert run("codes", f"{name}.npz", "back.ecdc", "-f") == 0

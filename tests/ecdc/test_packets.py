@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.pipes import Pipe
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_header
@@ -16,22 +17,6 @@ from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_
 NORMALISED = CodecConfig(sampling_rate=800, audio_channels=2, normalize=True, chunk_length_s=0.1, overlap=0.25,
                          upsampling_ratios=(4, 2), target_bandwidths=(3.0,), codebook_size=8)
 CONFIGS = {"encodec_24khz": ENCODEC_24KHZ, "encodec_48khz": ENCODEC_48KHZ, "normalised": NORMALISED}
-
-
-class Pipe(io.BytesIO):
-    """Cannot seek, and returns one to three bytes at a time."""
-
-    def read(self, size=-1):
-        assert size > 0
-        return super().read(min(size, 1 + super().tell() % 3))
-
-    def seekable(self):
-        return False
-
-    def seek(self, *_):
-        raise io.UnsupportedOperation("seek")
-
-    tell = seek
 
 
 def pack(values, width):

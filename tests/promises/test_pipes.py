@@ -1,6 +1,5 @@
 """The program between other programs: standard input and output, live."""
 
-import io
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ import soundfile
 import tinyencodec
 from tests.helpers.models import RATE
 from tests.helpers.paths import DATA
+from tests.helpers.pipes import Pipe
 from tinyencodec.audio.pcm import wav_header
 from tinyencodec.cli import main as cli
 from tinyencodec.compression import compress_stream
@@ -368,10 +368,6 @@ def test_bad_input(argv, data, message, capfd):
 
 def test_what_came_before_the_break_is_written(capfd):
     """Into a pipe; there is nothing else to do with it."""
-    class Pipe(io.BytesIO):
-        def seekable(self):
-            return False
-
     model, fo = tinyencodec.load_model("mono"), Pipe()
     wav = 0.1 * np.random.default_rng(0).standard_normal((1, 5000))
     compress_stream(model, np.split(wav, 10, axis=1), fo, 4.0)

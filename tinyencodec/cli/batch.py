@@ -120,7 +120,7 @@ def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "CodingO
                              f"{option}: expected with sound only, got {SUFFIX} files")
     options.check_block(args)
     return CodingOptions(compress, options.chosen(args), args.bandwidth, args.entropy or "none", args.block,
-                   args.protect, args.keep_going, args.rescale, threads)
+                         args.protect, args.keep_going, args.rescale, threads)
 
 
 def _work(tasks: "list[Task]", choices: "CodingOptions", n_processes: int, report: "Report") -> None:

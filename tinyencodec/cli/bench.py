@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from tinyencodec.cli.options import comma_list, declare_force, positive
@@ -47,9 +46,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure and print. Raises `ValueError` or `OSError` for arguments that cannot be used."""
     from tinyencodec.models.store import list_models
-    from tinyencodec.system.files import atomic_write, check_output
+    from tinyencodec.system.files import check_output
     from tinyencodec.tools.bench.report import table
     from tinyencodec.tools.bench.runs import run_benchmarks
+    from tinyencodec.tools.reporting import write_json
 
     to_file = args.json not in (None, "-")
     if to_file:
@@ -59,8 +59,6 @@ def run(args: argparse.Namespace) -> None:
     repeat = args.repeat or (2 if args.quick else 5)
     figures = run_benchmarks(models, seconds, args.threads, repeat, args.parts, args.against, args.against_seconds,
                              profile=args.profile, streamed=1.0 if args.quick else 10.0)
-    text = json.dumps(figures, indent=1) + "\n"
     if to_file:
-        with atomic_write(Path(args.json), args.force) as fo:
-            fo.write(text.encode())
-    sys.stdout.write(text if args.json == "-" else table(figures))
+        write_json(Path(args.json), figures, args.force)
+    print(json.dumps(figures, indent=1) if args.json == "-" else table(figures).rstrip("\n"))

@@ -3,6 +3,8 @@
 import argparse
 from functools import partial
 
+from tinyencodec.cli.options import declare_force
+
 EXAMPLES = """
 tinyencodec fetch encodec_24khz                    # with its language model, for --lm
 tinyencodec fetch --no-lm encodec_24khz encodec_48khz encodec_32khz
@@ -28,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "environment variable TINYENCODEC_MIRROR, else the official addresses. Hashes are checked all the same")
     add("--offline", action="store_true", default=None, help="do not use the network; so does the environment variable "
         "TINYENCODEC_OFFLINE=1")
-    add("-f", "--force", action="store_true", help="fetch it again, and replace the model's folder with all in it")
+    declare_force(parser, "fetch it again, and replace the model's folder with all in it")
 
 
 def run(args: argparse.Namespace) -> None:

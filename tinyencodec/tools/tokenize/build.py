@@ -71,7 +71,8 @@ def build_dataset(inputs: Iterable[str], folder: str | os.PathLike, run: Run, ba
     about = plan.describe_dataset(found.config, found.name, settings, files)
     folder = Path(os.path.abspath(folder))
     _begin(folder, about, force)
-    with exclusive(folder / UNFINISHED / "lock", lambda: _tell(f"waiting for another process that works on {folder}")):
+    with exclusive(folder / UNFINISHED / "lock",
+                   lambda: print(f"waiting for another process that works on {folder}", file=sys.stderr)):
         before = read_about(folder)
         if not before.get("complete"):
             jobs = plan.make_jobs(folder, settings, files)
@@ -127,10 +128,6 @@ def _remove_temporary(folder: Path) -> None:
 def _write_about(folder: Path, about: dict[str, Any]) -> None:
     with atomic_write(folder / DATASET, force=True) as fo:
         fo.write(json.dumps(about, indent=2).encode() + b"\n")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def _work(jobs: list[Job], run: Run, progress: Progress | None) -> None:

@@ -37,5 +37,5 @@ def run_locally(n_processes: int, jobs: list[Job]) -> Generator[Job, None, None]
                      "all the rest is done: run it again")
 
 
-def _prepare() -> Callable[[Job], int]:
+def _prepare() -> Callable[[Job], None]:
     return encode_part

@@ -60,8 +60,8 @@ def read_results(folder: str | os.PathLike, number: int) -> list[FileResult]:
         return [FileResult(*json.loads(line)) for line in fo]
 
 
-def encode_part(job: Job) -> int:
-    """Do one part, unless it is done; return how many of its files could not be coded.
+def encode_part(job: Job) -> None:
+    """Do one part, unless it is done.
 
     Raises
     ------
@@ -69,8 +69,8 @@ def encode_part(job: Job) -> int:
     OSError : the codes cannot be written.
     """
     files = list(files_of(job))
-    if (done := _done(job, files)) is not None:
-        return done
+    if _is_done(job, files):
+        return
     model = _load(job.settings)
     path = codes_path(job.folder, job.number)
     results = []
@@ -83,22 +83,21 @@ def encode_part(job: Job) -> int:
                                           f"{MOST_CRASHES} processes died of it"))
     with atomic_write(path.with_suffix(".jsonl"), force=True) as fo:
         fo.writelines(json.dumps(result).encode() + b"\n" for result in results)
-    return sum(bool(result.error) for result in results)
 
 
-def _done(job: Job, files: list[InputFile]) -> int | None:
-    """The number of files that could not be coded, if the part is done and its files have not changed since."""
+def _is_done(job: Job, files: list[InputFile]) -> bool:
+    """Whether the part is done and its files have not changed since."""
     try:
         before = read_results(job.folder, job.number)
     except FileNotFoundError:
-        return None
-    if [result.name for result in before] != [file.name for file in files]:
-        return None
-    for file, result in zip(files, before):
-        if (file.size, file.mtime_ns) != (result.bytes, result.mtime_ns):
-            if not result.sha256 or file.size != result.bytes or sha256_of(file.path) != result.sha256:
-                return None
-    return sum(bool(result.error) for result in before)
+        return False
+    return [result.name for result in before] == [file.name for file in files] and all(map(_is_same, files, before))
+
+
+def _is_same(file: InputFile, before: FileResult) -> bool:
+    if (file.size, file.mtime_ns) == (before.bytes, before.mtime_ns):
+        return True
+    return bool(before.sha256) and file.size == before.bytes and sha256_of(file.path) == before.sha256
 
 
 @lru_cache(maxsize=1)
