@@ -136,7 +136,8 @@ def convert_audio(wav: np.ndarray, sr_in: int, sr_out: int, channels: int) -> np
     ValueError : wrong shape or dtype, no samples, a sample that is not finite (saying when), a rate
         or channel count out of range.
     """
-    wav = checked_audio(wav, checked_rate(sr_in))
+    sr_in, sr_out = checked_rate(sr_in), checked_rate(sr_out)
+    wav = checked_audio(wav, sr_in)
     converter = Converter(sr_in, sr_out, len(wav), channels)
     return np.concatenate([converter.convert(wav), converter.flush()], axis=1)
 

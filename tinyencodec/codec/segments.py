@@ -10,12 +10,14 @@ Chapter 10 of the tutorials walks through it.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.codec.network import Network
+
+if TYPE_CHECKING:  # headers of files need the sizes below, without the network
+    from tinyencodec.codec.network import Network
 
 _FOREVER = 1 << 62  # samples: one segment, as long as the signal
 
@@ -122,7 +124,7 @@ class OverlapAdd:
 class SegmentEncoder:
     """For the other models: segment by segment, several at once."""
 
-    def __init__(self, model: Network, n_codebooks: int) -> None:
+    def __init__(self, model: "Network", n_codebooks: int) -> None:
         self.model, self.n_codebooks = model, n_codebooks
         self.windows = Windows(model.segment_length or _FOREVER, model.segment_stride or _FOREVER)
 
@@ -142,7 +144,7 @@ class SegmentDecoder:
     length : samples of the signal if known, which says where the segments end
     """
 
-    def __init__(self, model: Network, length: int | None = None) -> None:
+    def __init__(self, model: "Network", length: int | None = None) -> None:
         self.model, self.length = model, length
         self.fade = OverlapAdd(model.segment_stride or _FOREVER)
         self.codes: np.ndarray | None = None  # [K, f] of a segment that is not complete

@@ -3,7 +3,6 @@
     jit    how a kernel is compiled, cached, and replaced by its twin without a compiler
     tile   a small block of a matrix product, held in registers
     gemm   the matrix product made of such tiles, with a fixed order of summation
-    scratch   reuse of large temporary arrays
 
 Imports nothing else of the package.
 """

@@ -6,9 +6,9 @@
     conv             padding and convolution
     conv_transpose   transposed convolution
     lstm             the two-layer LSTM with its skip connection
+    threads          stages of work, each with a thread of its own
     stack            layers in a row, one after the other
-    tiles            a stack fed in tiles that fit the processor's cache
-    threads          the layers of a stack shared out among threads
+    tiles            a stack fed in tiles that fit the processor's cache, by several threads
 
 Imports `kernels` only.
 """

@@ -7,5 +7,5 @@
     model          the transformer
     coder          entropy coding by what it expects
 
-Imports `entropy`, `kernels` and `system`.
+Imports `codec`, `entropy`, `kernels` and `system`.
 """
