@@ -303,7 +303,7 @@ def decode(payload, lm, n_frames):
         frame = decoder.pull(cdf)[..., None]
         codes.append(frame[0, :, 0])
     try:
-        decoder.check(0)
+        decoder.check()
     except ValueError:
         return np.array(codes).T, True
     return np.array(codes).T, False
