@@ -112,7 +112,7 @@ BAD = {
     "unknown model": (["--models", "nobody"], "unknown model 'nobody'"),
     "unknown peer": (["--against", "encodec,magic"], "unknown peer 'magic'"),
     "unknown part": (["--parts", "weather"], "unknown part 'weather'"),
-    "no model": (["--models", ","], "got none"),
+    "no model": (["--models", ","], "expected names with commas between, got ','"),
     "no length": (["--seconds", "0"], "expected positive numbers"),
     "endless": (["--seconds", "inf"], "expected positive numbers"),
     "half a thread": (["--threads", "1.5"], "expected positive whole numbers"),
