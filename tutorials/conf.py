@@ -7,6 +7,7 @@ fetches nothing from the network. `modules.md` is written here, before Sphinx lo
 
 import hashlib
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def code_version() -> str:
 MODULES = HERE / "modules.md"
 if not MODULES.exists() or MODULES.read_text() != all_modules.page():
     MODULES.write_text(all_modules.page())
+    shutil.rmtree(HERE / "modules", ignore_errors=True)  # pages of modules that may be gone
 
 project = "tinyencodec"
 author = "the tinyencodec authors"
