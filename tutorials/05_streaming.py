@@ -306,6 +306,7 @@ book.say(f"One frame at a time, coding and decoding run at {speeds[0]:.0f} times
 #
 # ## Where this lives in the package
 #
+# - `tinyencodec.layers.layer`: what every layer can do, `start`, `step` and `flush`
 # - `tinyencodec.layers.conv`: `ConvState`, and `Conv1d.step` with the mirror at both ends
 # - `tinyencodec.layers.conv_transpose`, `tinyencodec.layers.lstm`: the same for the other layers
 # - `tinyencodec.layers.stack`: a list of layers, with `start`, `step` and `flush` of its own
