@@ -109,7 +109,7 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
 def _gemm_naive(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
                 n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, fused: bool) -> None:
     matrix = unpack(PackedMatrix(taps * tap_length, n_out, w))
-    rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4)).reshape(n_rows, -1)
+    rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4)).reshape(n_rows, len(matrix))
     start = as_strided(init, (n_rows, n_out), (4 * init_step, 4))
     out = out.reshape(n_rows, n_out)
     if fused:
