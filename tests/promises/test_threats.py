@@ -267,8 +267,10 @@ NAMES = ["../mono", "/etc/passwd", "a/b", "..", ".", ".hidden", "", "a\0b", "a\n
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
-def test_model_names_in_files(home, here, name, capsys):
+def test_model_names_in_files(here, tmp_path_factory, name, capsys, monkeypatch):
     """A folder of that name may well lie there; a file cannot reach it, nor write on the terminal."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("TINYENCODEC_HOME", str(home))
     for place in (here, home / "models"):
         with contextlib.suppress(ValueError, OSError):
             (place / name).mkdir(parents=True, exist_ok=True)
