@@ -54,7 +54,7 @@ def test_figures_and_files(capsys, tmp_path):
     assert sum("model mono has no" in line for line in figures["left_out"]) == 2
 
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    pictures = {"rd.png", "spectrogram-music.png", "spectrogram-speech.png"}
+    pictures = {"rd.png"}
     drawn = pictures if importlib.util.find_spec("matplotlib") else set()
     assert names == {"results.json", "table.md"} | drawn
     assert all((tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG") for name in drawn)
@@ -111,13 +111,12 @@ class Late(TestedCodec):
 
 def test_a_coder_of_known_quality():
     clips = {"speech": [Clip("speech", "a", 0.0, notes(1, 8000)), Clip("speech", "b", 0.0, notes(0.5, 8000))]}
-    figures, examples = measure_clips(clips, [Late()], 8000)
+    figures = measure_clips(clips, [Late()], 8000)
     first, second = figures["means"]
     assert first["si_snr"] == pytest.approx(20, abs=0.3) and second["si_snr"] == pytest.approx(40, abs=0.3)
     assert first["mel"] > second["mel"] > 0
     assert first["kbps"] == pytest.approx(1.5) and first["kbps_lm"] == pytest.approx(0.75)  # 1 and 2, by length
     assert first["delay"] == [100, 100] and first["gain"] == pytest.approx(1.25, rel=0.02)
-    assert [example.rate for example in examples] == [1, 2] and examples[0].wav.shape == (1, 8000)
     assert {measure.name for measure in find_measures(speech=True)} <= figures["each"][0].keys()
 
 

@@ -55,7 +55,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     add = group.add_argument
     add("-o", "--out", metavar="FOLDER", type=Path,
-        help="write results.json, table.md, rd.png and spectrograms there; the folder is made if need be")
+        help="write results.json, table.md and rd.png there; the folder is made if need be")
     declare_force(group, "overwrite these files if they exist")
     add("--json", action="store_true", help="print all figures, as in results.json, in place of the table")
 
@@ -75,12 +75,12 @@ def run(args: argparse.Namespace) -> None:
     coders, missing, sample_rate, channels = _coders(args)
     clips = _clips(args, kinds, sample_rate, channels)
     if args.out is not None:
-        _check_folder(args, clips)
-    figures, examples = measure_clips(clips, coders, sample_rate)
+        _check_folder(args)
+    figures = measure_clips(clips, coders, sample_rate)
     figures["left_out"] = [*missing, *figures["left_out"]]
     source = f"the {args.split} split of {args.corpus.resolve().name}" if args.corpus else "files"
     figures = {"command": _command(args), "source": source, "seed": args.seed} | figures
-    pictures = {} if args.out is None else _pictures(figures, clips, examples, sample_rate)
+    pictures = {} if args.out is None else _pictures(figures)
     text = json.dumps(figures, indent=1) + "\n"
     if args.out is not None:
         files = {"results.json": text.encode(), "table.md": markdown(figures).encode()} | pictures
@@ -150,26 +150,20 @@ def _clips(args: argparse.Namespace, kinds: dict[str, list[Path]], sample_rate: 
     return {kind: draw_clips(kind, some, args.clips, args.seconds, args.seed) for kind, some in sounds.items()}
 
 
-def _pictures(figures: dict, clips: dict[str, list], examples: list, sample_rate: int) -> dict[str, bytes]:
-    """Files of pictures; none, and a line in `figures`, without matplotlib."""
-    from tinyencodec.tools.evaluate.plots import rate_distortion, spectrograms
+def _pictures(figures: dict) -> dict[str, bytes]:
+    """The file of the picture; none, and a line in `figures`, without matplotlib."""
+    from tinyencodec.tools.evaluate.plots import rate_distortion
 
     if importlib.util.find_spec("matplotlib") is None:
         figures["left_out"].append("pictures: matplotlib is not installed (pip install 'tinyencodec[evaluate]')")
         return {}
-    return {"rd.png": rate_distortion(figures)} | {
-        _spectrogram(kind): spectrograms(some[0], [one for one in examples if one.kind == kind], sample_rate)
-        for kind, some in clips.items()}
+    return {"rd.png": rate_distortion(figures)}
 
 
-def _spectrogram(kind: str) -> str:
-    return f"spectrogram-{kind}.png"
-
-
-def _check_folder(args: argparse.Namespace, clips: dict[str, list]) -> None:
+def _check_folder(args: argparse.Namespace) -> None:
     """Raise now the `OSError` that writing the files would raise after all the work."""
     if args.out.exists():
-        for name in (*_OUTPUTS, *map(_spectrogram, clips)):
+        for name in _OUTPUTS:
             check_output(args.out / name, args.force)
     else:
         check_output(args.out)

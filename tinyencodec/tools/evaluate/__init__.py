@@ -9,7 +9,7 @@ In reading order:
     distance, listening   how far it is from the original: SI-SNR and mel distance; PESQ, STOI and ViSQOL
     measures              all measures, each with its title, kind of sound and direction
     figures               all of it
-    report, plots         tables and pictures
+    report, plots         tables and a picture
 
 Rates are those measured, not those asked for. But: no figure replaces listening. SI-SNR in particular favours a coder
 that follows the waveform over one that sounds right.

@@ -1,7 +1,6 @@
 """The whole evaluation, from clips and codecs to one nested dict of figures (what `results.json` holds)."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,30 +12,16 @@ from tinyencodec.tools.evaluate.measures import MEASURES, RATES, SPEECH, find_me
 from tinyencodec.tools.reporting import versions
 
 
-class Example(NamedTuple):
-    """The first clip of a kind as somebody coded it, for pictures: float [C, T]."""
-
-    kind: str
-    coder: str
-    rate: float
-    wav: np.ndarray
-
-
-def measure_clips(clips: dict[str, list[Clip]], codecs: list[TestedCodec],
-                  sample_rate: int) -> tuple[dict, list[Example]]:
+def measure_clips(clips: dict[str, list[Clip]], codecs: list[TestedCodec], sample_rate: int) -> dict:
     """Code all clips with all codecs at all of their rates, and measure what comes back.
 
-    Returns
-    -------
-    figures : `clips`, `means` (a row per kind, codec and rate), `each` (a row per clip besides), `versions`,
-        `left_out`. A row has RATES (measured, kbit/s), MEASURES as far as they are known (SI-SNR in dB, mel distance in
-        powers of ten), delay (samples) and gain found. `rate` is the nominal one.
-    examples : the first clip of each kind
+    Returns `clips`, `means` (a row per kind, codec and rate), `each` (a row per clip besides), `versions`, `left_out`.
+    A row has RATES (measured, kbit/s), MEASURES as far as they are known (SI-SNR in dB, mel distance in powers of ten),
+    delay (samples) and gain found. `rate` is the nominal one.
     """
     work = [(clip, number) for some in clips.values() for number, clip in enumerate(some)]
     asked = [(codec, rate) for codec in codecs for rate in codec.rates]
     each: list[dict] = []
-    examples = []
     with progress("evaluating") as report:
         for clip, number in work:
             for codec, rate in asked:
@@ -45,8 +30,6 @@ def measure_clips(clips: dict[str, list[Clip]], codecs: list[TestedCodec],
                 figures, y = measure_clip(clip.wav, codec.code(clip.wav, rate), sample_rate, clip.kind == SPEECH)
                 each.append({"kind": clip.kind, "coder": codec.name, "rate": rate, "clip": number, **figures,
                              "delay": y.delay, "gain": y.gain})
-                if number == 0:
-                    examples.append(Example(clip.kind, codec.name, rate, y.wav))
     packages = (measure.package for measure in MEASURES if measure.package)
     return {
         "versions": versions("numpy", "scipy", "numba", *packages) | {codec.name: codec.version for codec in codecs},
@@ -54,7 +37,7 @@ def measure_clips(clips: dict[str, list[Clip]], codecs: list[TestedCodec],
         "sample_rate": sample_rate, "channels": work[0][0].wav.shape[0],
         "clips": [{"kind": clip.kind, "clip": number, "name": clip.name, "start": clip.start,
                    "seconds": clip.wav.shape[1] / sample_rate} for clip, number in work],
-        "means": list(means(each)), "each": each}, examples
+        "means": list(means(each)), "each": each}
 
 
 def measure_clip(wav: np.ndarray, coded: Coded, sample_rate: int, speech: bool) -> tuple[dict, Matched]:

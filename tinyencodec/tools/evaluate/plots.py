@@ -1,21 +1,13 @@
-"""Pictures: figures over the bitrate, and spectrograms. By matplotlib, which is optional (the extra `evaluate`).
+"""A picture: figures over the bitrate. By matplotlib, which is optional (the extra `evaluate`).
 
 Backgrounds are clear and lines of text mid-grey, to be seen on a light page and on a dark one.
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from tinyencodec.tools.evaluate.clips import Clip
-from tinyencodec.tools.evaluate.figures import Example
 from tinyencodec.tools.evaluate.measures import MEASURES, RATES, SPEECH
-from tinyencodec.tools.evaluate.spectra import RANGE, levels
 
-SHOWN = (6.0, 12.0)  # kbit/s: each codec's nearest rates get a spectrogram
 _GREY = "#7f7f7f"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind too
 _MARKS = "os^Dv*"
@@ -26,20 +18,11 @@ _STYLE = {"axes.titlesize": "medium", "figure.constrained_layout.use": True, "le
                            "ytick.color"), _GREY)}
 
 
-@contextmanager
-def _figure(file: io.BytesIO, rows: int, columns: int, size: tuple[float, float], **options: Any) -> Iterator[tuple]:
-    """Give the block a figure and its axes [rows, columns], and write it as a PNG when the block ends."""
+def rate_distortion(figures: dict) -> bytes:
+    """A PNG of a column for each kind and one for speech alone, with a panel per measure; a line for each codec."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=size)
-        yield figure, figure.subplots(rows, columns, squeeze=False, **options)
-        figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
-
-
-def rate_distortion(figures: dict) -> bytes:
-    """A PNG of a column for each kind and one for speech alone, with a panel per measure; a line for each codec."""
     means, file = figures["means"], io.BytesIO()
     kinds = list(dict.fromkeys(row["kind"] for row in means))
     wanted = [[(kind, measure) for measure in MEASURES if not measure.speech_only] for kind in kinds]
@@ -51,7 +34,9 @@ def rate_distortion(figures: dict) -> bytes:
     rates = [row[name] for row in means for name in _LINES if name in row]
     coders = [*dict.fromkeys(row["coder"] for row in means)]
     lines: dict[str, object] = {}
-    with _figure(file, height, len(columns), (3.7 * len(columns), 3 * height)) as (figure, axes):
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.7 * len(columns), 3 * height))
+        axes = figure.subplots(height, len(columns), squeeze=False)
         for column, panels in zip(columns, axes.T):
             for (kind, measure), axis in zip(column, panels):
                 rows = [row for row in means if row["kind"] == kind and measure.name in row]
@@ -62,6 +47,7 @@ def rate_distortion(figures: dict) -> bytes:
             for axis in panels[len(column):]:
                 axis.set_axis_off()
         figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=min(6, len(lines)))
+        figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
     return file.getvalue()
 
 
@@ -87,28 +73,3 @@ def _rate_axis(axis: Any, rates: list[float]) -> None:
     axis.minorticks_off()
     axis.grid(alpha=0.25, color=_GREY)
     axis.margins(y=0.1)
-
-
-def spectrograms(clip: Clip, examples: list[Example], sample_rate: int) -> bytes:
-    """A PNG: the clip, and what codecs make of it at their rates nearest to SHOWN. Channels are mixed."""
-    panels, file = [("original", clip.wav)], io.BytesIO()
-    for coder in dict.fromkeys(example.coder for example in examples):
-        of = [example for example in examples if example.coder == coder]
-        nearest = {min(range(len(of)), key=lambda i: abs(np.log(of[i].rate / rate))) for rate in SHOWN}  # noqa: B023
-        panels += [(f"{coder} at {of[i].rate:g} kbit/s", of[i].wav) for i in sorted(nearest)]
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    loudest = levels(clip.wav).max()
-    with _figure(file, rows, columns, (4 * columns, 2.5 * rows + 0.3), sharex=True, sharey=True) as (figure, axes):
-        for axis, (title, wav) in zip(axes.flat, panels):
-            image = axis.imshow(levels(wav), origin="lower", aspect="auto", cmap="magma", vmin=loudest - RANGE,
-                                vmax=loudest, extent=(0, wav.shape[1] / sample_rate, 0, sample_rate / 2000))
-            axis.set_title(title)
-        for axis in axes.flat[len(panels):]:
-            axis.set_axis_off()
-        for axis in axes[:, 0]:
-            axis.set_ylabel("kHz")
-        for axis in axes[-1]:
-            axis.set_xlabel("s")
-        figure.colorbar(image, ax=axes, label="dB", shrink=0.8, pad=0.01)
-    return file.getvalue()
