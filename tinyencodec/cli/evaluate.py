@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     figures = measure_clips(clips, coders, sample_rate)
     figures["left_out"] = [*missing, *figures["left_out"]]
     source = f"the {args.split} split of {args.corpus.resolve().name}" if args.corpus else "files"
-    figures = {"command": _command(args), "source": source, "seed": args.seed} | figures
+    figures = {"command": shlex.join(["tinyencodec", *args.words]), "source": source, "seed": args.seed} | figures
     pictures = {} if args.out is None else _pictures(figures)
     text = json.dumps(figures, indent=1) + "\n"
     if args.out is not None:
@@ -174,16 +174,3 @@ def _write(folder: Path, files: dict[str, bytes], force: bool) -> None:
     for name, data in files.items():
         with atomic_write(folder / name, force) as fo:
             fo.write(data)
-
-
-def _command(args: argparse.Namespace) -> str:
-    """What to type for the same figures, with everything that is not left to a default."""
-    words = ["tinyencodec", "evaluate", *map(str, args.sounds)]
-    words += ["--corpus", str(args.corpus), "--split", args.split] if args.corpus else []
-    for name in args.models or ():
-        words += ["-m", name]
-    for option in ("kinds", "bandwidths", "entropy", "against", "against_rates"):
-        if values := getattr(args, option):
-            texts = (value if isinstance(value, str) else f"{value:g}" for value in values)
-            words += [f"--{option.replace('_', '-')}", ",".join(texts)]
-    return shlex.join([*words, "--clips", str(args.clips), "--seconds", f"{args.seconds:g}", "--seed", str(args.seed)])

@@ -47,6 +47,7 @@ def _main(argv: list[str]) -> int:
     with deferred():  # argparse and the start of NumPy would turn an interrupt into an error of their own
         # Options may stand between INPUT and OUTPUT.
         args, others = parser.parse_known_intermixed_args(argv[1:] if name else argv)
+        args.words = argv  # for a command that tells how it was called
         importlib.import_module("numpy")  # that every command imports sooner or later
     if others:
         _tell_what_is_too_much(others, parser, name)
