@@ -33,7 +33,7 @@ def rate_distortion(figures: dict) -> bytes:
     height = max(map(len, columns))
     rates = [row[name] for row in means for name in _LINES if name in row]
     coders = [*dict.fromkeys(row["coder"] for row in means)]
-    lines: dict[str, object] = {}
+    lines: dict[str, Any] = {}
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(3.7 * len(columns), 3 * height))
         axes = figure.subplots(height, len(columns), squeeze=False)
@@ -51,7 +51,7 @@ def rate_distortion(figures: dict) -> bytes:
     return file.getvalue()
 
 
-def _draw_lines(axis: Any, rows: list[dict], metric: str, coders: list[str]) -> dict[str, object]:
+def _draw_lines(axis: Any, rows: list[dict], metric: str, coders: list[str]) -> dict[str, Any]:
     """A line for each codec, and one for its language model if there is; by label."""
     lines = {}
     for number, coder in enumerate(coders):
