@@ -5,7 +5,6 @@ interrupted, in whichever way, is taken up where it was by asking for the same a
 refused. The result is the same, byte by byte, however often it was interrupted, and whoever did the work.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -16,10 +15,10 @@ from typing import Any
 
 from tinyencodec.models.store import DEFAULT_MODEL, find_config, find_model
 from tinyencodec.system.errors import require
-from tinyencodec.system.files import atomic_write
 from tinyencodec.system.inputs import AUDIO, find_inputs
 from tinyencodec.system.lock import exclusive
 from tinyencodec.system.progress import Progress
+from tinyencodec.tools.reporting import write_json
 from tinyencodec.tools.tokenize import plan
 from tinyencodec.tools.tokenize.dataset import read_about
 from tinyencodec.tools.tokenize.part import codes_dtype
@@ -79,7 +78,7 @@ def build_dataset(inputs: Iterable[str], folder: str | os.PathLike, run: Run, ba
             _work(jobs, run, progress)
             _remove_temporary(folder)
             before = write_shards(folder, about, len(jobs), codes_dtype(found.config.codebook_size))
-            _write_about(folder, before)
+            write_json(folder / DATASET, before, force=True)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return before
 
@@ -95,7 +94,7 @@ def _begin(folder: Path, about: dict[str, Any], force: bool) -> None:
     elif any(folder.iterdir()):
         raise ValueError(f"{folder}: expected a new or empty folder, or one with a dataset, got one with other files")
     if force or not begun:
-        _write_about(folder, {**about, "complete": False})
+        write_json(folder / DATASET, {**about, "complete": False}, force=True)
     (folder / UNFINISHED).mkdir(exist_ok=True)
 
 
@@ -123,11 +122,6 @@ def _clear(folder: Path) -> None:
 def _remove_temporary(folder: Path) -> None:
     for path in folder.glob(".????????????????.tmp"):  # what `atomic_write` leaves when it is killed
         path.unlink(missing_ok=True)
-
-
-def _write_about(folder: Path, about: dict[str, Any]) -> None:
-    with atomic_write(folder / DATASET, force=True) as fo:
-        fo.write(json.dumps(about, indent=2).encode() + b"\n")
 
 
 def _work(jobs: list[Job], run: Run, progress: Progress | None) -> None:

@@ -8,15 +8,11 @@ scheduler go only numbers. A worker that dies costs the part that it was at, whi
 import asyncio
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinyencodec.tools.tokenize.part import encode_part
 from tinyencodec.tools.tokenize.plan import Job
 
-if TYPE_CHECKING:
-    from distributed import Future
-
-_AHEAD = 1000  # parts that the scheduler knows at once; more would only cost it memory
 _RETRIES = 2  # of a part that ended with an error, for instance of a file system that did not answer
 _ROUNDS = 2  # in each of them Dask lets several workers die of a part: enough for `crashes` to find the file
 _TIMEOUT = "30s"  # to reach the scheduler
@@ -63,19 +59,10 @@ class Cluster:
         """Do the jobs; return those that so many workers died of that Dask has given them up."""
         from distributed import KilledWorker, as_completed
 
-        waiting, died = iter(jobs), list[Job]()
-        running: dict[Future, Job] = {}
-        completed = as_completed(loop=self._client.loop)
-
-        def submit() -> None:
-            while len(running) < _AHEAD and (job := next(waiting, None)) is not None:
-                # Not pure: asked for again after an interruption, it must not be taken for done.
-                future = self._client.submit(encode_part, job, retries=_RETRIES, pure=False)
-                running[future] = job
-                completed.add(future)
-
-        submit()
-        for future in completed:
+        died = []
+        # Not pure: asked for again after an interruption, it must not be taken for done.
+        running = dict(zip(self._client.map(encode_part, jobs, retries=_RETRIES, pure=False), jobs))
+        for future in as_completed(list(running), loop=self._client.loop):
             job = running.pop(future)
             if future.status == "finished":  # its result is not asked for: the worker that has it may die just now
                 yield job
@@ -87,7 +74,6 @@ class Cluster:
             else:
                 raise ValueError("--scheduler: expected it to stay, but it has gone, or dropped the work; "
                                  "run it again to go on")
-            submit()
         return died
 
     def __enter__(self) -> "Cluster":

@@ -18,7 +18,6 @@ header when it opens it, and refuses one of more than 100 MB; with one tensor pe
 A shard takes recordings as long as their codes fit into `shard_bytes`, and at least one.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,12 +25,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from tinyencodec.system.files import atomic_write
+from tinyencodec.system.files import atomic_write, sha256_of
 from tinyencodec.system.safetensors_file import safetensors_header
 from tinyencodec.tools.tokenize.part import FileResult, codes_path, read_results
 
 MANIFEST, ERRORS, DATASET = "manifest.jsonl", "errors.jsonl", "dataset.json"
-_AT_ONCE = 1 << 22  # bytes
 
 
 class _Piece(NamedTuple):
@@ -42,51 +40,30 @@ class _Piece(NamedTuple):
     at: int  # bytes
 
 
-class _Output:
-    """A file and the hash of what is written to it."""
-
-    def __init__(self, fo: BinaryIO) -> None:
-        self._fo, self._digest, self.size = fo, hashlib.sha256(), 0
-
-    def write(self, data: bytes) -> None:
-        self._fo.write(data)
-        self._digest.update(data)
-        self.size += len(data)
-
-    def line(self, fields: dict[str, Any]) -> None:
-        self.write(json.dumps(fields).encode() + b"\n")
-
-    @property
-    def about(self) -> dict[str, Any]:
-        return {"bytes": self.size, "sha256": self._digest.hexdigest()}
-
-
 def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dtype) -> dict[str, Any]:
     """Make shards, manifest and list of errors of the parts, all of which are done; return what `dataset.json` tells.
 
-    about : what it tells from the start (`plan.describe`)
+    about : what it tells from the start (`plan.describe_dataset`)
     dtype : of the codes
     """
     shards: list[dict[str, Any]] = []
     sums = {"recordings": 0, "frames": 0, "samples": 0, "failed": 0, "short": 0}
     frame_bytes = about["codebooks"] * dtype.itemsize
-    with atomic_write(folder / MANIFEST, force=True) as manifest_file, \
-            atomic_write(folder / ERRORS, force=True) as errors_file:
-        manifest, errors = _Output(manifest_file), _Output(errors_file)
+    with atomic_write(folder / MANIFEST, force=True) as manifest, atomic_write(folder / ERRORS, force=True) as errors:
         for pieces in _grouped(_pieces(folder, n_parts, frame_bytes, errors, sums), about["shard_bytes"], frame_bytes):
             name, frames = f"shard-{len(shards):05d}.safetensors", 0
             for index, (result, _, _) in enumerate(pieces):
-                manifest.line(_manifest_line(result, name, index, frames, about["sample_rate"]))
+                manifest.write(_json_line(_manifest_line(result, name, index, frames, about["sample_rate"])))
                 frames += result.frames
                 sums["samples"] += result.length
                 sums["short"] += result.missing > 0
-            shards.append({"file": name, "recordings": len(pieces), "frames": frames,
-                           **_write_shard(folder / name, pieces, about, dtype)})
+            _write_shard(folder / name, pieces, about, dtype)
+            shards.append({"file": name, "recordings": len(pieces), "frames": frames, **_contents(folder / name)})
             sums["recordings"] += len(pieces)
             sums["frames"] += frames
     if not sums["failed"]:
         (folder / ERRORS).unlink()
-    others = {MANIFEST: manifest.about} | ({ERRORS: errors.about} if sums["failed"] else {})
+    others = {name: _contents(folder / name) for name in (MANIFEST, ERRORS) if (folder / name).exists()}
     return {**about, "complete": True, **sums, "seconds": sums["samples"] / about["sample_rate"],
             "files": others, "shards": shards}
 
@@ -97,13 +74,13 @@ def _manifest_line(result: FileResult, shard: str, index: int, offset: int, rate
             "channels": result.channels, "missing": result.missing, "bytes": result.bytes, "sha256": result.sha256}
 
 
-def _pieces(folder: Path, n_parts: int, frame_bytes: int, errors: _Output, sums: dict[str, int]) -> Iterator[_Piece]:
+def _pieces(folder: Path, n_parts: int, frame_bytes: int, errors: BinaryIO, sums: dict[str, int]) -> Iterator[_Piece]:
     """All recordings in order; what could not be coded goes to `errors`."""
     for number in range(n_parts):
         codes, at = codes_path(folder, number), 0
         for result in read_results(folder, number):
             if result.error:
-                errors.line({"name": result.name, "error": result.error})
+                errors.write(_json_line({"name": result.name, "error": result.error}))
                 sums["failed"] += 1
                 continue
             yield _Piece(result, codes, at)
@@ -127,8 +104,7 @@ def _grouped(pieces: Iterator[_Piece], limit: int, frame_bytes: int) -> Iterator
         yield group
 
 
-def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
-    """One shard; returns its size and hash."""
+def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype: np.dtype) -> None:
     recordings = [piece.result for piece in pieces]
     arrays = {"offsets": _offsets([recording.frames for recording in recordings]),
               "lengths": np.array([recording.length for recording in recordings], "<i8")}
@@ -138,27 +114,22 @@ def _write_shard(path: Path, pieces: list[_Piece], about: dict[str, Any], dtype:
     shape = [int(arrays["offsets"][-1]), about["codebooks"]]
     facts = {key: str(about[key]) for key in ("format", "model", "model_sha256", "bandwidth", "sample_rate")}
     with atomic_write(path, force=True) as fo:
-        out = _Output(fo)
         sizes = {name: (array.dtype, array.shape) for name, array in arrays.items()}  # the widest first: aligned
-        out.write(safetensors_header({**sizes, "codes": (dtype, shape)}, facts))
+        fo.write(safetensors_header({**sizes, "codes": (dtype, shape)}, facts))
         for array in arrays.values():
-            out.write(array.tobytes())
+            fo.write(array.tobytes())
         for piece in pieces:
-            for block in _read(piece, piece.result.frames * shape[1] * dtype.itemsize):
-                out.write(block)
-    return out.about
+            fo.write(np.fromfile(piece.codes, dtype, piece.result.frames * shape[1], offset=piece.at).tobytes())
 
 
 def _offsets(counts: list[int]) -> np.ndarray:
     return np.concatenate([np.zeros(1, "<i8"), np.cumsum(np.array(counts, "<i8"))]).astype("<i8")
 
 
-def _read(piece: _Piece, size: int) -> Iterator[bytes]:
-    with open(piece.codes, "rb") as fo:
-        fo.seek(piece.at)
-        while size:
-            block = fo.read(min(size, _AT_ONCE))
-            if not block:
-                raise EOFError(f"{piece.codes}: file ends early")
-            size -= len(block)
-            yield block
+def _json_line(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields).encode() + b"\n"
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    """Size and hash of a file."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
