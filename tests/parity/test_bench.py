@@ -15,7 +15,7 @@ def test_peer_does_the_same_work(peer, model, tmp_path):
     subject = make_subject(model, Path(tmp_path))
     seconds = 0.5
     wav = sound(subject.model, seconds)
-    frames = subject.model.encode(wav, subject.bandwidth)
+    frames = subject.model.encode(wav, subject.model.usual_bandwidth)
     try:
         found = find_peer(peer)
         found.check(subject.model.config)

@@ -91,7 +91,7 @@ def _files(job: dict) -> dict:
 
     model = load_model(job["folder"])
     if job["operation"] == "encode":
-        compress_file(job["source"], Path(job["dest"]), model, job["bandwidth"], force=True)
+        compress_file(job["source"], Path(job["dest"]), model, force=True)
     else:
         with open(job["source"], "rb") as fo:
             decompress_file(fo, Path(job["dest"]), "WAV", lambda _: (model, None), job["source"], force=True,

@@ -76,7 +76,7 @@ class _Encodec(_Peer):
 
     def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
         model, torch = self.model(subject.model.config), self.torch
-        model.set_target_bandwidth(subject.bandwidth)
+        model.set_target_bandwidth(subject.model.usual_bandwidth)
 
         def encode(wav: np.ndarray) -> Any:
             return model.encode(torch.from_numpy(wav)[None])
@@ -113,7 +113,7 @@ class _Transformers(_Peer):
         model, torch = self.model(subject.model.config), self.torch
 
         def encode(wav: np.ndarray) -> Any:
-            return model.encode(torch.from_numpy(wav)[None], bandwidth=subject.bandwidth)
+            return model.encode(torch.from_numpy(wav)[None], bandwidth=subject.model.usual_bandwidth)
 
         def decode(frames: list[EncodedFrame]) -> Any:
             size = frames[0].codes.shape[1]

@@ -33,7 +33,7 @@ def run_benchmarks(models: list[str], seconds: list[float], threads: list[int], 
         subjects = [make_subject(name, Path(scratch)) for name in models]
         figures: dict = {
             "machine": machine(),
-            "models": {s.model.name: {"random_weights": s.random, "bandwidth": s.bandwidth,
+            "models": {s.model.name: {"random_weights": s.random, "bandwidth": s.model.usual_bandwidth,
                                       "sample_rate": s.model.sample_rate, "channels": s.model.channels}
                        for s in subjects},
             "peers": {}, "left_out": []}
@@ -121,8 +121,7 @@ def _memory(subject: Subject, seconds: float, threads: int, peers: _Peers, scrat
             file.write(minute[:left])
             left -= min(left, len(minute))
     for operation, source, dest in (("encode", wav, code), ("decode", code, out)):
-        job = {"do": "files", "operation": operation, "folder": str(subject.folder), "source": source, "dest": dest,
-               "bandwidth": subject.bandwidth}
+        job = {"do": "files", "operation": operation, "folder": str(subject.folder), "source": source, "dest": dest}
         rows.append({"model": name, "operation": operation, "seconds": seconds, "who": "ours, file to file",
                      **ask(job)})
     return rows

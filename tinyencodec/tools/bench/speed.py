@@ -31,7 +31,7 @@ def our_contestant(subject: Subject, threads: int) -> Contestant:
     def set_threads(n: int) -> None:
         model.threads = n
 
-    return Contestant("ours", threads, set_threads, lambda wav: model.encode(wav, subject.bandwidth), model.decode)
+    return Contestant("ours", threads, set_threads, lambda wav: model.encode(wav, model.usual_bandwidth), model.decode)
 
 
 def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat: int) -> list[dict]:
@@ -41,7 +41,7 @@ def race(subject: Subject, seconds: float, contestants: list[Contestant], repeat
     over the rounds of its time by ours on as many threads, right before; our `speedup` that of one thread by several.
     """
     wav = sound(subject.model, seconds)
-    frames = subject.model.encode(wav, subject.bandwidth)
+    frames = subject.model.encode(wav, subject.model.usual_bandwidth)
     times: dict[tuple[int, str, str], list[float]] = {}
     for round_number in range(repeat + 1):
         for who, threads, set_threads, encode, decode in contestants:
@@ -80,7 +80,7 @@ def stream(subject: Subject, seconds: float) -> list[dict]:
         return []
     model.threads = 1
     wav, hop = sound(model, seconds), model.hop_length
-    encoder, decoder = model.streaming_encoder(subject.bandwidth), model.streaming_decoder(live=True)
+    encoder, decoder = model.streaming_encoder(model.usual_bandwidth), model.streaming_decoder(live=True)
     times = []
     for start in range(0, wav.shape[1] - hop + 1, hop):
         encoding, codes = timed(encoder.push, wav[:, start:start + hop])
@@ -121,16 +121,16 @@ def profile_layers(subject: Subject, seconds: float) -> list[dict]:
         model = copy.copy(subject.model)
         model.threads = 1
         wav = sound(model, seconds)
-        codes = model.encode(wav, subject.bandwidth)  # to warm up
+        codes = model.encode(wav, model.usual_bandwidth)  # to warm up
         layers = [layer if isinstance(layer, ELU) else _Watched(layer) for layer in getattr(model, part).layers]
         setattr(model, part, Stack(layers))
         quantizer: Any = _Watched(model.quantizer)
         model.quantizer = quantizer
-        total, _ = timed(model.encode, wav, subject.bandwidth) if operation == "encode" else \
+        total, _ = timed(model.encode, wav, model.usual_bandwidth) if operation == "encode" else \
             timed(model.decode, codes)
         found = [(f"{i} {type(layer.layer).__name__}", layer.seconds, 2e-9 * layer.macs * layer.inputs)
                  for i, layer in enumerate(layers) if isinstance(layer, _Watched)]
-        search = model.codebooks_for(subject.bandwidth) * model.config.codebook_size * model.config.hidden_size
+        search = model.codebooks_for(model.usual_bandwidth) * model.config.codebook_size * model.config.hidden_size
         found.append(("quantiser", quantizer.seconds,
                       2e-9 * search * quantizer.inputs if operation == "encode" else 0.0))
         found.append(("outside", total - sum(row[1] for row in found), 0.0))

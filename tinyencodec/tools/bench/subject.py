@@ -11,8 +11,6 @@ from tinyencodec.codec.segments import EncodedFrame, segment_frames
 from tinyencodec.models.store import find_model, load_model
 from tinyencodec.models.tensors import expected_tensors, write_model_folder
 
-_USUAL_BANDWIDTH = 6.0  # kbit/s
-
 
 class Subject(NamedTuple):
     """A model to measure, and the folder that a process of its own can load it from."""
@@ -20,11 +18,6 @@ class Subject(NamedTuple):
     model: EncodecModel
     folder: Path
     random: bool  # weights
-
-    @property
-    def bandwidth(self) -> float:
-        """kbit/s: 6, or the nearest that the model has."""
-        return min(self.model.bandwidths, key=lambda b: abs(b - _USUAL_BANDWIDTH))
 
 
 def make_subject(name: str, scratch: Path) -> Subject:
@@ -68,7 +61,7 @@ def sound(model: EncodecModel, seconds: float, seed: int = 0) -> np.ndarray:
 def codes_for(subject: Subject, seconds: float, seed: int = 0) -> list[EncodedFrame]:
     """Random codes for so much sound, which can be decoded without anything having been encoded."""
     model, random = subject.model, np.random.default_rng(seed)
-    n_codebooks, scale = model.codebooks_for(subject.bandwidth), 0.1 if model.config.normalize else None
+    n_codebooks, scale = model.codebooks_for(model.usual_bandwidth), 0.1 if model.config.normalize else None
     sizes = segment_frames(model.config, max(1, round(seconds * model.sample_rate)))
     return [EncodedFrame(random.integers(0, model.config.codebook_size, (n_codebooks, size), np.int32), scale)
             for size in sizes]
