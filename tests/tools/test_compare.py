@@ -17,10 +17,10 @@ import soundfile
 from tests.helpers.evaluation import here, notes  # noqa: F401
 from tinyencodec.cli import main as cli
 from tinyencodec.tools.compare import page, pictures, sources
+from tinyencodec.tools.compare.pictures import levels
 from tinyencodec.tools.compare.sources import Source
 from tinyencodec.tools.evaluate import measures
 from tinyencodec.tools.evaluate.codecs import Coded
-from tinyencodec.tools.evaluate.spectra import levels
 
 needs_libraries = pytest.mark.skipif(not all(map(importlib.util.find_spec, ("jinja2", "matplotlib"))),
                                      reason="needs the extra `compare` (jinja2, matplotlib)")
@@ -118,8 +118,7 @@ def test_names_are_shown_as_they_are(name, tmp_path):
 def test_a_name_that_is_no_text():
     wav = notes(0.5, 8000)
     same = Source("6 kbit/s", wav, {"kbps": 6.0, "si_snr": 3.0})
-    about = page.About("a\udcffb.wav", "mono", "1.0", ["<i>"])
-    text = page.render(about, [Source("original", wav, {"kbps": 128.0}), same], 8000).decode()
+    text = page.render("a\udcffb.wav", "mono", ["<i>"], [Source("original", wav, {"kbps": 128.0}), same], 8000).decode()
     assert "<h1>a\N{REPLACEMENT CHARACTER}b.wav</h1>" in text and "&lt;i&gt;" in text
 
 

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from tests.helpers.paths import DATA
 from tinyencodec import read_audio
 from tinyencodec.tools.evaluate import distance, listening, measures
-from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, mel_filters, si_snr
+from tinyencodec.tools.evaluate.distance import MelScales, mel_distance, mel_filters, si_snr, spectrum
 from tinyencodec.tools.evaluate.match import MOST_GAIN, find_delay, find_gain, match, shift
 from tinyencodec.tools.evaluate.measures import MEASURES, find_measures, left_out
-from tinyencodec.tools.evaluate.spectra import spectrum
 
 
 def noise(*shape, seed=0):

@@ -50,7 +50,7 @@ def _coders(text: str) -> list[str]:
 def run(args: argparse.Namespace) -> None:
     """Measure and write. Raises `ValueError` or `OSError` before the work for what cannot be done."""
     from tinyencodec.models.store import load_model
-    from tinyencodec.tools.compare.page import About, render
+    from tinyencodec.tools.compare.page import render
     from tinyencodec.tools.compare.sources import listen, read_start
     from tinyencodec.tools.evaluate.codecs import OurCodec
 
@@ -68,8 +68,7 @@ def run(args: argparse.Namespace) -> None:
     start = read_start(args.input, model.sample_rate, model.channels, args.seconds)
     coder = OurCodec(model, rates, args.entropy, __version__)
     sources = listen(coder, start.wav, model.sample_rate, args.speech)
-    about = About(args.input.name, model.name, __version__, _notes(args, start, coder.missing))
-    page = render(about, sources, model.sample_rate)
+    page = render(args.input.name, model.name, _notes(args, start, coder.missing), sources, model.sample_rate)
     with atomic_write(args.out, args.force) as fo:
         fo.write(page)
 

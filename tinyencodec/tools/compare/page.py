@@ -7,41 +7,43 @@ it everything else, so that it can reach no network whatever its contents.
 import base64
 import io
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from tinyencodec.audio.writer import FORMATS, AudioWriter
-from tinyencodec.tools.compare.pictures import SPAN, difference_scale, draw_difference, draw_level, level_scale
+from tinyencodec.tools.compare.pictures import (
+    RANGE,
+    SPAN,
+    difference_scale,
+    draw_difference,
+    draw_level,
+    level_scale,
+    levels,
+)
 from tinyencodec.tools.compare.sources import Source, find_gain
-from tinyencodec.tools.evaluate.measures import MEASURES, RATES
-from tinyencodec.tools.evaluate.spectra import RANGE, levels
+from tinyencodec.tools.evaluate.measures import MEASURES
+from tinyencodec.version import __version__
 
 _RATES = {"kbps": "fixed width", "kbps_table": "tables", "kbps_lm": "language model"}
 _TITLES = {name: (title, "kbit/s") for name, title in _RATES.items()} | {
     measure.name: (measure.title, measure.scale) for measure in MEASURES}
 _DIGITS = {measure.name: measure.digits for measure in MEASURES} | dict.fromkeys(_RATES, 2)
-_LONGEST = 4.5  # rem, of a bar
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
-class About(NamedTuple):
-    """What stands above and below the sounds: file, model, version of the program, what a reader should know."""
+def render(name: str, model: str, notes: list[str], sources: list[Source], sample_rate: int) -> bytes:
+    """The page.
 
-    name: str
-    model: str
-    version: str
-    notes: list[str]
-
-
-def render(about: About, sources: list[Source], sample_rate: int) -> bytes:
-    """The page. `sources` have the same length, and the original is the first."""
+    name, model : of the file, and of the model
+    notes : what a reader should know
+    sources : of the same length, and the original is the first
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     wav, gain = sources[0].wav, find_gain(sources)
     seconds = wav.shape[1] / sample_rate
-    notes = [*about.notes, *([] if gain == 1 else [f"All sounds are played {-20 * math.log10(gain):.1f} dB softer, "
-                                                   "alike, so that none is clipped."])]
+    notes = [*notes, *([] if gain == 1 else [f"All sounds are played {-20 * math.log10(gain):.1f} dB softer, "
+                                             "alike, so that none is clipped."])]
     drawn = [levels(source.wav) for source in sources]
     loudest = float(drawn[0].max())
     cards = [{"label": source.label, "rates": _rates(source.figures), "sound": _sound(gain * source.wav, sample_rate),
@@ -52,9 +54,9 @@ def render(about: About, sources: list[Source], sample_rate: int) -> bytes:
                               lstrip_blocks=True, undefined=StrictUndefined)
     columns, rows = _table(sources, seconds)
     return environment.get_template("page.html").render(
-        about=about, notes=notes, name=about.name.encode(errors="surrogateescape").decode(errors="replace"),
-        form=f"{sample_rate} Hz {'mono' if wav.shape[0] == 1 else 'stereo'}", length=clock(seconds), cards=cards,
-        times=_ticks(seconds, 6), frequencies=_ticks(sample_rate / 2000, 4), columns=columns, rows=rows,
+        name=name.encode(errors="surrogateescape").decode(errors="replace"), version=__version__, model=model,
+        form=f"{sample_rate} Hz {'mono' if wav.shape[0] == 1 else 'stereo'}", length=clock(seconds), notes=notes,
+        cards=cards, times=_ticks(seconds, 6), frequencies=_ticks(sample_rate / 2000, 4), columns=columns, rows=rows,
         range=RANGE, span=SPAN, level_scale=level_scale(), difference_scale=difference_scale(),
         player={"sampleRate": sample_rate, "seconds": seconds}).encode()
 
@@ -81,16 +83,9 @@ def _table(sources: list[Source], seconds: float) -> tuple[list[tuple[str, str]]
             value = source.figures.get(name)
             text = "–" if value is None else f"{value:.{_DIGITS[name]}f}"
             size = "" if value is None or name not in _RATES else _size(value * seconds * 125)
-            cells.append({"text": text, "size": size, "bar": _bar(source, sources, name)})
+            cells.append({"text": text, "size": size})
         rows.append({"label": source.label, "cells": cells})
     return [_TITLES[name] for name in names], rows
-
-
-def _bar(source: Source, sources: list[Source], name: str) -> float:
-    """Length (rem) of the bar below a rate, the longest one below the highest rate at fixed width; 0 for none."""
-    highest = max(other.figures[RATES["none"]] for other in sources[1:])
-    is_rate = name in _RATES and name in source.figures and source is not sources[0]
-    return round(_LONGEST * source.figures[name] / highest, 2) if is_rate else 0
 
 
 def _size(n_bytes: float) -> str:

@@ -11,10 +11,31 @@ import io
 
 import numpy as np
 
-from tinyencodec.tools.evaluate.spectra import RANGE
+from tinyencodec.tools.evaluate.distance import spectrum
 
+RANGE = 80  # dB that is shown, below the loudest point of the original
 SPAN = 20  # dB, either way, at which a difference has its full colour
 MISSING, ADDED = (0.13, 0.47, 0.85), (0.90, 0.33, 0.05)  # colours of D < 0 and D > 0
+_WINDOW = 1024  # samples
+_WIDEST, _TALLEST = 1200, 256  # points
+
+
+def levels(wav: np.ndarray) -> np.ndarray:
+    """A spectrogram in dB, of channels mixed: [C, T] -> float64 [frequencies, frames], lowest frequency first.
+
+    It has linear frequencies, and at most 256 of them and 1200 frames: beyond that, means of the power.
+    """
+    frames = -(-wav.shape[1] // (_WINDOW // 4))
+    magnitudes = spectrum(wav.mean(axis=0, keepdims=True), _WINDOW)[0, :frames, 1:]
+    power = _pool(_pool(np.square(magnitudes).T, _TALLEST).T, _WIDEST).T
+    return 10 * np.log10(power)
+
+
+def _pool(rows: np.ndarray, most: int) -> np.ndarray:
+    """Means of neighbouring rows, such that at most `most` are left."""
+    count = min(most, len(rows))
+    edges = np.arange(count + 1) * len(rows) // count
+    return np.add.reduceat(rows, edges[:-1], axis=0) / np.diff(edges)[:, None]
 
 
 def draw_level(level: np.ndarray, loudest: float) -> bytes:

@@ -4,8 +4,7 @@ In reading order:
 
     clips                 which sounds
     codecs, programs      who codes them: our models; opusenc and lame
-    match                 delay and level of what comes back
-    spectra               short-time spectra
+    match                 delay and level of what comes back (by spectra of `distance`)
     distance, listening   how far it is from the original: SI-SNR and mel distance; PESQ, STOI and ViSQOL
     measures              all measures, each with its title, kind of sound and direction
     figures               all of it

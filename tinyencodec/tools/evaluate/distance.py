@@ -10,14 +10,29 @@ even steps of 2595 log10(1 + f / 700) apart, and the windows, Hann, a quarter of
 Both are what training reports about held-out sound, without PyTorch.
 """
 
-import numpy as np
+from typing import Any
 
-from tinyencodec.tools.evaluate.spectra import spectrum
+import numpy as np
 
 WINDOWS = tuple(2**i for i in range(5, 12))  # samples
 BANDS = 64
 FLOOR = 1e-4  # added to a magnitude; a sine at full scale has 0.5
 _TINY = 1e-10  # energy: so that there is a logarithm
+
+
+def spectrum(wav: np.ndarray, window: int) -> np.ndarray:
+    """Magnitudes of a short-time Fourier transform by the window's sum: [C, T] -> [C, frames, window / 2 + 1].
+
+    Windows are centred on each quarter of a window, the last one perhaps behind the end. Beyond its ends the sound is
+    mirrored, or silent if it is no longer than a window.
+    """
+    hop = window // 4
+    mode: Any = "reflect" if wav.shape[1] > window else "constant"
+    padded = np.pad(wav.astype(np.float64), ((0, 0), (2 * hop, 2 * hop + -wav.shape[1] % hop)), mode=mode)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)[:, ::hop]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    transform = np.fft.rfft(frames * (hann / hann.sum()))
+    return np.sqrt(transform.real**2 + transform.imag**2 + 1e-12)
 
 
 def si_snr(x: np.ndarray, y: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyencodec.tools.evaluate.spectra import spectrum
+from tinyencodec.tools.evaluate.distance import spectrum
 
 MOST_DELAY = 0.15  # seconds, late or early
 MOST_GAIN = 2.0  # up, or its inverse down
