@@ -5,12 +5,14 @@ calls it. Here `pickletools.genops` of the standard library splits the program i
 a small machine carries out those that build None, numbers, text, tuples, lists and dicts. What a name, a call or a
 "persistent id" means is up to the caller: a name is looked up in the caller's list and stands only for itself.
 
+Of all else that people save beside their weights (dates, settings in a Namespace, NumPy's scalars, sets, objects of any
+class) nothing is made: a `Foreign` stands in its place, whatever the pickle asks to be called, with whatever arguments.
+
 A hostile pickle can only fail, and at little cost: its length and its number of opcodes are limited, and no opcode
 takes much more memory than its own bytes. (The memo of `pickle.Unpickler` is an array, in which an index of 2**31
 takes gigabytes; this one is a dict.)
 
-Left out: the text opcodes of protocol 0, bytes, sets, and objects of any class. Opcodes: PEP 307, PEP 3154, and the
-comments in `pickletools`.
+Left out: the text opcodes of protocols 0 and 1. Opcodes: PEP 307, PEP 3154, and the comments in `pickletools`.
 """
 
 import pickletools
@@ -30,14 +32,29 @@ class Name:
     text: str
 
 
+class Foreign(dict):
+    """A placeholder: the name of a class or function that is not known here, or for what it would have made.
+
+    Only items that the pickle puts into it are kept, since some checkpoints are dicts of a class of their own.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
 def load(data: bytes, names: Collection[str], call: Callable[[str, tuple], object],
          persistent: Callable[[object], object]) -> object:
     """Return the value that a pickle of protocol 2 to 5 describes.
 
-    `names` are those that may occur, each as "module name". `call(name, arguments)` returns what the call of such a
-    name stands for, `persistent(id)` what a persistent id does. Containers may share children or contain themselves.
+    `names` are those that mean something, each as "module name". `call(name, arguments)` returns what the call of such
+    a name stands for, `persistent(id)` what a persistent id does. Containers may share children or contain themselves.
+    Items of a dict whose key is neither text nor an integer are left out.
 
-    Raises `ValueError` for another name or opcode, a damaged pickle, or one of more than `MAX_BYTES` bytes.
+    Raises `ValueError` for an unknown opcode, a pickle of nothing but a `Foreign`, a damaged one, or one of more than
+    `MAX_BYTES` bytes.
     """
     if len(data) > MAX_BYTES:
         raise ValueError(f"expected a pickle of at most {MAX_BYTES} bytes, got {len(data)}")
@@ -53,7 +70,10 @@ def load(data: bytes, names: Collection[str], call: Callable[[str, tuple], objec
             raise ValueError(f"pickle: expected a value for {opcode.name} at byte {at}, got none") from None
     if len(machine.stack) != 1 or machine.marks:
         raise ValueError(f"pickle: expected one value at its end, got {len(machine.stack)}")
-    return machine.stack[0]
+    value = machine.stack[0]
+    if isinstance(value, Foreign) and not value:
+        raise ValueError(f"pickle: expected plain data, got the name {value.name[:80]!r}: refused")
+    return value
 
 
 def _opcodes(data: bytes) -> Iterator:
@@ -86,12 +106,24 @@ class _Machine:
                 stack.append(None)
             case "NEWTRUE" | "NEWFALSE":
                 stack.append(opcode == "NEWTRUE")
-            case "BININT" | "BININT1" | "BININT2" | "LONG1":
-                if not -_MAX_INT <= argument < _MAX_INT:
-                    raise ValueError(f"pickle: expected integers of 64 bits, got one of {argument.bit_length() + 1}")
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4":
+                stack.append(argument if -_MAX_INT <= argument < _MAX_INT else Foreign("int of over 64 bits"))
+            case "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8":
                 stack.append(argument)
-            case "BINFLOAT" | "BINUNICODE" | "SHORT_BINUNICODE":
-                stack.append(argument)
+            case "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8" | "BYTEARRAY8":
+                stack.append(Foreign("bytes"))
+            case "EMPTY_SET":
+                stack.append(Foreign("set"))
+            case "ADDITEMS":
+                self.pop_to_mark()
+                self.expect(stack[-1], Foreign, "a set to add to")
+            case "FROZENSET":
+                self.pop_to_mark()
+                stack.append(Foreign("frozenset"))
+            case "POP":
+                stack.pop()
+            case "POP_MARK":
+                self.pop_to_mark()
             case "MARK":
                 self.marks.append(len(stack))
             case "EMPTY_TUPLE":
@@ -104,8 +136,9 @@ class _Machine:
                 stack.append([])
             case "APPEND" | "APPENDS":
                 values = self.pop(1) if opcode == "APPEND" else self.pop_to_mark()
-                self.expect(stack[-1], list, "a list to append to")
-                stack[-1].extend(values)
+                if not isinstance(stack[-1], Foreign):
+                    self.expect(stack[-1], list, "a list to append to")
+                    stack[-1].extend(values)
             case "EMPTY_DICT":
                 stack.append({})
             case "SETITEM" | "SETITEMS":
@@ -127,12 +160,21 @@ class _Machine:
                 stack.append(self.persistent(stack.pop()))
             case "REDUCE":
                 function, arguments = self.pop(2)
-                self.expect(function, Name, "a name to call")
-                self.expect(arguments, tuple, "a tuple of arguments")
-                stack.append(self.call(function.text, arguments))
-            case "BUILD":  # the attributes of a dict of a class of its own: read, not kept
-                self.expect(stack.pop(), dict, "attributes in a dict")
-                self.expect(stack[-1], dict, "a dict to have attributes")
+                if isinstance(function, Foreign):
+                    stack.append(Foreign(function.name))
+                else:
+                    self.expect(function, Name, "a name to call")
+                    self.expect(arguments, tuple, "a tuple of arguments")
+                    stack.append(self.call(function.text, arguments))
+            case "NEWOBJ" | "NEWOBJ_EX":
+                kind, *_ = self.pop(2 if opcode == "NEWOBJ" else 3)
+                self.expect(kind, Foreign, "a class")
+                stack.append(Foreign(kind.name))
+            case "BUILD":  # attributes are not kept
+                attributes = stack.pop()
+                if not isinstance(stack[-1], Foreign):
+                    self.expect(attributes, dict, "attributes in a dict")
+                    self.expect(stack[-1], dict, "a dict to have attributes")
             case _:
                 shown = f" {argument[:80]!r}" if isinstance(argument, str) else ""
                 raise ValueError(f"pickle: expected opcodes of plain data, got {opcode}{shown}: refused")
@@ -149,19 +191,17 @@ class _Machine:
         return values
 
     def push_name(self, name: str) -> None:
-        if name not in self.names:
-            raise ValueError(f"pickle: expected plain data, got the name {name[:80]!r}: refused")
-        self.stack.append(Name(name))
+        self.stack.append(Name(name) if name in self.names else Foreign(name))
 
     def set_items(self, values: list) -> None:
         """Put key, value, key, value ... into the dict on top."""
-        self.expect(self.stack[-1], dict, "a dict to fill")
+        if not isinstance(self.stack[-1], Foreign):
+            self.expect(self.stack[-1], dict, "a dict to fill")
         if len(values) % 2:
             raise ValueError(f"pickle: expected keys and values in pairs, got {len(values)}")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if type(key) not in (str, int):  # a tuple of shared tuples would take exponential time to hash
-                raise ValueError(f"pickle: expected text or an integer as a key, got {type(key).__name__}")
-            self.stack[-1][key] = value
+            if type(key) in (str, int):  # a tuple of shared tuples would take exponential time to hash
+                self.stack[-1][key] = value
 
     @staticmethod
     def expect(value: object, kind: type, what: str) -> None:

@@ -5,12 +5,12 @@ dicts whose tensors point to storages, and `NAME/data/KEY`, the raw numbers of o
 
 A pickle is a program, so this is a security boundary: a hostile file must neither run code nor make its reader
 allocate more than the file holds. The pickle is read by `plainpickle`, which runs nothing, and the few names that a
-state dict needs, such as `torch FloatStorage`, are looked up in a table here; any other is refused. The members of
-the zip file may not be compressed, nor together claim more bytes than the file has. Each storage is read once, and a
-tensor is a view of it. (bfloat16, which NumPy lacks, is the exception: float32 numbers of twice the size are kept
+state dict needs, such as `torch FloatStorage`, are looked up in a table here; any other stands for itself. The members
+of the zip file may not be compressed, nor together claim more bytes than the file has. Each storage is read once, and
+a tensor is a view of it. (bfloat16, which NumPy lacks, is the exception: float32 numbers of twice the size are kept
 beside it.) The pickle and the zip directory, whose bytes cost more memory than themselves, are limited in length.
 
-Not read: the format before PyTorch 1.6; sparse, quantised and complex tensors; pickled modules.
+Not read: the format before PyTorch 1.6; pickled modules. Sparse, quantised and complex tensors are placeholders too.
 """
 
 import io
@@ -36,8 +36,9 @@ _DTYPES = {  # name in the pickle -> NumPy's code of one element
     "torch ShortStorage": "i2", "torch CharStorage": "i1", "torch ByteStorage": "u1", "torch BoolStorage": "?"}
 _ORDERED_DICT = "collections OrderedDict"
 _TENSOR = "torch._utils _rebuild_tensor_v2"
-_PARAMETER = "torch._utils _rebuild_parameter"
-_NAMES = {_ORDERED_DICT, _TENSOR, _PARAMETER, *_DTYPES}
+_PARAMETERS = ("torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state")
+_SUBCLASS = "torch._tensor _rebuild_from_type_v2"  # a tensor, and the class and the attributes that it is to have
+_NAMES = {_ORDERED_DICT, _TENSOR, *_PARAMETERS, _SUBCLASS, *_DTYPES}
 
 # What `zipfile` lets through for one damaged archive or another.
 _ZIP_ERRORS = (zipfile.BadZipFile, EOFError, RuntimeError, OverflowError, struct.error, OSError, ValueError)
@@ -48,10 +49,11 @@ def read_torch_file(path: str | Path) -> object:
 
     Returns nested dicts (an OrderedDict becomes a dict, its attributes are dropped), lists, tuples, str, int, float,
     bool and None. Tensors and parameters become read-only `np.ndarray` views, perhaps neither contiguous nor in the
-    machine's byte order; bfloat16 becomes float32. Containers may share children, or even contain themselves.
+    machine's byte order; bfloat16 becomes float32. Containers may share children, or even contain themselves. All else
+    is a `plainpickle.Foreign`.
 
-    Raises `ValueError`, naming the file, for anything but a whole file of this format with allowed names only;
-    `OSError` where it cannot be opened.
+    Raises `ValueError`, naming the file, for anything but a whole file of this format, and one of nothing but a
+    `Foreign`; `OSError` where it cannot be opened.
     """
     path = Path(path)
     with ZipSource(path, "rb") as source:
@@ -118,8 +120,10 @@ class _Archive:
             raise ValueError(f"zip member {name[:80]!r}: expected {size} whole bytes, "
                              f"got {printable(error) or 'fewer'}") from None
 
-    def storage(self, label: Any) -> np.ndarray:
+    def storage(self, label: Any) -> np.ndarray | plainpickle.Foreign:
         """The numbers [S] of the storage that a label ('storage', type, key, device, S) names."""
+        if isinstance(label, tuple) and len(label) == 5 and isinstance(label[1], plainpickle.Foreign):
+            return label[1]  # of a type that NumPy lacks
         kinds = [type(part) for part in label] if isinstance(label, tuple) else []
         if kinds != [str, plainpickle.Name, str, str, int] or label[0] != "storage" or label[1].text not in _DTYPES:
             raise ValueError(f"expected a storage's label, got a {type(label).__name__} of another form")
@@ -140,10 +144,15 @@ class _Archive:
 
 
 def _call(name: str, arguments: tuple) -> object:
-    """What the call of an allowed name stands for."""
+    """What the call of a known name stands for; one that needs a placeholder is that placeholder."""
+    if name == _SUBCLASS and len(arguments) >= 3 and type(arguments[0]) is plainpickle.Name \
+            and arguments[0].text != _SUBCLASS and isinstance(arguments[2], tuple):
+        name, arguments = arguments[0].text, arguments[2]
+    if name not in _DTYPES and arguments and isinstance(arguments[0], plainpickle.Foreign):
+        return arguments[0]
     if name == _TENSOR and len(arguments) >= 4:
         return _tensor(*arguments[:4])
-    if name == _PARAMETER and arguments and isinstance(arguments[0], np.ndarray):
+    if name in _PARAMETERS and arguments and isinstance(arguments[0], np.ndarray):
         return arguments[0]
     if name == _ORDERED_DICT and not arguments:
         return {}
