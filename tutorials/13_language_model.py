@@ -36,7 +36,7 @@ from tinyencodec.entropy.arithmetic_compiled import LaneDecoder
 from tinyencodec.lm import exact
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.model import LanguageModel
-from tinyencodec.models.tensors import canonical_tensors, read_tensors
+from tinyencodec.models.tensors import read_language_model_folder
 
 book.open_chapter()
 rng = np.random.default_rng(0)
@@ -116,8 +116,7 @@ book.say("Saved by the language model: " + ", ".join(
 
 # %%
 config = lm.config
-path = model.folder / "lm" / "model.safetensors"
-tensors, _ = canonical_tensors(read_tensors(path), path)
+_, tensors = read_language_model_folder(model.folder / "lm")
 tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
 book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: vectors of {config.dim}, "
          f"{config.n_layers} layers, {config.n_heads} heads.")

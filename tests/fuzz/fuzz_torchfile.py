@@ -9,7 +9,9 @@ import numpy as np
 from driver import mutate
 
 from tests.helpers import torch_writer
-from tinyencodec.models.tensors import canonical_tensors
+from tinyencodec.codec.config import ENCODEC_24KHZ
+from tinyencodec.models.state_dict import find_state_dicts, left_out
+from tinyencodec.models.tensors import Selection, checked_tensors, misfits
 from tinyencodec.models.torchfile import read_torch_file
 
 PATH = Path(tempfile.mkdtemp()) / "input.th"
@@ -63,9 +65,8 @@ def mutated(random, files):
 def read(data, random):
     PATH.write_bytes(data)
     value = read_torch_file(PATH)
-    for _ in range(2):
-        if isinstance(value, dict) and not any(isinstance(item, np.ndarray) for item in value.values()):
-            value = next((item for item in value.values() if isinstance(item, dict)), value)
-    if isinstance(value, dict):
-        canonical_tensors(value, PATH)
+    for state in find_state_dicts(value):
+        misfits(ENCODEC_24KHZ, state)
+        left_out(value, state)
+        checked_tensors(Selection(ENCODEC_24KHZ, "it", state, []), [PATH])
     return "read"

@@ -3,18 +3,20 @@
 import dataclasses
 import hashlib
 import json
+import pickle
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tests.helpers import torch_writer as make
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
-from tinyencodec.models import tensors as checkpoint
 from tinyencodec.models.convert import convert
+from tinyencodec.models.store import find_model
 from tinyencodec.models.tensors import expected_tensors, read_model_folder
+from tinyencodec.system.errors import listing
 
 SMALL = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), num_lstm_layers=1,
                     target_bandwidths=(8.0, 16.0))
@@ -71,12 +73,75 @@ def refused(src, dest, *matches, half=False):
 @pytest.mark.parametrize("wrap", [
     lambda state: state, lambda state: {"best_state": state, "epoch": 3},
     lambda state: {"best_state": {"model": state}, "history": [1.5]},
-    lambda state: {"model": {"state_dict": state}, "optimizer": {"state": {0: {"step": 1}}}}])
+    lambda state: {"model": {"state_dict": state}, "optimizer": {"state": {0: {"step": 1}}}},
+    lambda state: {"epoch": 3, "model_state_dict": state, "scheduler_state_dict": {}},
+    lambda state: {"generator": {f"module._orig_mod.{name}": value for name, value in state.items()},
+                   "discriminator": {"module.encoder.x": np.zeros(3, "f4")}},
+    lambda state: {"codec_model": {f"model.{name}": value for name, value in state.items()}},
+    lambda state: {"state_dict": {f"generator.{name}": value for name, value in state.items()} | {
+        "discriminator.0.bias": np.zeros(3, "f4"), "loss.mel": np.zeros(3, "f8")}}])
 def test_converts_torch_files(tmp_path, config, wrap):
     tensors = draw(config)
     src = write(tmp_path / "src", wrap(official(tensors)), config)
     assert convert(src, tmp_path / "a" / "b") == config
     check_equal(tmp_path / "a" / "b", config, tensors)
+
+
+def test_several_that_fit(tmp_path):
+    """The best one is taken, and that is told; one that does not fit is none of them."""
+    best, average, last = (official(draw(SMALL, seed)) for seed in range(3))
+    other = official(draw(GROUP_NORM))
+    told, config = [], SMALL
+    src = write(tmp_path / "src", {"model": last, "best_model": other, "ema": average, "best": {"model": best}}, config)
+    convert(src, tmp_path / "a", tell=told.append)
+    check_equal(tmp_path / "a", SMALL, draw(SMALL, 0))
+    line = "`best.model`, preferred to those in `ema`; `model`"
+    assert told == [f"{src}: took the weights in {line}"]
+    card = (tmp_path / "a" / "README.md").read_text()
+    assert f"- Weights: those in {line}\n" in card and "`best_model`; `cluster_size`; `ema`" in card
+    src = write(tmp_path / "src", {"model": last, "ema": average}, config)
+    convert(src, tmp_path / "b", tell=told.append)
+    check_equal(tmp_path / "b", SMALL, draw(SMALL, 1))
+    src = write(tmp_path / "src", {"model": last, "best": other}, config)
+    convert(src, tmp_path / "c", tell=told.append)
+    check_equal(tmp_path / "c", SMALL, draw(SMALL, 2))
+    assert len(told) == 2 and "- Weights: those in `model`\n" in (tmp_path / "c" / "README.md").read_text()
+
+
+def test_objects_beside_and_in_place_of_the_weights(tmp_path):
+    """Beside them they are left out; where a tensor is needed they are refused, and never called."""
+    state, members = official(draw(SMALL)), {}
+    scalar = pickle.dumps(np.float32(2), 2)[2:-1]
+    name = "encoder.model.0.conv.conv.bias"
+    beside = make.value(state, members) + make.text("loss") + scalar
+    (tmp_path / "config.json").write_text(json.dumps(SMALL.to_dict()))
+    src = make.torch_zip(tmp_path / "x.th", b"}(" + make.text("model") + beside + b"u", members)
+    convert(src, tmp_path / "a")
+    check_equal(tmp_path / "a", SMALL, draw(SMALL))
+    assert "`inited`; `loss`" in (tmp_path / "a" / "README.md").read_text()
+    instead = make.value(state, members) + make.text(name) + scalar + b"s"
+    src = make.torch_zip(tmp_path / "x.th", instead, members)
+    refused(src, tmp_path / "b", "encoder.layers.0.conv.bias: expected a tensor of floats, got numpy", "array scalar")
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_model_by_name(tmp_path, monkeypatch, half):
+    """With what `transformers` looks for, which no source has to have."""
+    monkeypatch.chdir(tmp_path)
+    config, tensors = read_model_folder(find_model("tiny_24khz"))
+    assert convert("tiny_24khz", "dest", half) == config
+    if half:
+        tensors = {name: array.astype("f2").astype("f4") for name, array in tensors.items()}
+    check_equal(tmp_path / "dest", config, tensors)
+    stored = load_file("dest/model.safetensors")
+    assert {array.dtype for array in stored.values()} == {np.dtype("f2" if half else "f4")}
+    for k in range(config.n_codebooks):
+        place = f"quantizer.layers.{k}.codebook"
+        assert stored[f"{place}.inited"] == [1] and np.array_equal(stored[f"{place}.cluster_size"], np.ones(1024))
+        np.testing.assert_array_equal(stored[f"{place}.embed_avg"], stored[f"{place}.embed"])
+    assert len(stored) == len(tensors) + 3 * config.n_codebooks
+    write(tmp_path / "tiny_48khz", {})
+    refused("tiny_48khz", tmp_path / "other", "expected a model file")  # a folder that is here comes first
 
 
 def test_output(tmp_path):
@@ -145,11 +210,13 @@ def test_refuses_what_does_not_fit(tmp_path):
     refused(write(tmp_path / "b", official(draw(SMALL)), other), dest, "state.th",
             "encoder.layers.0.conv.weight_v: expected [3, 1, 7], got [2, 1, 7]")
     for value, found in ((3, "int"), ({}, "[]"), ({"a": {"b": 1}}, "['a']"), ({"best_state": [1]}, "['best_state']"),
-                         ({"model": {"model": {"model": {"model": {"model": {}}}}}}, "['model']")):
+                         ({"encoder": {"dim": 3}}, "['encoder']"), ([np.zeros(3)], "list")):
         refused(write(tmp_path / "c", value, SMALL), dest, "state dict", found)
-    refused(write(tmp_path / "d", {**official(draw(SMALL)), "encoder.version": 3}, SMALL), dest, "encoder.version",
-            "tensor of floats, got int")
-    refused(write(tmp_path / "d", {**official(draw(SMALL)), 7: np.zeros(1)}, SMALL), dest, "type int")
+    for value, found in ((3, "int"), (np.zeros(2, "i8"), "int64"), ([1.0, 2.0], "missing")):
+        state = {**official(draw(SMALL)), "encoder.model.0.conv.conv.bias": value}
+        refused(write(tmp_path / "d", state, SMALL), dest, "encoder.layers.0.conv.bias", found)
+    extra = {**official(draw(SMALL)), "encoder.model.0.conv.conv.other": np.zeros(1, "f4")}
+    refused(write(tmp_path / "d", extra, SMALL), dest, "'encoder.layers.0.conv.other' is not of this model")
     refused(write(tmp_path / "d", {**official(draw(SMALL)), **draw(SMALL)}, SMALL), dest, "expected one tensor")
     refused(tmp_path / "none.th", dest, "none.th")
     refused(tmp_path, dest, "model.safetensors")
@@ -160,11 +227,16 @@ def test_refuses_what_does_not_fit(tmp_path):
 
 def test_refuses_tensors_that_share_their_numbers(tmp_path):
     """A small file must not become a large model."""
-    big = make.storage("0", 1 << 16)
-    program = b"}(" + b"".join(make.text(f"quantizer.layers.{k}.codebook.embed")
-                               + make.tensor(big, 0, (1 << 8, 1 << 8), (1 << 8, 1)) for k in range(10)) + b"u"
-    src = make.torch_zip(tmp_path / "x.th", program, {"data/0": bytes(4 << 16)})
-    refused(src, tmp_path / "dest", "that share them", "got 655360")
+    config = dataclasses.replace(SMALL, hidden_size=256, codebook_size=256, target_bandwidths=(320.0,))
+    shapes = expected_tensors(config)
+    big, program = make.storage("0", 1 << 16), b"}("
+    for name, shape in shapes.items():
+        strides = tuple(int(np.prod(shape[i + 1:])) for i in range(len(shape)))
+        program += make.text(name) + make.tensor(big, 0, shape, strides)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    src = make.torch_zip(tmp_path / "x.th", program + b"u", {"data/0": bytes(4 << 16)})
+    assert len(shapes) > 40
+    refused(src, tmp_path / "dest", "that share them", f"got {sum(int(np.prod(shape)) for shape in shapes.values())}")
 
 
 def test_refuses_a_destination_in_use(tmp_path):
@@ -208,5 +280,5 @@ def test_interrupted_while_the_folder_is_made(tmp_path, monkeypatch):
 
 
 def test_listing():
-    assert checkpoint.listing(["a", "b"]) == "a; b"
-    assert checkpoint.listing(list("abcdefghijklm")) == "a; b; c; d; e; f; g; h; i; j; k; l; and 1 more"
+    assert listing(["a", "b"]) == "a; b"
+    assert listing(list("abcdefghijklm")) == "a; b; c; d; e; f; g; h; i; j; k; l; and 1 more"

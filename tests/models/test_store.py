@@ -1,14 +1,17 @@
 """Finding and loading models."""
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinyencodec
-from tests.helpers.paths import DATA
+from tests.helpers.paths import DATA, ROOT
+from tests.helpers.program import run
 from tinyencodec.models import store
 
 
@@ -64,6 +67,85 @@ def test_home_holds_more_models(tmp_path, monkeypatch):
     shutil.copytree(store.find_model(store.DEFAULT_MODEL), tmp_path / "models" / "mine")
     assert tinyencodec.load_model("mine").name == "mine"
     assert tinyencodec.list_models() == [*tinyencodec.list_models()[:-1], "mine"]
+
+
+@pytest.fixture
+def no_home(monkeypatch):
+    """A user without a passwd entry, and without HOME."""
+    def refuse(*args):
+        raise KeyError("no such uid")
+
+    for name in ("HOME", "TINYENCODEC_HOME", "XDG_CACHE_HOME", "USERPROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", refuse)
+    with pytest.raises(RuntimeError):
+        Path.home()
+
+
+def test_bundled_models_need_no_home(no_home, tmp_path, capsys):
+    assert tinyencodec.list_models() == [store.DEFAULT_MODEL, store.HQ_MODEL]
+    assert tinyencodec.load_model().name == store.DEFAULT_MODEL
+    with pytest.raises(ValueError, match="unknown model 'nobody': expected a folder or one of tiny_24khz, tiny_48khz$"):
+        tinyencodec.load_model("nobody")
+    source = str(DATA / "speech.flac")
+    for argv in ([source, tmp_path / "a.ecdc"], ["info", tmp_path / "a.ecdc"],
+                 [tmp_path / "a.ecdc", tmp_path / "a.wav"], ["codes", source, tmp_path / "a.npz"],
+                 ["convert", "tiny_24khz", tmp_path / "a"], ["models"]):
+        assert run(*argv) == 0, argv
+    assert "No models can be fetched: this user has no home" in capsys.readouterr().out
+    assert run("fetch", "encodec_24khz") == 2
+    assert capsys.readouterr().err == ("tinyencodec fetch: this user has no home for models; set TINYENCODEC_HOME to a "
+                                       "folder for them\n")
+
+
+def test_a_cache_folder_of_its_own_is_enough(no_home, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert store.home() == tmp_path / "tinyencodec"
+
+
+_CAPABILITIES = "+dac_override,+dac_read_search"  # to read this Python, wherever it lies
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_as_a_user_without_a_name(tmp_path):
+    """As in `docker run -u 12345`."""
+    user = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--inh-caps", _CAPABILITIES,
+            "--ambient-caps", _CAPABILITIES]
+    nowhere = {name: value for name, value in os.environ.items() if "HOME" not in name}
+    coded = tmp_path / "a.ecdc"
+    assert run(DATA / "speech.flac", coded) == 0
+    for argv, code, said in ((["models"], 0, ""), (["info", coded], 0, ""), ([coded, "-"], 0, ""),
+                             (["fetch", "encodec_24khz"], 2, "tinyencodec fetch: this user has no home for models; ")):
+        done = subprocess.run([*user, sys.executable, "-m", "tinyencodec", *map(str, argv)], capture_output=True,
+                              text=True, errors="replace", env={**nowhere, "PYTHONPATH": str(ROOT)})
+        assert done.returncode == code and done.stderr.startswith(said) and done.stderr.count("\n") == (code > 0), done
+
+
+def test_a_home_that_cannot_be_used(monkeypatch, capsys):
+    """Nothing can be made there: whoever does not fetch does not notice."""
+    monkeypatch.delenv("TINYENCODEC_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    assert tinyencodec.list_models() == [store.DEFAULT_MODEL, store.HQ_MODEL]
+    assert run("models") == 0 and run("fetch", "encodec_24khz") == 2
+    assert capsys.readouterr().err == ("tinyencodec fetch: /dev/null/cache/tinyencodec/downloads: Not a directory; set "
+                                       "TINYENCODEC_HOME to a folder for models\n")
+
+
+def test_models_that_may_not_be_looked_at(tmp_path, monkeypatch):
+    """As in the home of another user."""
+    monkeypatch.setenv("TINYENCODEC_HOME", str(tmp_path))
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    stat = os.stat
+
+    def refuse(path, *args, **options):
+        if str(path).startswith(str(tmp_path / "models")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr("os.stat", refuse)
+    monkeypatch.setattr("os.access", lambda path, mode: not str(path).startswith(str(tmp_path)))
+    assert tinyencodec.list_models() == [store.DEFAULT_MODEL, store.HQ_MODEL]
+    assert store.find_model(store.DEFAULT_MODEL).is_dir()
 
 
 def test_broken_folders(tmp_path):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ, CodecConfig
-from tinyencodec.models.tensors import canonical_name, check_tensors, expected_tensors, read_model_folder
+from tinyencodec.models.state_dict import canonical_name
+from tinyencodec.models.tensors import expected_tensors, read_model_folder
 
 SMALL = CodecConfig(num_filters=2, hidden_size=4, codebook_size=4, upsampling_ratios=(3, 2), kernel_size=3,
                     last_kernel_size=5, num_lstm_layers=1, target_bandwidths=(8.0, 16.0))
@@ -123,27 +124,6 @@ def test_absurd_config_is_refused():
 
 # ---- names
 
-@pytest.mark.parametrize("name, canonical", [
-    ("encoder.model.0.conv.conv.weight_g", "encoder.layers.0.conv.weight_g"),
-    ("encoder.model.12.conv.conv.weight", "encoder.layers.12.conv.weight"),
-    ("encoder.model.12.conv.norm.bias", "encoder.layers.12.norm.bias"),
-    ("encoder.model.1.block.3.conv.conv.bias", "encoder.layers.1.block.3.conv.bias"),
-    ("encoder.model.1.block.1.conv.norm.weight", "encoder.layers.1.block.1.norm.weight"),
-    ("encoder.model.1.shortcut.conv.conv.weight_v", "encoder.layers.1.shortcut.conv.weight_v"),
-    ("encoder.model.13.lstm.weight_hh_l1", "encoder.layers.13.lstm.weight_hh_l1"),
-    ("decoder.model.3.convtr.convtr.weight_v", "decoder.layers.3.conv.weight_v"),
-    ("decoder.model.3.convtr.norm.weight", "decoder.layers.3.norm.weight"),
-    ("decoder.layers.3.conv.parametrizations.weight.original0", "decoder.layers.3.conv.weight_g"),
-    ("encoder.model.0.conv.conv.parametrizations.weight.original1", "encoder.layers.0.conv.weight_v"),
-    ("quantizer.vq.layers.31._codebook.embed", "quantizer.layers.31.codebook.embed"),
-    ("quantizer.vq.layers.31._codebook.embed_avg", None), ("quantizer.layers.0.codebook.inited", None),
-    ("quantizer.layers.0.codebook.cluster_size", None),
-    ("quantizer.layers.0.codebook.embed", "quantizer.layers.0.codebook.embed"),
-    ("transformer.layers.0.weight", "transformer.layers.0.weight"), ("", ""), ("inited", "inited")])
-def test_canonical_name(name, canonical):
-    assert canonical_name(name) == canonical
-
-
 @pytest.mark.parametrize("config", [SMALL, GROUP_NORM, ENCODEC_24KHZ, ENCODEC_48KHZ, ENCODEC_32KHZ])
 def test_canonical_names_stay(config):
     assert all(canonical_name(name) == name for name in expected_tensors(config))
@@ -219,10 +199,10 @@ def test_names_each_wrong_tensor(tmp_path):
 
 
 def test_long_lists_are_cut(tmp_path):
-    names = [f"{'x' * 200}{i}" for i in range(100)]
+    tensors = {f"encoder.{'x' * 200}{i}": np.zeros(1, "f4") for i in range(100)}
     with pytest.raises(ValueError, match=r"; and \d+ more$") as caught:
-        check_tensors(SMALL, {name: np.zeros(1, "f4") for name in names}, "here")
-    assert len(str(caught.value)) < 1500 and str(caught.value).startswith("here: ")
+        read_model_folder(write(tmp_path, SMALL, tensors))
+    assert len(str(caught.value)) < 1500 and str(caught.value).startswith(f"{tmp_path / 'model.safetensors'}: ")
 
 
 def test_other_contents(tmp_path):
@@ -231,8 +211,9 @@ def test_other_contents(tmp_path):
     refused(write(tmp_path, SMALL, {**tensors, name: np.zeros((2, 1, 1), "i8")}), name, "floats, got int64")
     refused(write(tmp_path, SMALL, {**tensors, name: np.full((2, 1, 1), 1e39)}), f"{name} holds NaN or infinity")
     twice = {**tensors, "encoder.layers.0.conv.parametrizations.weight.original0": tensors[name]}
-    refused(write(tmp_path, SMALL, twice), "expected one tensor", "original0")
-    refused(write(tmp_path, SMALL, {}), "is missing", "more")
+    refused(write(tmp_path, SMALL, twice), f"'{name}': expected one tensor of this name")
+    refused(write(tmp_path, SMALL, {name: tensors[name]}), "is missing", "more")
+    refused(write(tmp_path, SMALL, {}), "expected a state dict of a codec, got entries such as []")
     (tmp_path / "model.safetensors").write_bytes(b"no such thing")
     refused(tmp_path, "whole safetensors file")
     (tmp_path / "config.json").write_text("[")

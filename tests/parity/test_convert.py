@@ -1,7 +1,14 @@
 """Files written by PyTorch, the official package and transformers convert to exactly equal tensors."""
 
+import argparse
 import dataclasses
+import datetime
 import functools
+import os
+import pathlib
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,12 +16,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import EncodecModel
 
+import tinyencodec
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ
 from tinyencodec.models.convert import convert
 from tinyencodec.models.tensors import expected_tensors, read_model_folder
 from tinyencodec.models.torchfile import read_torch_file
 
 from .oracles import Oracle
+from .seeding import music
 
 OFFICIAL = [ENCODEC_24KHZ, ENCODEC_48KHZ]
 HUB = [ENCODEC_24KHZ, ENCODEC_48KHZ, ENCODEC_32KHZ]
@@ -83,6 +92,69 @@ def test_hub_folder(config, tmp_path):
     assert (old.keys() != state.keys()) == (config.norm_type == "weight_norm")
     save_file(old, src / "model.safetensors", metadata={"format": "pt"})
     check_equal(src, oracle)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", ["tiny_24khz", "tiny_48khz"])
+def test_a_bundled_model_for_transformers(tmp_path, name, half):
+    """Loads without a word, and gives the same codes."""
+    config = convert(name, tmp_path / "dest", half)
+    program = ("import sys, torch; from transformers import EncodecModel; "
+               "EncodecModel.from_pretrained(sys.argv[1], dtype=torch.float32)")
+    said = subprocess.run([sys.executable, "-c", program, tmp_path / "dest"], capture_output=True, text=True,
+                          env={**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}, check=True)
+    assert said.stdout == "" and not re.search("(?i)warn|missing|newly|unexpected|not used", said.stderr), said.stderr
+    theirs, told = EncodecModel.from_pretrained(tmp_path / "dest", dtype=torch.float32, output_loading_info=True)
+    assert not any(told.values())
+    wav = music(2 * config.sampling_rate, config.audio_channels, 1, config.sampling_rate)
+    for bandwidth in config.target_bandwidths:
+        with torch.no_grad():
+            codes = theirs.encode(torch.from_numpy(wav)[None], bandwidth=bandwidth).audio_codes
+        ours = tinyencodec.load_model(tmp_path / "dest" if half else name).encode(wav, bandwidth)
+        assert len(ours) == len(codes)
+        for frame, other in zip(ours, codes):
+            np.testing.assert_array_equal(frame.codes, other[0, :, :frame.codes.shape[1]].numpy())
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_shards_of_transformers(tmp_path, safe):
+    oracle = draw("transformers", ENCODEC_24KHZ)
+    oracle.model.save_pretrained(tmp_path / "a", max_shard_size="20MB")
+    if not safe:  # as older versions wrote them
+        for file in (tmp_path / "a").glob("*.safetensors"):
+            torch.save(load_file(file), tmp_path / "a" / file.name.replace("model", "pytorch_model").replace(
+                ".safetensors", ".bin"))
+            file.unlink()
+        index = tmp_path / "a" / "model.safetensors.index.json"
+        text = index.read_text().replace("model-", "pytorch_model-").replace(".safetensors", ".bin")
+        index.with_name("pytorch_model.bin.index.json").write_text(text)
+        index.unlink()
+    assert len(list((tmp_path / "a").iterdir())) > 4
+    check_equal(tmp_path / "a", oracle)
+    convert(tmp_path / "a", tmp_path / "dest")
+    check_equal(tmp_path / "dest", oracle)
+
+
+class Weight(torch.Tensor):
+    """A tensor of a class of its own, with an attribute."""
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_checkpoint_of_a_trainer(tmp_path, protocol):
+    """Wrapped modules, a discriminator, and whatever a trainer likes to note."""
+    oracle = draw("encodec", ENCODEC_24KHZ)
+    state = {f"module._orig_mod.{name}": value for name, value in oracle.model.state_dict().items()}
+    name = "module._orig_mod.encoder.model.0.conv.conv.bias"
+    state[name] = state[name].as_subclass(Weight)
+    state[name].note = argparse.Namespace(frozen=True)
+    torch.save({"generator": state, "discriminator": {"module.encoder.x": torch.zeros(3)}, "loss": np.float64(0.5),
+                "args": argparse.Namespace(out=pathlib.Path("a"), shape=torch.Size([1, 2]), to=torch.device("cpu")),
+                "when": datetime.datetime(2026, 1, 2), "dtype": torch.float32, "seen": {1, 2},
+                "rng": torch.get_rng_state(), "window": torch.ones(4, dtype=torch.complex64),
+                "sparse": torch.eye(3).to_sparse()},
+               tmp_path / "x.pt", pickle_protocol=protocol)
+    assert convert(tmp_path / "x.pt", tmp_path / "dest") == ENCODEC_24KHZ
+    check_equal(tmp_path / "dest", oracle)
 
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,

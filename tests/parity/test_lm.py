@@ -12,7 +12,7 @@ from tinyencodec.lm.config import LM_PRESETS
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.convert import convert
 from tinyencodec.models.store import load_language_model
-from tinyencodec.models.tensors import read_tensors
+from tinyencodec.models.weight_files import read_tensors
 
 from .oracles import official_ecdc, official_model
 from .report import LINES

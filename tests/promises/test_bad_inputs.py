@@ -63,6 +63,13 @@ def torch(program=b"N", **members):
     return "x.th"
 
 
+def shards(index):
+    folder = save_model("m")
+    (folder / "model.safetensors").rename(folder / "a.safetensors")
+    (folder / "model.safetensors.index.json").write_text(index)
+    return "m"
+
+
 C = ["-m", "mono"]
 BAD = {  # name -> arguments, message; ... stands for anything
     # the use of the program
@@ -254,8 +261,24 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "convert a pickle that runs": (lambda: ["convert", torch(b"cos\nsystem\nX\x02\0\0\0id\x85R"), "dest"],
         "tinyencodec convert: x.th: pickle: expected plain data, got the name 'os system': refused"),
     "convert a number": (lambda: ["convert", torch(b"K\x07"), "dest"],
-        "tinyencodec convert: x.th: expected a state dict of a codec or a language model, bare or in "
-        "best_state, model, state_dict, got int"),
+        "tinyencodec convert: x.th: expected a state dict of a codec or a language model, got int"),
+    "convert a placeholder beside nothing": (lambda: ["convert",
+        torch(b"}X\1\0\0\0acos\nsystem\nX\2\0\0\0id\x85Rs"), "dest"],
+        "tinyencodec convert: x.th: expected a state dict of a codec or a language model, got entries such as ['a']"),
+    "index that is no JSON": (lambda: ["-m", shards("{"), "in.wav"],
+        "tinyencodec: m/model.safetensors.index.json: expected JSON, got something else: ..."),
+    "index without a map": (lambda: ["convert", shards("{}"), "dest"],
+        "tinyencodec convert: m/model.safetensors.index.json: weight_map: expected an object with a file for each "
+        "tensor, got NoneType"),
+    "index that leads elsewhere": (lambda: ["-m", shards('{"weight_map": {"x": "../x.safetensors"}}'), "in.wav"],
+        "tinyencodec: m/model.safetensors.index.json: weight_map: expected names of .safetensors files beside it, got "
+        "'../x.safetensors'"),
+    "missing shard": (lambda: ["-m", shards('{"weight_map": {"x": "b.safetensors"}}'), "in.wav"],
+        "tinyencodec: m/model.safetensors.index.json: expected the files that it names beside it, got "
+        "no b.safetensors"),
+    "shard of something else": (lambda: ["-m", shards('{"weight_map": {"x": "a.safetensors"}}'), "in.wav"],
+        "tinyencodec: m/a.safetensors: expected the tensors that model.safetensors.index.json names, got others: 'x' "
+        "is missing; 'decoder.layers.0.conv.bias' is not in the index; ..."),
     "convert the old format": (lambda: ["convert", made("x.th", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."), "dest"],
         "tinyencodec convert: x.th: expected a PyTorch zip file, got one that starts with "
         "b'\\x80\\x02\\x8a\\n' (the format before PyTorch 1.6?)"),

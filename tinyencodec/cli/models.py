@@ -37,7 +37,10 @@ def run(args: argparse.Namespace) -> None:
             print(f"{model['name']} was taken as it came: nothing tells whether its weights are the official ones.")
     print(f"{DEFAULT_MODEL} is used where no model is named.")
     print("`tinyencodec fetch NAME` gets a fetchable one, with its language model (LM) if it has one.")
-    print(f"Fetched models lie in {home() / 'models'} (TINYENCODEC_HOME sets another place).")
+    try:
+        print(f"Fetched models lie in {home() / 'models'} (TINYENCODEC_HOME sets another place).")
+    except OSError as error:
+        print(f"No models can be fetched: {error}.")
 
 
 def _row(model: dict) -> tuple[str, ...]:

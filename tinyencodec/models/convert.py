@@ -8,40 +8,36 @@ the numbers are the source's.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
-from tinyencodec.models.tensors import (
-    canonical_tensors,
-    check_tensors,
-    fit_shortcut,
-    listing,
-    misfits,
-    read_tensors,
-    write_model_folder,
-)
-from tinyencodec.models.torchfile import read_torch_file
-from tinyencodec.system.errors import blame
+from tinyencodec.models.state_dict import StateDict, left_out
+from tinyencodec.models.store import installed_models
+from tinyencodec.models.tensors import BESIDE, checked_tensors, select_tensors, write_model_folder
+from tinyencodec.models.weight_files import find_weights, read_weights
+from tinyencodec.system.errors import blame, listing, printable
 from tinyencodec.system.files import is_in_use, new_folder, sha256_of
 from tinyencodec.system.model_files import CONFIG, WEIGHTS
-
-_WRAPPERS = ("best_state", "model", "state_dict")  # under which training checkpoints keep the weights
-_PARTS = ("encoder.", "decoder.", "quantizer.")
-_LM_PARTS = ("emb.", "transformer.", "linears.")
+from tinyencodec.system.untrusted import read_json
 
 
-def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False) -> CodecConfig | LMConfig:
+def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False, *, statistics: bool = True,
+            tell: Callable[[str], object] | None = None) -> CodecConfig | LMConfig:
     """Write the model in `src` as a folder at `dest`; its name is the model's name.
 
     Parameters
     ----------
     src : a PyTorch file (`.th`, `.pt`, ...) or a `.safetensors` file, each with a `config.json` beside it or else
-        with the tensors of a published model; or a folder with `model.safetensors`.
+        with the tensors of a published model; a folder with one called `model.safetensors` or `pytorch_model.bin`, or
+        with shards of it and their index; or the name of a bundled or fetched model.
     dest : a folder that does not exist yet, or is empty. It appears complete or not at all.
     half : store float16 instead of float32.
+    statistics : write those of the codebooks too, by which only training goes. `transformers` complains without them.
+    tell : called with a line for the user if the file holds several sets of weights that fit: which one was taken
 
     Returns
     -------
@@ -53,89 +49,85 @@ def convert(src: str | os.PathLike, dest: str | os.PathLike, half: bool = False)
         named), or too large for float16.
     OSError : a file cannot be read or written.
     """
-    src, dest = Path(src), Path(os.path.abspath(dest))
+    dest = Path(os.path.abspath(dest))
     if is_in_use(dest):
         raise ValueError(f"{dest}: expected a new or an empty folder to write to, got one in use")
-    file = src / WEIGHTS if src.is_dir() else src
-    if not file.is_file():
-        raise ValueError(f"{src}: expected a model file, or a folder with {WEIGHTS}, got neither")
-
-    dropped: list[str] = []
-    if file.suffix == ".safetensors":
-        state = read_tensors(file)
-    else:
-        state, dropped = _unwrap(read_torch_file(file), file)
-    tensors, training_only = canonical_tensors(state, file)
-    dropped += training_only
-    if (file.parent / CONFIG).is_file():
-        config = _read_config(file.parent / CONFIG, tensors)
-        origin = "`config.json` beside it"
-    else:
-        config, name = _infer_config(tensors, file)
-        origin = f"inferred from the tensors' names and shapes, which are those of {name}"
-    check_tensors(config, tensors, file)
-
-    kind = "A language model of EnCodec codes" if isinstance(config, LMConfig) else "An EnCodec model"
-    card = _model_card(dest.name, kind, file, origin, dropped, "float16" if half else "float32")
+    file = _source(src)
+    value, files = read_weights(file)
+    beside, published = file.parent / CONFIG, PRESETS | LM_PRESETS
+    told: dict[str, CodecConfig | LMConfig] = {BESIDE: _read_config(beside)} if beside.is_file() else {}
+    selection, fitting = select_tensors(value, told or published, file)
+    if selection.misfits and not told:
+        raise ValueError(f"{file}: expected a config.json beside it, or the tensors of {', '.join(published)}; "
+                         f"got no config.json, and against {selection.name}: {listing(selection.misfits)}")
+    config, state = selection.config, selection.state
+    tensors = checked_tensors(selection, files)
+    where = _shown(state.prefix)
+    if len(fitting) > 1:
+        where += f", preferred to those in {listing([_shown(each) for each in fitting if each != state.prefix])}"
+        if tell is not None:
+            tell(f"{file}: took the weights in {where}")
+    origin = "`config.json` beside it" if selection.name == BESIDE else \
+        f"inferred from the tensors' names and shapes, which are those of {selection.name}"
+    card = _CARD.format(
+        name=dest.name, file=file.name, size=sum(each.stat().st_size for each in files), hash=sha256_of(*files),
+        kind="A language model of EnCodec codes" if isinstance(config, LMConfig) else "An EnCodec model",
+        dtype="float16" if half else "float32", where=where, origin=origin,
+        dropped=listing([f"`{name}`" for name in _left_out(value, state)]) or "nothing")
+    if statistics and isinstance(config, CodecConfig):
+        tensors |= _statistics(config, tensors)
     with new_folder(dest) as folder, blame(str(file)):
         write_model_folder(folder, config, tensors, "half" if half else "float32")
         (folder / "README.md").write_text(card, encoding="utf-8", errors="backslashreplace", newline="\n")
     return config
 
 
-def _unwrap(value: object, path: Path) -> tuple[dict, list[str]]:
-    """Find the state dict in what a PyTorch file holds; also the names of what lies around it."""
-    around: list[str] = []
-    for _ in range(len(_WRAPPERS) + 1):
-        if not isinstance(value, dict):
-            break
-        if any(isinstance(key, str) and key.startswith(_PARTS + _LM_PARTS) for key in value):
-            return value, around
-        inner = next((key for key in _WRAPPERS if isinstance(value.get(key), dict)), None)
-        if inner is None:
-            break
-        around += [str(key)[:80] for key in value if key != inner]
-        value = value[inner]
-    found = f"entries such as {[str(key)[:40] for key in list(value)[:4]]}" if isinstance(value, dict) else \
-        type(value).__name__
-    raise ValueError(f"{path}: expected a state dict of a codec or a language model, bare or in "
-                     f"{', '.join(_WRAPPERS)}, got {found}")
+def _source(src: str | os.PathLike) -> Path:
+    """The file of weights, or their index, that is meant."""
+    path = Path(src)
+    if not path.exists():
+        path = installed_models().get(os.fspath(src), path)
+    file = find_weights(path) if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(f"{src}: expected a model file, or a folder with {WEIGHTS}, got neither")
+    return file
 
 
-def _read_config(path: Path, tensors: dict[str, np.ndarray]) -> CodecConfig | LMConfig:
-    if _is_language_model(tensors):
-        return LMConfig.from_file(path)
-    return fit_shortcut(CodecConfig.from_file(path), tensors)
+def _read_config(path: Path) -> CodecConfig | LMConfig:
+    with blame(str(path)):
+        fields = read_json(path)
+    of_language_model = isinstance(fields, dict) and fields.get("model_type") == LMConfig.MODEL_TYPE
+    return (LMConfig if of_language_model else CodecConfig).from_file(path)
 
 
-def _is_language_model(tensors: dict[str, np.ndarray]) -> bool:
-    return any(name.startswith(_LM_PARTS) for name in tensors)
+def _shown(prefix: str) -> str:
+    return f"`{printable(prefix.rstrip('.'), 80)}`" if prefix else "the top level"
 
 
-def _infer_config(tensors: dict[str, np.ndarray], path: Path) -> tuple[CodecConfig | LMConfig, str]:
-    """The published model whose tensors these are, and its name."""
-    if _is_language_model(tensors):
-        candidates: list[tuple[str, CodecConfig | LMConfig]] = [*LM_PRESETS.items()]
-    else:
-        candidates = [(name, fit_shortcut(config, tensors)) for name, config in PRESETS.items()]
-    found = [(len(misfits(config, tensors)), name, config) for name, config in candidates]
-    count, name, config = min(found, key=lambda item: item[0])
-    if count:
-        raise ValueError(f"{path}: expected a config.json beside it, or the tensors of "
-                         f"{', '.join(name for name, _ in candidates)}; "
-                         f"got no config.json, and against {name}: {listing(misfits(config, tensors))}")
-    return config, name
+def _left_out(value: object, state: StateDict) -> list[str]:
+    names = {*left_out(value, state), *(name.rpartition(".")[2] for name in state.training_only)}
+    return [printable(name, 80) for name in sorted(names)]
 
 
-def _model_card(name: str, kind: str, file: Path, origin: str, dropped: list[str], dtype: str) -> str:
-    """README.md: what the folder is and where it is from. Without dates or paths, so that it is reproducible."""
-    kinds = sorted({name.rpartition(".")[2] if name.startswith(_PARTS) else name for name in dropped})
-    return f"""# {name}
+def _statistics(config: CodecConfig, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """How often each entry of each codebook was used, and the sum of what it stood for: as if each had been once."""
+    found = {}
+    for k in range(config.n_codebooks):
+        place = f"quantizer.layers.{k}.codebook"
+        found[f"{place}.inited"] = np.ones(1, np.float32)
+        found[f"{place}.cluster_size"] = np.ones(config.codebook_size, np.float32)
+        found[f"{place}.embed_avg"] = tensors[f"{place}.embed"]
+    return found
+
+
+# What the folder is and where it is from. Without dates or paths, so that it is reproducible.
+_CARD = """# {name}
 
 {kind}, converted by tinyencodec to `config.json` and `model.safetensors` ({dtype}).
 
-- Source: `{file.name}`, {file.stat().st_size} bytes, SHA-256 `{sha256_of(file)}`
+- Source: `{file}`, {size} bytes, SHA-256 `{hash}`
+- Weights: those in {where}
 - Configuration: {origin}
-- Left out, as only training needs it: {listing([f'`{kind}`' for kind in kinds]) or 'nothing'}
+- Left out, as only training needs it: {dropped}
 - Licence: that of the source. Converting weights gives no right to pass them on.
 """

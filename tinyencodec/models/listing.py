@@ -6,7 +6,7 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.fetch.local_files import read_provenance
 from tinyencodec.models.official import OFFICIAL
-from tinyencodec.models.store import DEFAULT_MODEL, installed_models, model_places
+from tinyencodec.models.store import DEFAULT_MODEL, installed_models, is_model_folder, model_places
 from tinyencodec.system.model_files import CONFIG, LM, TABLES, WEIGHTS
 
 
@@ -36,7 +36,7 @@ def _installed(folder: Path) -> dict:
     facts, problem = {}, None
     try:
         facts = _describe(CodecConfig.from_file(folder / CONFIG))
-        if not (folder / WEIGHTS).is_file():
+        if not is_model_folder(folder):
             problem = f"{folder}: expected {WEIGHTS}, found none"
     except (OSError, ValueError) as error:
         problem = str(error)

@@ -19,6 +19,7 @@ from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.models.official import OFFICIAL
 from tinyencodec.models.tensors import read_language_model_folder, read_model_folder
+from tinyencodec.models.weight_files import find_weights
 from tinyencodec.system.model_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ def find_model(name_or_path: str | os.PathLike) -> Path:
     A name comes first: for a folder of that name, where you are, say `./name`.
     """
     text = os.fspath(name_or_path)
+    # os.path answers False, not with an error, for what cannot be a path at all, and for what may not be looked at.
     if _NAME.fullmatch(text):
         for place in model_places():
-            if (place / text / CONFIG).is_file():
+            if os.path.isfile(place / text / CONFIG):
                 return place / text
-    # os.path answers False, not with an error, for what cannot be a path at all.
     if os.path.isfile(os.path.join(text, CONFIG)):
         return Path(text)
     if text and os.path.isdir(text):
@@ -107,32 +108,41 @@ def installed_models() -> dict[str, Path]:
     """The folder of each model that `load_model` finds, by name, bundled ones first."""
     found: dict[str, Path] = {}
     for place in model_places():
-        for folder in sorted(place.iterdir()) if place.is_dir() else []:
-            if (folder / CONFIG).is_file():
+        for folder in sorted(place.iterdir()) if os.access(place, os.R_OK | os.X_OK) else []:
+            if os.path.isfile(folder / CONFIG):
                 found.setdefault(folder.name, folder)
     return found
 
 
 def is_model_folder(folder: Path) -> bool:
     """Whether the folder holds both files of a codec or a language model."""
-    return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
+    return (folder / CONFIG).is_file() and find_weights(folder).is_file()
 
 
 def model_places() -> list[Path]:
     """Folders that hold model folders, in the order they are searched."""
     package = Path(__file__).parents[1]
     bundled = package / "weights" if (package / "weights").is_dir() else package.parent / "weights"
-    return [bundled, home() / "models"]
+    try:
+        return [bundled, home() / "models"]
+    except OSError:  # nobody can have put any there
+        return [bundled]
 
 
 def home() -> Path:
-    """The folder for fetched models: `$TINYENCODEC_HOME`, or the platform's cache folder."""
+    """The folder for fetched models: `$TINYENCODEC_HOME`, or the platform's cache folder.
+
+    Raises `OSError` for a user who has no home, as in a container that runs under any number.
+    """
     if os.environ.get("TINYENCODEC_HOME"):
         return Path(os.environ["TINYENCODEC_HOME"])
-    if sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        if sys.platform == "darwin":
+            cache = Path.home() / "Library" / "Caches"
+        elif sys.platform == "win32":
+            cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        else:
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise OSError("this user has no home for models; set TINYENCODEC_HOME to a folder for them") from None
     return cache / "tinyencodec"

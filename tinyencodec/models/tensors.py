@@ -1,7 +1,6 @@
 """The tensors of a model: their names, their shapes, and how to load them from a folder.
 
-One model has gone by several sets of names: those of the official package, and those of the Hugging Face Hub before
-and after PyTorch renamed its weight norm. All are mapped to the Hub's older ones, here called canonical:
+Names are canonical ones (`state_dict` maps others to them):
 
     encoder.layers.{i}.conv.weight_g, .weight_v, .bias      convolution; in the decoder also transposed
     encoder.layers.{i}.block.{1,3}.conv.*                   residual block, .shortcut.conv.* if it has one
@@ -21,43 +20,25 @@ import dataclasses
 import itertools
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple, TypeGuard, TypeVar, cast
 
 import numpy as np
 from safetensors.numpy import save
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.lm.config import LMConfig
-from tinyencodec.models.int8_rows import at_precision, unpack_rows
-from tinyencodec.system.errors import blame
+from tinyencodec.models.int8_rows import at_precision
+from tinyencodec.models.state_dict import StateDict, find_state_dicts
+from tinyencodec.models.weight_files import find_weights, read_weights
+from tinyencodec.system.errors import listing
 from tinyencodec.system.files import atomic_write
 from tinyencodec.system.model_files import CONFIG, WEIGHTS
-from tinyencodec.system.safetensors_file import read_safetensors
 
 _MAX_LAYERS = 1 << 12  # a config that asks for more is no real one, and listing its tensors would fill the memory
-_LISTED = 12  # misfits that an error names
-
-_RENAMED = [(re.compile(pattern), new) for pattern, new in (
-    (r"^(encoder|decoder)\.model\.", r"\1.layers."),
-    (r"\.conv\.conv\.|\.convtr\.convtr\.", ".conv."),
-    (r"\.(?:conv|convtr)\.norm\.", ".norm."),
-    (r"\.parametrizations\.weight\.original0$", ".weight_g"),
-    (r"\.parametrizations\.weight\.original1$", ".weight_v"),
-    (r"^quantizer\.vq\.layers\.([0-9]+)\._codebook\.", r"quantizer.layers.\1.codebook."))]
-_TRAINING_ONLY = re.compile(r"quantizer\.layers\.[0-9]+\.codebook\.(inited|cluster_size|embed_avg)")
-
-
-def canonical_name(name: str) -> str | None:
-    """The canonical form of a tensor's name, whichever of the known sets it is from.
-
-    None for the codebooks' running statistics, which only training needs. A name of no known set comes back changed
-    little or not at all, and so will not be among the expected ones.
-    """
-    for pattern, new in _RENAMED:
-        name = pattern.sub(new, name)
-    return None if _TRAINING_ONLY.fullmatch(name) else name
+BESIDE = "the model in config.json"
+C = TypeVar("C", bound=CodecConfig | LMConfig)
 
 
 def expected_tensors(config: CodecConfig | LMConfig) -> dict[str, tuple[int, ...]]:
@@ -122,64 +103,105 @@ def expected_tensors(config: CodecConfig | LMConfig) -> dict[str, tuple[int, ...
     return shapes
 
 
-def misfits(config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarray]) -> list[str]:
-    """One phrase for each tensor that is missing, of another shape, or not the model's; empty if all is well."""
-    expected = expected_tensors(config)
-    phrases = []
+def misfits(config: CodecConfig | LMConfig, state: StateDict) -> list[str]:
+    """One phrase for each entry that is missing, no tensor, of another shape, or not the model's; empty if all fit."""
+    expected, phrases = expected_tensors(config), []
     for name, shape in expected.items():
-        if name not in tensors:
+        entry = state.tensors.get(name)
+        if name not in state.tensors:
             phrases.append(f"{name} {list(shape)} is missing")
-        elif tensors[name].shape != shape:
-            phrases.append(f"{name}: expected {list(shape)}, got {list(tensors[name].shape)}")
-    return phrases + [f"{name[:80]!r} is not of this model" for name in sorted(tensors.keys() - expected.keys())]
+        elif not _is_float(entry):
+            kind = entry.dtype if isinstance(entry, np.ndarray) else getattr(entry, "name", type(entry).__name__)
+            phrases.append(f"{name}: expected a tensor of floats, got {kind!s:.80}")
+        elif entry.shape != shape:
+            phrases.append(f"{name}: expected {list(shape)}, got {list(entry.shape)}")
+    phrases += [f"{name[:80]!r}: expected one tensor of this name, got several" for name in state.twice]
+    return phrases + [f"{name[:80]!r} is not of this model" for name in sorted(state.tensors.keys() - expected.keys())
+                      if isinstance(state.tensors[name], np.ndarray)]
 
 
-def check_tensors(config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarray], where: str | Path) -> None:
-    """Raise `ValueError` naming each tensor that does not fit `config` or holds a number that is not finite.
-
-    `where` is the file to blame.
-    """
-    phrases = misfits(config, tensors)
-    phrases += [f"{name} holds NaN or infinity" for name in expected_tensors(config)
-                if name in tensors and not np.isfinite(tensors[name]).all()]
-    if phrases:
-        raise ValueError(f"{where}: expected the tensors of the model in config.json, got others: {listing(phrases)}")
+def _is_float(entry: object) -> TypeGuard[np.ndarray]:
+    return isinstance(entry, np.ndarray) and entry.dtype.kind == "f"
 
 
-def listing(phrases: list[str]) -> str:
-    """The phrases in one line, the first dozen of them."""
-    more = f"; and {len(phrases) - _LISTED} more" if len(phrases) > _LISTED else ""
-    return "; ".join(phrases[:_LISTED]) + more
-
-
-def fit_shortcut(config: CodecConfig, tensors: Mapping[str, np.ndarray]) -> CodecConfig:
+def fit_shortcut(config: CodecConfig, tensors: Mapping[str, object]) -> CodecConfig:
     """`config` with or without convolutions in the shortcuts, as the tensors are: published configs contradict them."""
     return dataclasses.replace(config, use_conv_shortcut=any(".shortcut." in name for name in tensors))
 
 
+class Selection(NamedTuple):
+    """The weights that were found for one configuration."""
+
+    config: CodecConfig | LMConfig
+    name: str  # of the configuration
+    state: StateDict
+    misfits: list[str]
+
+
+def select_tensors(value: object, configs: Mapping[str, CodecConfig | LMConfig],
+                   path: Path) -> tuple[Selection, list[str]]:
+    """The state dict in `value` that fits one of the configurations, and the prefixes of all that do, best first.
+
+    If none fits, the one that comes closest, with what is wrong with it. Raises `ValueError`, naming the file at
+    `path`, where there is none at all.
+    """
+    found = []
+    for state in find_state_dicts(value):
+        for name, config in configs.items():
+            if isinstance(config, LMConfig) == state.of_language_model:
+                fitted = fit_shortcut(config, state.tensors) if isinstance(config, CodecConfig) else config
+                found.append(Selection(fitted, name, state, misfits(fitted, state)))
+    if not found:
+        kinds = {LMConfig.MODEL_TYPE: "a language model", CodecConfig.MODEL_TYPE: "a codec"}
+        wanted = " or ".join(sorted({kinds[config.MODEL_TYPE] for config in configs.values()}))
+        held = f"entries such as {[str(key)[:40] for key in list(value)[:4]]}" if isinstance(value, dict) else \
+            type(value).__name__
+        raise ValueError(f"{path}: expected a state dict of {wanted}, got {held}")
+    fitting = [each.state.prefix for each in found if not each.misfits]
+    return min(found, key=lambda each: len(each.misfits)), list(dict.fromkeys(fitting))
+
+
+def checked_tensors(selection: Selection, files: list[Path]) -> dict[str, np.ndarray]:
+    """Its arrays by canonical name, float32 and C-contiguous.
+
+    Raises `ValueError`, naming the first of the files that they are from, if one does not fit or holds a number that is
+    not finite, and for tensors that share numbers: they may not be larger together than the files.
+    """
+    arrays = {name: array for name, array in selection.state.tensors.items() if _is_float(array)}
+    total, room = sum(array.size for array in arrays.values()), sum(file.stat().st_size for file in files)
+    if total > room:  # a byte is the shortest number
+        raise ValueError(f"{files[0]}: expected at most {room} numbers in a file of this size, got {total} in tensors "
+                         "that share them")
+    with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite
+        arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    phrases = selection.misfits + [f"{name} holds NaN or infinity" for name, array in arrays.items()
+                                   if not np.isfinite(array).all()]
+    if phrases:
+        raise ValueError(f"{files[0]}: expected the tensors of {selection.name}, got others: {listing(phrases)}")
+    return arrays
+
+
 def read_model_folder(folder: str | os.PathLike) -> tuple[CodecConfig, dict[str, np.ndarray]]:
-    """Load `config.json` and `model.safetensors` of a folder, one of tinyencodec or of the Hub.
+    """Load `config.json` and the weights of a folder, one of tinyencodec or of the Hub.
 
     Returns the config, and by canonical name C-contiguous float32 arrays. Any float type may be in the file.
 
     Raises `ValueError` if the files do not hold an EnCodec model or do not fit each other, `OSError` if they cannot
     be read.
     """
-    path = Path(folder, WEIGHTS)
-    config = CodecConfig.from_file(Path(folder, CONFIG))
-    tensors, _ = canonical_tensors(read_tensors(path), path)
-    config = fit_shortcut(config, tensors)
-    check_tensors(config, tensors, path)
-    return config, tensors
+    return _read_folder(Path(folder), CodecConfig)
 
 
 def read_language_model_folder(folder: str | os.PathLike) -> tuple[LMConfig, dict[str, np.ndarray]]:
     """The same for the folder of a language model."""
-    path = Path(folder, WEIGHTS)
-    config = LMConfig.from_file(Path(folder, CONFIG))
-    tensors, _ = canonical_tensors(read_tensors(path), path)
-    check_tensors(config, tensors, path)
-    return config, tensors
+    return _read_folder(Path(folder), LMConfig)
+
+
+def _read_folder(folder: Path, kind: type[C]) -> tuple[C, dict[str, np.ndarray]]:
+    config = kind.from_file(folder / CONFIG)
+    value, files = read_weights(find_weights(folder))
+    selection, _ = select_tensors(value, {BESIDE: config}, files[0])
+    return cast(C, selection.config), checked_tensors(selection, files)
 
 
 def write_model_folder(folder: Path, config: CodecConfig | LMConfig, tensors: Mapping[str, np.ndarray],
@@ -196,44 +218,3 @@ def write_model_folder(folder: Path, config: CodecConfig | LMConfig, tensors: Ma
         fo.write(save({name: stored[name] for name in sorted(stored)}, metadata={"format": "pt"}))
     with atomic_write(folder / CONFIG, force=True) as fo:
         fo.write((json.dumps(config.to_dict(), indent=2) + "\n").encode())
-
-
-def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """All tensors of a safetensors file under their own names, with `int8_rows` as float32.
-
-    Raises `ValueError`, naming the file, for a damaged or another one; `OSError` as `open`.
-    """
-    stored = read_safetensors(path)
-    with blame(str(path)):
-        return unpack_rows(stored)
-
-
-def canonical_tensors(named: Mapping, path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Arrays under canonical names, float32 and C-contiguous, and the names that were dropped.
-
-    Raises `ValueError` for what is no tensor of floats, for two that have one canonical name, and for tensors that
-    share numbers: they may not be larger together than the file at `path` that they are from.
-    """
-    sources: dict[str, str] = {}
-    dropped = []
-    for name, array in named.items():
-        if not isinstance(name, str):
-            raise ValueError(f"{path}: expected the name of each tensor, got one of type {type(name).__name__}")
-        canonical = canonical_name(name)
-        if canonical is None:
-            dropped.append(name)
-            continue
-        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            raise ValueError(f"{path}: {canonical[:80]!r}: expected a tensor of floats, got {kind}")
-        if canonical in sources:
-            raise ValueError(f"{path}: expected one tensor {canonical[:80]!r}, got {sources[canonical][:80]!r} "
-                             f"and {name[:80]!r}")
-        sources[canonical] = name
-    total = sum(named[name].size for name in sources.values())
-    room = path.stat().st_size  # a byte is the shortest number
-    if total > room:
-        raise ValueError(f"{path}: expected at most {room} numbers in a file of this size, got {total} in tensors "
-                         f"that share them")
-    with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite and is found by check_tensors
-        return {new: np.ascontiguousarray(named[old], np.float32) for new, old in sources.items()}, dropped

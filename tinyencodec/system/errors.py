@@ -1,11 +1,13 @@
 """How errors are worded: what was expected, what came, and of which file; in one line that any terminal can show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np  # the command line words its errors without it, and starts quicker
+
+_LISTED = 12  # phrases that one line names
 
 
 def require(ok: object, what: str, expected: str, got: object) -> None:
@@ -24,6 +26,12 @@ def check_codes(codes: "np.ndarray", n_codebooks: int, n_entries: int) -> "np.nd
         low, high = int(codes.min()), int(codes.max())
         require(0 <= low <= high < n_entries, "codes", f"0 ... {n_entries - 1}", [low, high])
     return codes
+
+
+def listing(phrases: Sequence[str]) -> str:
+    """The phrases in one line, the first dozen of them."""
+    more = f"; and {len(phrases) - _LISTED} more" if len(phrases) > _LISTED else ""
+    return "; ".join(phrases[:_LISTED]) + more
 
 
 @contextmanager

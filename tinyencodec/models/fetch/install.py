@@ -71,7 +71,11 @@ def fetch_model(name: str, source: str | os.PathLike | None = None, *, lm: bool 
     if not missing():
         tell(f"{name}: is here already, {folder}")
         return folder
-    downloads.mkdir(parents=True, exist_ok=True)
+    try:
+        downloads.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; set TINYENCODEC_HOME to a folder for models",
+                      error.filename) from None
     with exclusive(downloads / f"{name}.lock", lambda: tell(f"{name}: another process is fetching it; waiting")):
         parts = missing()
         if "codec" not in parts and not is_model_folder(folder):
@@ -120,7 +124,7 @@ def _install(name: str, part: str, weights: Weights, origin: str, place: Path, h
     for left in place.parent.glob(f".{place.name}.*.part"):  # of a process that was killed
         shutil.rmtree(left)
     with new_folder(place, replace=force) as folder:
-        config = convert(weights.path, folder, half)
+        config = convert(weights.path, folder, half, statistics=False)
         if isinstance(config, CodecConfig):  # the Hub's tell codebook_dim, which has to be hidden_size
             config = replace(config, codebook_dim=None)
         if config != official.files[part].config:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tinyencodec.models.official import OfficialFile
+from tinyencodec.models.weight_files import find_weights
 from tinyencodec.system.files import sha256_of
-from tinyencodec.system.model_files import LM, WEIGHTS
+from tinyencodec.system.model_files import LM, WEIGHT_FILES, WEIGHTS
 
 PROVENANCE = "provenance.json"  # what `fetch` notes beside the weights
 
@@ -41,8 +42,9 @@ def find_local_files(name: str, files: dict[str, OfficialFile], source: str | os
         return dict([_identify(name, files, source)])
     found: dict[str, Weights] = {}
     for part, official in files.items():
-        inside = Path(LM, WEIGHTS) if part == "lm" else Path(WEIGHTS)
-        paths = [folder / file for file in (official.name, inside) for folder in (source, source / name)]
+        folders = source, source / name
+        paths = [folder / official.name for folder in folders]
+        paths += [find_weights(folder / LM if part == "lm" else folder) for folder in folders]
         if path := next((path for path in paths if path.is_file()), None):
             found.update([_identify(name, {part: official}, path)])
     if not found:
@@ -70,7 +72,8 @@ def _identify(name: str, files: dict[str, OfficialFile], path: Path) -> tuple[st
         if told.get("files", {}).get(path.name) == digest and str(told.get("sha256")).startswith(official.sha256):
             return part, Weights(path, told["sha256"], f"{PROVENANCE} beside it")
     part, official = next(iter(files.items()))
-    if path.suffix == ".safetensors" and not told and not official.name.endswith(".safetensors"):
+    from_hub = path.suffix == ".safetensors" or path.name in WEIGHT_FILES
+    if from_hub and not told and not official.name.endswith(".safetensors"):
         return part, Weights(path, digest, "")
     expected = " or ".join(f"{official.name}, SHA-256 {official.sha256}" for official in files.values())
     raise ValueError(f"{path}: expected the official {expected}, got {digest}; `tinyencodec convert {path} {name}` "
