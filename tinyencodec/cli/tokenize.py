@@ -1,4 +1,4 @@
-"""`tinyencodec tokenize IN... --out DIR`: from arguments to a dataset, and what is told of it (`tools.tokenize`)."""
+"""`tinyencodec tokenize IN --out DIR`: from arguments to a dataset, and what is told of it (`tools.tokenize`)."""
 
 import argparse
 import json
