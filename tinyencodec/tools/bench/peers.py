@@ -147,7 +147,8 @@ class _OnnxRuntime(_Peer):
         find_peer("encodec").check(config)
 
     def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
-        graphs = self.graphs(subject.model.config, subject.bandwidth, round(seconds * subject.model.sample_rate))
+        graphs = self.graphs(subject.model.config, subject.model.usual_bandwidth,
+                             round(seconds * subject.model.sample_rate))
         runtime = importlib.import_module("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
