@@ -9,6 +9,7 @@ Chapter 1 of the tutorials walks through it.
 """
 
 import os
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,10 +42,16 @@ def read_audio(file: str | os.PathLike | BinaryIO, sample_rate: int | None = Non
     OSError : no such file, or it cannot be read.
     ValueError : not audio, no samples, a sample that is not finite, or a rate as in `convert_audio`;
         the message names the file.
-    EOFError : a pipe ended before the length in its header.
+
+    Warns
+    -----
+    UserWarning : each of `AudioReader.remarks`, such as "song.wav: ends 3.2 s before its header says".
     """
     with AudioReader(file, sample_rate, channels) as sound:
-        return np.concatenate(list(sound), axis=1)
+        wav = np.concatenate(list(sound), axis=1)
+    for remark in sound.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return wav
 
 
 def write_audio(path: str | os.PathLike, wav: np.ndarray, sample_rate: int, rescale: bool = False, *,

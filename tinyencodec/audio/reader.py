@@ -1,29 +1,26 @@
 """Sound from a file or a pipe, block by block.
 
-A regular file is libsndfile's business (through `soundfile`), which has to seek. From a pipe, raw PCM and
-the usual WAV files (`pcm`) are read here as they arrive. Anything else in a pipe (FLAC, MP3, ...) first goes
-to a temporary file on disk, all of it: such a pipe cannot be listened to live.
+From a pipe, raw PCM and plain samples behind a header (`headers`) are read as they arrive. Anything else in a pipe
+(FLAC, MP3, ...) first goes to a temporary file on disk, all of it: such a pipe cannot be listened to live. What reads
+a file then, `sources` finds by its content.
 """
 
+import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from tinyencodec.audio.pcm import Pcm, PcmReader, read_wav_header
+from tinyencodec.audio.headers import read_header
+from tinyencodec.audio.library import BLOCK, shorter
+from tinyencodec.audio.pcm import Pcm, PcmReader
 from tinyencodec.audio.resample import Converter
+from tinyencodec.audio.sources import PIPED, Source, piped_source, sources, spooled
+from tinyencodec.system.errors import blame
 
-_BLOCK = 1 << 18  # samples per channel from a file: many tiles, so that threads have work
-_PIPED = 1 << 14  # from a pipe, at most; samples are taken as they come
-_READ = 1 << 16  # samples per channel asked of libsndfile at once
-_FEW = 8  # channels; a file may have 1024, and its blocks are shorter then
-_ENDLESS = 1 << 62  # samples; what libsndfile says when a header does not tell is more
-_MISLED = 7  # libsndfile's code for .mp3 files without MPEG frames; its text speaks of missing files and pipes
+_AT_ONCE = 1 << 20  # bytes copied
+_EMPTY = "expected at least one sample, got none"
 
 
 class AudioReader:
@@ -45,105 +42,131 @@ class AudioReader:
     Attributes
     ----------
     sample_rate, channels : of the blocks
-    source_rate, source_channels : of the file
-    length : samples in total, if known beforehand, else None. A damaged file may have fewer.
+    source_rate, source_channels : of the file; of its first part, if it has several
+    length : samples in total, if certain beforehand, else None. A damaged file may have fewer.
+    missing : at the end: samples per channel, at the file's rate, that its header promises and that it does not have
+    remarks : at the end: what the user should be told about the sound, one line each, with the name of the file
 
     Raises
     ------
     OSError : no such file, or it cannot be read.
     ValueError : not audio, no samples, a sample that is not finite, or a rate as in `convert_audio`;
         the message names the file.
-    EOFError : a pipe ended before the length in its header.
     """
 
     def __init__(self, file: str | os.PathLike | BinaryIO, sample_rate: int | None = None,
                  channels: int | None = None, raw: Pcm | None = None) -> None:
-        self.name = name_of(file)
+        self.name, self.missing = name_of(file), 0
+        self.remarks: list[str] = []
+        self._source: Source | None = None
+        self._missing = 0.0  # seconds
         self._files: list = []  # to be closed, the last first
         try:
-            with self._blame():
-                # Opened here even if libsndfile reads by name, for the operating system's own words when that fails.
+            with blame(self.name):
                 if isinstance(file, (str, os.PathLike)):
-                    fo, seekable = self._keep(open(file, "rb", buffering=0)), Path(file).is_file()
+                    fo = self._keep(open(file, "rb", buffering=0))
+                    self._sources = self._open(fo, file, raw)
                 else:
-                    fo, seekable = file, file.seekable()
-                self._source = self._keep(self._open(file, fo, seekable, raw))
-                self.source_rate, self.source_channels = self._source.sample_rate, self._source.channels
+                    self._sources = self._open(file, None, raw)
+                self._keep(self._sources)
+                source = self._source = next(self._sources, None)
+                if source is None:
+                    raise ValueError(_EMPTY)
+                self.source_rate, self.source_channels = source.sample_rate, source.channels
                 self.sample_rate = self.source_rate if sample_rate is None else sample_rate
                 self.channels = self.source_channels if channels is None else channels
-                self._converter = Converter(self.source_rate, self.sample_rate, self.source_channels, self.channels)
+                Converter(self.source_rate, self.sample_rate, self.source_channels, self.channels)  # raises at once
         except BaseException:
             self.close()
             raise
-        length = self._source.length
-        self.length = None if length is None else -(-length * self.sample_rate // self.source_rate)
+        self.length = None if source.length is None else -(-source.length * self.sample_rate // self.source_rate)
 
-    def _open(self, file: str | os.PathLike | BinaryIO, fo: BinaryIO, seekable: bool,
-              raw: Pcm | None) -> "PcmReader | _LibraryReader":
+    def _open(self, fo: BinaryIO, path: str | os.PathLike | None, raw: Pcm | None) -> Iterator[Source]:
+        seekable = fo.seekable() and (path is None or os.path.isfile(path))
         if raw is not None:
+            raw.check()
             if not seekable:
-                return PcmReader(fo, raw.check(), None, False, _PIPED)
+                return iter([PcmReader(fo, raw, None, None, PIPED)])
             start = fo.tell()
             size = fo.seek(0, os.SEEK_END) - start
             fo.seek(start)
-            return PcmReader(fo, raw.check(), size, True, _shorter(_BLOCK, raw.channels))
+            return iter([PcmReader(fo, raw, size, None, shorter(BLOCK, raw.channels))])
         if seekable:
-            by_itself = fo is not file or fo.tell() == 0
-            return _LibraryReader(file if by_itself else os.dup(self._spool(b"", fo).fileno()))
+            return sources(fo if fo.tell() == 0 else self._spool(b"", fo), path)
         replay = _Recorded(fo)
-        header = read_wav_header(cast(BinaryIO, replay))
-        if header is not None:
-            return PcmReader(fo, *header, _PIPED)
+        header = read_header(cast(BinaryIO, replay))
+        if header is not None and header.pcm is not None:
+            return iter([piped_source(fo, header)])
         if not replay.data:
             raise ValueError("expected an audio file, got nothing")
-        return _LibraryReader(os.dup(self._spool(replay.data, fo).fileno()))
+        return sources(self._spool(replay.data, fo))
 
     def _spool(self, start: bytes, fo: BinaryIO) -> BinaryIO:
         """`start` and the rest of `fo` in a temporary file."""
-        copy = self._keep(tempfile.TemporaryFile())
-        copy.write(start)
-        shutil.copyfileobj(fo, copy)
-        copy.seek(0)
-        return copy  # its descriptor is passed on: a callback from C cannot be interrupted safely
+        return self._keep(spooled(itertools.chain([start], iter(lambda: fo.read(_AT_ONCE), b""))))
 
     def _keep(self, file: Any) -> Any:
-        self._files.append(file)
+        if hasattr(file, "close"):
+            self._files.append(file)
         return file
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        ended = False
-        while not ended:
-            with self._blame():
-                block = self._source.read()
-                ended = block.shape[1] == 0
-                if ended and self._converter.taken == 0:
-                    raise ValueError("expected at least one sample, got none")
-            # A rate of a few Hz in a header must not make a small block a huge one.
-            step = max(1, 8 * _BLOCK * self.source_rate // max(self.sample_rate, self.source_rate))
-            for start in range(0, max(1, block.shape[1]), step):
-                with self._blame():
-                    part = block[:, start:start + step]
-                    converted = self._converter.flush() if ended else self._converter.push(part)
+        seconds, first, changed = 0.0, _form(self._source), False
+        while self._source is not None:
+            rate = self._source.sample_rate
+            with blame(self.name):
+                converter = Converter(rate, self.sample_rate, self._source.channels, self.channels)
+            converter.taken = round(seconds * rate)
+            for block in self._alike():
+                with blame(self.name):
+                    converted = converter.push(block)
                 if converted.shape[1]:
                     yield converted
+            seconds = converter.taken / rate
+            if self._source is not None and not changed:
+                changed = True
+                self.remarks.append(f"{self.name}: from {seconds:.1f} s on it has {_form(self._source)} instead of "
+                                    f"{first}, and is converted")
+            if (rest := converter.flush()).shape[1]:
+                yield rest
+        with blame(self.name):
+            if not seconds:
+                raise ValueError(_EMPTY)
 
-    @property
-    def missing(self) -> int:
-        """At the end: samples per channel, at the file's rate, that its header promises and that it does not have."""
-        return max(0, (self._source.length or 0) - self._converter.taken)
+    def _alike(self) -> Iterator[np.ndarray]:
+        """Blocks [C, n], n >= 1, until the end or until rate or channels change."""
+        assert self._source is not None
+        form = self._source.sample_rate, self._source.channels
+        # A rate of a few Hz in a header must not make a small block a huge one.
+        step = max(1, 8 * BLOCK * form[0] // max(self.sample_rate, form[0]))
+        while self._source is not None and (self._source.sample_rate, self._source.channels) == form:
+            with blame(self.name):
+                block = self._source.read()
+            for start in range(0, block.shape[1], step):
+                yield block[:, start:start + step]
+            if not block.shape[1]:
+                with blame(self.name):
+                    self._go_on()
 
-    @contextmanager
-    def _blame(self) -> Iterator[None]:
-        """Put the file's name before errors that do not tell it."""
-        try:
-            yield
-        except EOFError as error:
-            raise EOFError(f"{self.name}: {error}") from None
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
+    def _go_on(self) -> None:
+        """To the next source, if there is one."""
+        before = self._source
+        assert before is not None
+        self._missing += before.missing / before.sample_rate
+        remark = f"{self.name}: {before.remark}"
+        if before.remark and remark not in self.remarks:
+            self.remarks.append(remark)
+        before.close()
+        self._source = next(self._sources, None)
+        if self._source is None and self._missing:
+            self.missing = max(1, round(self._missing * self.source_rate))
+            told = f"{self._missing:.1f} s" if self._missing >= 0.05 else f"{self.missing} samples"
+            self.remarks.append(f"{self.name}: ends {told} before its header says")
 
     def close(self) -> None:
         """Close what was opened here; a file object that was given stays open."""
+        if self._source is not None:
+            self._source.close()
         while self._files:
             self._files.pop().close()
 
@@ -154,47 +177,10 @@ class AudioReader:
         self.close()
 
 
-class _LibraryReader:
-    """Samples by libsndfile from a path, a seekable file object or an open file number; errors are `ValueError`."""
-
-    def __init__(self, file: str | os.PathLike | BinaryIO | int) -> None:
-        import soundfile
-
-        self._error = soundfile.LibsndfileError
-        try:
-            self._sound = soundfile.SoundFile(file)
-        except TypeError:
-            raise ValueError("expected an audio file, got the suffix .raw, which tells no sample rate") from None
-        except self._error as error:
-            raise self._unreadable(error) from None
-        self.sample_rate, self.channels = self._sound.samplerate, self._sound.channels
-        self.length = self._sound.frames if 0 < self._sound.frames < _ENDLESS else None
-
-    def read(self) -> np.ndarray:
-        """The next samples, float32 [C, n]; n = 0 at the end."""
-        blocks = [np.zeros((0, self.channels), np.float32)]
-        try:
-            # In small portions: the length in a broken header must not become one huge buffer.
-            for _ in range(_BLOCK // _READ):
-                blocks.append(self._sound.read(_shorter(_READ, self.channels), dtype="float32", always_2d=True))
-                if not len(blocks[-1]):
-                    break
-        except self._error as error:
-            raise self._unreadable(error) from None
-        return np.ascontiguousarray(np.concatenate(blocks).T)  # [n, C] -> [C, n]
-
-    def _unreadable(self, error: Any) -> ValueError:
-        reason = "not what its suffix says" if error.code == _MISLED else error.error_string.rstrip(".")
-        return ValueError(f"expected an audio file, got something unreadable ({reason})")
-
-    def close(self) -> None:
-        """Close libsndfile's side."""
-        self._sound.close()
-
-
-def _shorter(samples: int, channels: int) -> int:
-    """So many samples, or fewer if there are many channels."""
-    return max(1, samples * _FEW // max(_FEW, channels))
+def _form(source: Source | None) -> str:
+    """As words: the source is one that there is."""
+    assert source is not None
+    return f"{source.sample_rate} Hz and {source.channels} channel{'s' if source.channels > 1 else ''}"
 
 
 class _Recorded:
