@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.out}: {_summary(about)}")
     if about["short"]:
         print(f"{_count(about['short'], 'recording')} shorter than the header tells: \"missing\" in the manifest")
+    if about.get("remarked"):
+        print(f"{_count(about['remarked'], 'recording')} not quite as expected: \"remarks\" in the manifest")
     if about["failed"]:
         _list_errors(args.out / ERRORS, about["failed"])
     return 1 if about["failed"] else 0

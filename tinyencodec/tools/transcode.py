@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+import numpy as np
+
 from tinyencodec.audio.pcm import Pcm
 from tinyencodec.audio.reader import AudioReader
 from tinyencodec.audio.writer import PEAK_LIMIT, AudioWriter
@@ -16,12 +18,15 @@ from tinyencodec.compression import DecodedSound, compress_stream, decompress_st
 from tinyencodec.ecdc.coders import CodesCoder
 from tinyencodec.ecdc.container import EcdcHeader, read_header
 from tinyencodec.system.errors import blame
+from tinyencodec.system.files import is_rewritable
 from tinyencodec.system.progress import Progress
 from tinyencodec.system.stdio import output, quiet_libraries, quietly
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
 
+_SILENCE = 1 << 16  # samples in a block of it
+_MOST_SILENCE = 10  # times the sound: a header may promise hours where there is nothing
 _FILLED = {"repeat": "repetition", "silence": "silence"}
 
 
@@ -74,16 +79,31 @@ def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | 
 
     Raises
     ------
-    ValueError, EOFError : as `checked_bandwidth`, `AudioReader` and `compress_stream`.
+    ValueError : as `checked_bandwidth`, `AudioReader` and `compress_stream`.
     OSError : the sound cannot be read, or the output cannot be written.
     """
     bandwidth = checked_bandwidth(model, bandwidth)
     with quiet_libraries():
         sound = AudioReader(source, model.sample_rate, model.channels, raw)
     with sound, output(dest, force) if dest is None or isinstance(dest, Path) else nullcontext(dest) as fo:
-        samples = compress_stream(model, quietly(sound), fo, bandwidth, sound.length, entropy=entropy, block=block,
+        blocks = quietly(sound) if is_rewritable(fo) else _as_long_as_announced(sound)
+        samples = compress_stream(model, blocks, fo, bandwidth, sound.length, entropy=entropy, block=block,
                                   protect=protect, progress=progress)
-    return Compressed(samples, model.sample_rate, [], sound.source_rate, sound.source_channels, sound.missing)
+    return Compressed(samples, model.sample_rate, sound.remarks, sound.source_rate, sound.source_channels,
+                      sound.missing)
+
+
+def _as_long_as_announced(sound: AudioReader) -> Iterator[np.ndarray]:
+    """The blocks of a sound whose length goes out before it: if it ends early, silence follows, within reason."""
+    samples = 0
+    for block in quietly(sound):
+        samples += block.shape[1]
+        yield block
+    left = (sound.length or 0) - samples
+    if 0 < left <= max(_MOST_SILENCE * samples, 60 * sound.sample_rate):
+        sound.remarks.append(f"{sound.name}: silence follows, up to the length that had gone out already")
+        for start in range(0, left, _SILENCE):
+            yield np.zeros((sound.channels, min(_SILENCE, left - start)), np.float32)
 
 
 def decompress_file(fo: BinaryIO, dest: Path | None, kind: str, load: Loader, name: str, *,

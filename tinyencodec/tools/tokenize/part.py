@@ -42,6 +42,7 @@ class FileResult(NamedTuple):
     length: int = 0  # samples at the model's rate
     frames: int = 0
     scales: list[float] = []  # one for each segment, of models that normalise
+    remarks: list[str] = []  # on a sound that is not all that one could wish, as `AudioReader.remarks`
 
 
 def codes_dtype(codebook_size: int) -> np.dtype:
@@ -141,7 +142,7 @@ def _encode_file(model: "EncodecModel", file: InputFile, bandwidth: float, out: 
             scales.append(scale)
         frames += codes.shape[1]
     return FileResult(file.name, *status, sha256, "", done.source_rate, done.source_channels, done.missing,
-                      done.samples, frames, scales)
+                      done.samples, frames, scales, [remark.removeprefix(f"{file.path}: ") for remark in done.remarks])
 
 
 def _reason(error: Exception, path: str) -> str:

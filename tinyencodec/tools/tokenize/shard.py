@@ -47,7 +47,7 @@ def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dt
     dtype : of the codes
     """
     shards: list[dict[str, Any]] = []
-    sums = {"recordings": 0, "frames": 0, "samples": 0, "failed": 0, "short": 0}
+    sums = {"recordings": 0, "frames": 0, "samples": 0, "failed": 0, "short": 0, "remarked": 0}
     frame_bytes = about["codebooks"] * dtype.itemsize
     with atomic_write(folder / MANIFEST, force=True) as manifest, atomic_write(folder / ERRORS, force=True) as errors:
         for pieces in _grouped(_pieces(folder, n_parts, frame_bytes, errors, sums), about["shard_bytes"], frame_bytes):
@@ -57,6 +57,7 @@ def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dt
                 frames += result.frames
                 sums["samples"] += result.length
                 sums["short"] += result.missing > 0
+                sums["remarked"] += bool(result.remarks) and not result.missing
             _write_shard(folder / name, pieces, about, dtype)
             shards.append({"file": name, "recordings": len(pieces), "frames": frames, **_contents(folder / name)})
             sums["recordings"] += len(pieces)
@@ -71,7 +72,8 @@ def write_shards(folder: Path, about: dict[str, Any], n_parts: int, dtype: np.dt
 def _manifest_line(result: FileResult, shard: str, index: int, offset: int, rate: int) -> dict[str, Any]:
     return {"name": result.name, "shard": shard, "index": index, "offset": offset, "frames": result.frames,
             "length": result.length, "seconds": result.length / rate, "sample_rate": result.sample_rate,
-            "channels": result.channels, "missing": result.missing, "bytes": result.bytes, "sha256": result.sha256}
+            "channels": result.channels, "missing": result.missing, "remarks": result.remarks,
+            "bytes": result.bytes, "sha256": result.sha256}
 
 
 def _pieces(folder: Path, n_parts: int, frame_bytes: int, errors: BinaryIO, sums: dict[str, int]) -> Iterator[_Piece]:
