@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_not_audio(tmp_path, content, suffix):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:audio. ends:UserWarning", "ignore:audio. the end is missing:UserWarning")
 def test_truncated_files_do_not_crash(tmp_path):
     for suffix in ("wav", "flac", "ogg"):
         soundfile.write(tmp_path / f"a.{suffix}", tone().T, RATE)
@@ -82,6 +84,19 @@ def test_truncated_files_do_not_crash(tmp_path):
                 assert read_audio(io.BytesIO(data[:size])).shape[1] <= 4000
             except ValueError:
                 pass
+
+
+def test_what_is_missing_is_a_warning(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(channels=2).T, RATE)
+    data = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(data[:-8000])
+    with pytest.warns(UserWarning) as told:
+        assert read_audio(tmp_path / "a.wav", 24_000, 1).shape == (1, 6000)
+    assert [str(warning.message) for warning in told] == [f"{tmp_path / 'a.wav'}: ends 0.2 s before its header says"]
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_audio(io.BytesIO(data))
 
 
 def test_missing_file_and_folder(tmp_path):

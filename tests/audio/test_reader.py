@@ -6,36 +6,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from tinyencodec.audio import reader as source
+from tests.helpers.paths import ROOT
+from tests.helpers.sounds import Pipe
+from tinyencodec.audio import library, sources
 from tinyencodec.audio.files import read_audio
 from tinyencodec.audio.pcm import Pcm, encode
 from tinyencodec.audio.reader import AudioReader
 
 RATE = 8000
-
-
-class Pipe(io.BytesIO):
-    """Cannot seek, and returns what it likes."""
-
-    def read(self, size=-1):
-        return super().read(min(size, 1 + super().tell() * 7 % 1000) if size >= 0 else size)
-
-    def read1(self, size=-1):
-        return self.read(size)
-
-    def seekable(self):
-        return False
-
-    def seek(self, *_):
-        raise io.UnsupportedOperation("seek")
-
-    tell = seek
 
 
 def noise(channels=1, samples=5000):
@@ -46,6 +29,12 @@ def stored(wav, file_format="WAV", subtype=None):
     fo = io.BytesIO()
     soundfile.write(fo, wav.T, RATE, subtype, format=file_format)
     return fo.getvalue()
+
+
+def small_blocks(monkeypatch):
+    for module in (library, sources):
+        monkeypatch.setattr(module, "BLOCK", 1000)
+    monkeypatch.setattr(library, "_READ", 500)
 
 
 def joined(reader):
@@ -60,8 +49,7 @@ def joined(reader):
 def test_files_and_pipes_give_the_same(tmp_path, monkeypatch, file_format, rate, channels):
     if file_format not in soundfile.available_formats():
         pytest.skip(f"this libsndfile does not write {file_format}")
-    monkeypatch.setattr(source, "_BLOCK", 1000)
-    monkeypatch.setattr(source, "_READ", 500)
+    small_blocks(monkeypatch)
     data = stored(noise(2), file_format)
     (tmp_path / "a").write_bytes(data)
     whole = read_audio(io.BytesIO(data), rate, channels)
@@ -84,7 +72,7 @@ def test_raw(tmp_path, encoding):
         reader = AudioReader(file, raw=pcm)
         assert reader.length == length and np.array_equal(joined(reader), wav)
     assert AudioReader(tmp_path / "a.wav", 24_000, raw=pcm).length == 15_000
-    for bad in (Pcm(encoding, 0, 2), Pcm("u8", RATE, 1), Pcm(encoding, RATE, 0)):
+    for bad in (Pcm(encoding, 0, 2), Pcm("s17le", RATE, 1), Pcm(encoding, RATE, 0)):
         with pytest.raises(ValueError, match="a.wav: .*expected .*, got"):
             AudioReader(tmp_path / "a.wav", raw=bad)
 
@@ -120,16 +108,14 @@ def test_nothing_is_read_behind_the_samples():
     (lambda: b"", "expected an audio file, got nothing"), (lambda: b"RIFF", "expected an audio file"),
     (lambda: b"no audio" * 99, "expected an audio file, got something unreadable"),
     (lambda: stored(noise(samples=0)), "expected at least one sample, got none"),
-    (lambda: stored(np.where(np.arange(9) == 4, np.nan, noise(2, 9)), subtype="FLOAT"), "got nan .* at 0.0005 s"),
-    (lambda: stored(noise())[:2000], "file ends early: expected 5000 samples, got 978")])
+    (lambda: stored(np.where(np.arange(9) == 4, np.nan, noise(2, 9)), subtype="FLOAT"), "got nan .* at 0.0005 s")])
 def test_complaints_about_pipes(make, message):
     with pytest.raises((ValueError, EOFError), match=f"^audio: .*{message}"):
         joined(AudioReader(Pipe(make())))
 
 
 def test_sample_that_is_not_finite_far_from_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "_BLOCK", 1000)
-    monkeypatch.setattr(source, "_READ", 1000)
+    small_blocks(monkeypatch)
     wav = noise(2)
     wav[1, 4000] = np.inf
     soundfile.write(tmp_path / "a.wav", wav.T, RATE, "FLOAT")
@@ -137,21 +123,18 @@ def test_sample_that_is_not_finite_far_from_the_start(tmp_path, monkeypatch):
         joined(AudioReader(tmp_path / "a.wav", 24_000, 1))
 
 
-def test_damaged_file_is_shorter_than_it_says(tmp_path):
+def test_damaged_in_the_middle(tmp_path):
     data = stored(noise(samples=50_000), "FLAC")
-    (tmp_path / "a.flac").write_bytes(data[:len(data) // 2])
-    reader = AudioReader(tmp_path / "a.flac")
-    try:
-        assert joined(reader).shape[1] <= reader.length == 50_000
-    except ValueError as error:
-        assert "a.flac" in str(error)
+    (tmp_path / "a.flac").write_bytes(data[:30_000] + bytes(3000) + data[33_000:])
+    with pytest.raises(ValueError, match="a.flac: expected an audio file, got something unreadable"):
+        joined(AudioReader(tmp_path / "a.flac"))
 
 
 def test_files_are_closed(tmp_path, monkeypatch):
     made = []
 
-    def temporary_file():
-        made.append(original())
+    def temporary_file(**options):
+        made.append(original(**options))
         return made[-1]
 
     original = tempfile.TemporaryFile
@@ -168,4 +151,4 @@ def test_nothing_heavy_is_imported_early():
               "from tinyencodec.audio import reader, resample, writer\n"
               "assert not {'soundfile', 'scipy', 'numba'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60,
-                   env={**os.environ, "PYTHONPATH": str(Path(source.__file__).parents[2])})
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})

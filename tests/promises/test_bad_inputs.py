@@ -345,8 +345,11 @@ PIPED = {  # arguments, what comes through the pipe, message
                               "standard input: file ends early: expected 4 bytes of header, got 0"),
     "sound to decompress": (["--decompress", "-", "x.wav"], b"RIFF" + bytes(50),
                             "standard input: not an .ecdc file: first bytes: expected b'ECDC', got b'RIFF'"),
-    "cut WAV": (["-m", "mono", "-", "x.ecdc"], wav_header(RATE, 1, 1000) + bytes(99),
-                "standard input: file ends early: expected 1000 samples, got 49"),
+    "WAV without a sample": (["-m", "mono", "-", "x.ecdc"], wav_header(RATE, 1, 1000) + b"1",
+                             "standard input: expected at least one sample, got none"),
+    "cut FLAC": (["-m", "mono", "-", "x.ecdc"], b"fLaC\x80\0\0\x22" + bytes(20), _UNREADABLE),
+    "MP3 of a tag": (["-m", "mono", "-", "x.ecdc"], b"ID3\4\0\0\0\0\1\0" + bytes(128), _UNREADABLE),
+    "two Ogg pages of nothing": (["-m", "mono", "-", "x.ecdc"], (b"OggS\0\2" + bytes(21)) * 2, _UNREADABLE),
 }
 
 

@@ -243,7 +243,11 @@ def test_lengths_and_forms_in_sound_files():
     Path("a.wav").write_bytes(wav(size=2**32 - 1))
     with memory(16 * MIB):
         assert sum(block.size for block in AudioReader("a.wav", 8000, 1)) == 1000
-        refused(lambda: list(AudioReader(Pipe(wav(size=2**30)), 8000, 1)), match="early: expected 536870912 samples")
+        for source in ("a.wav", Pipe(wav(size=2**30))):
+            Path("a.wav").write_bytes(wav(size=2**30))
+            with AudioReader(source, 8000, 1) as reader:
+                assert sum(block.size for block in reader) == 1000
+            assert reader.missing == 2**29 - 1000 and len(reader.remarks) == 1
 
 
 class Pipe(io.BytesIO):
