@@ -11,9 +11,9 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc import coders as entropy
 from tinyencodec.ecdc.coders import FixedCoder, check_coder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader
-from tinyencodec.entropy.tables import fit_tables, save_tables
 from tinyencodec.lm import exact
 from tinyencodec.lm.config import LMConfig
+from tinyencodec.train.tables import fit_tables, save_tables
 
 CONFIG = CodecConfig(sampling_rate=800, upsampling_ratios=(4, 2), codebook_size=16, target_bandwidths=(0.4, 1.6))
 LM = LMConfig(n_codebooks=4, codebook_size=16, dim=8, n_layers=1, n_heads=2, ff_dim=8, past_context=5)

@@ -16,6 +16,7 @@ from tinyencodec.ecdc.container import EcdcHeader, EcdcWriter, payload_size, wri
 from tinyencodec.ecdc.describe import describe
 from tinyencodec.ecdc.packets import PacketWriter
 from tinyencodec.entropy import tables
+from tinyencodec.train.tables import fit_tables, save_tables
 
 
 @pytest.fixture(autouse=True)
@@ -190,19 +191,19 @@ mean         1.000   10.000"""
 def test_tables_and_what_they_save():
     rng = np.random.default_rng(0)
     codes = np.minimum(rng.geometric(0.2, (4, 3000)) - 1, 1023)
-    counted = tables.fit_tables(np.stack([np.bincount(row, minlength=1024) for row in codes]))
+    counted = fit_tables(np.stack([np.bincount(row, minlength=1024) for row in codes]))
     path = write_blocks(tables.TableCoder(counted), codes)
     facts = told(path)  # without the tables
     assert facts["coding"].startswith("tables ") and facts["codes"].startswith("not read: model encodec_24khz has no")
     folder = Path("home/models/encodec_24khz")
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    tables.save_tables(folder, counted)
+    save_tables(folder, counted)
     for entropy, spent in table(path):
         p = 0.2 * 0.8 ** np.arange(99)
         assert abs(entropy + (p * np.log2(p)).sum()) < 0.1 and entropy <= spent < entropy + 0.3
     assert "codes" not in told(path) and float(facts["saving"].split()[0]) > 50
-    tables.save_tables(folder, counted ^ 1)
+    save_tables(folder, counted ^ 1)
     assert "coded with the tables" in told(path)["codes"]
 
 

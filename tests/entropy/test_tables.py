@@ -12,14 +12,12 @@ from tinyencodec.entropy import tables
 from tinyencodec.entropy.arithmetic import TOTAL, bounds
 from tinyencodec.entropy.tables import (
     TableCoder,
-    count_codes,
-    fit_tables,
     load_tables,
-    save_tables,
     table_cdf,
     tables_id,
 )
 from tinyencodec.models.store import DEFAULT_MODEL, find_model, load_model
+from tinyencodec.train.tables import count_codes, fit_tables, save_tables
 
 
 def some_tables(n_codebooks=3, n_entries=20, seed=0):

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from driver import mutate
 
-from tinyencodec.entropy.tables import TableCoder, load_tables, save_tables
+from tinyencodec.entropy.tables import TableCoder, load_tables
+from tinyencodec.train.tables import save_tables
 
 PATH = Path(tempfile.mkdtemp()) / "tables.safetensors"
 WORDS = (b'"U8"', b'"I8"', b'"F32"', b"[4,16]", b"[64]", b"[1,64]", b"[64,1]", b"[0,16]", b"[16,0]",

@@ -8,9 +8,9 @@ from safetensors.numpy import save_file
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.entropy.tables import fit_tables, save_tables
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.tensors import expected_tensors
+from tinyencodec.train.tables import fit_tables, save_tables
 
 CAUSAL = {"num_filters": 4, "hidden_size": 8, "codebook_size": 16, "upsampling_ratios": (4, 2),
           "sampling_rate": 800, "target_bandwidths": (0.4, 0.8, 1.6)}

@@ -7,10 +7,11 @@ from safetensors.numpy import save_file
 
 from tinyencodec.audio.files import read_audio, write_audio
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.entropy.tables import count_codes, fit_tables, load_tables, tables_id
+from tinyencodec.entropy.tables import load_tables, tables_id
 from tinyencodec.models.store import DEFAULT_MODEL, load_model
 from tinyencodec.models.tensors import expected_tensors
 from tinyencodec.train import tables
+from tinyencodec.train.tables import count_codes, fit_tables
 
 
 def test_fit_from_the_command_line(tmp_path, capsys):

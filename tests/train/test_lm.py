@@ -17,13 +17,14 @@ from tests.parity import oracles  # noqa: F401  the official package needs its s
 from tests.parity.report import LINES
 from tests.parity.seeding import music
 from tinyencodec.audio.files import write_audio
-from tinyencodec.entropy.tables import count_codes, fit_tables, load_tables
+from tinyencodec.entropy.tables import load_tables
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.store import DEFAULT_MODEL, find_model, load_language_model, load_model
 from tinyencodec.train import lm, lm_codes, lm_evaluate, lm_twin
 from tinyencodec.train.lm_batches import Shape, block_batches, blocks, draw_batch, shifted
 from tinyencodec.train.packed import split_of
+from tinyencodec.train.tables import count_codes, fit_tables
 
 CONFIG = LMConfig(n_codebooks=3, codebook_size=37, dim=24, n_layers=2, n_heads=4, ff_dim=40, past_context=11)
 SMALL = LMConfig(n_codebooks=2, codebook_size=16, dim=16, n_layers=1, n_heads=2, ff_dim=32, past_context=8)

@@ -6,8 +6,7 @@ of 2^24 that an entry owns follow in integers alone, so that they are the same o
 
     w[n] = floor(2^(30 - c[n] / 16)),    units[n] = 2 + floor((2^24 - 2 N) w[n] / sum of w)
 
-Any bytes make a usable table. Lengths counted from recordings take half an occurrence more of each entry than was
-seen (Krichevsky and Trofimov, IEEE Transactions on Information Theory 27, 1981), so none is impossible.
+Any bytes make a usable table; `train.tables` fits them to recordings.
 
 (The official package has no such coder; its language model in place of the table is what the paper, section 3.3, has.)
 
@@ -29,31 +28,9 @@ from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
 from tinyencodec.system.errors import blame, check_codes, require
 from tinyencodec.system.model_files import TABLES
 
-_TENSOR = "code_lengths"
-_LONGEST = 255  # sixteenths of a bit: an entry is never taken for rarer than 1 in 2^16
+TENSOR = "code_lengths"
 # floor(2^(30 - j/16)): the sixteenth root of 2^(480 - j), as four square roots, each rounded down.
 _POWERS = np.array([math.isqrt(math.isqrt(math.isqrt(math.isqrt(1 << 480 - j)))) for j in range(16)], np.int64)
-
-
-def count_codes(codes: np.ndarray, n_entries: int) -> np.ndarray:
-    """How often each entry occurs: codes int [K, F], each 0 ... N-1 for N = `n_entries` -> int64 [K, N]."""
-    check_codes(codes, len(codes), n_entries)
-    return np.stack([np.bincount(row, minlength=n_entries) for row in codes.astype(np.int64)])
-
-
-def fit_tables(counts: np.ndarray) -> np.ndarray:
-    """Code lengths from counts: int [K, N] -> uint8 [K, N], in sixteenths of a bit.
-
-        c = 16 log2((total + N / 2) / (count + 1 / 2)),  rounded, 255 at most
-
-    Raises `ValueError` unless K >= 1, 2 <= N <= 4096 and no count is negative.
-    """
-    counts = np.asarray(counts)
-    _check_shape(counts.shape, "counts")
-    if counts.dtype.kind not in "iu" or counts.min() < 0:
-        raise ValueError(f"counts: expected integers of at least 0, got {counts.dtype} from {counts.min()}")
-    p = (counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * counts.shape[1])
-    return np.minimum(np.rint(-16 * np.log2(p)), _LONGEST).astype(np.uint8)
 
 
 def table_cdf(tables: np.ndarray) -> np.ndarray:
@@ -89,7 +66,7 @@ class TableCoder:
 
     def __init__(self, tables: np.ndarray) -> None:
         tables = np.asarray(tables)
-        _check_shape(tables.shape, "tables")
+        check_shape(tables.shape, "tables")
         require(tables.dtype == np.uint8, "tables", "uint8", tables.dtype)
         self.id = tables_id(tables)
         self.n_codebooks, self.n_entries = tables.shape
@@ -132,26 +109,13 @@ class TableCoder:
         return check_codes(np.asarray(codes), self.n_codebooks, self.n_entries)
 
 
-def _check_shape(shape: tuple[int, ...], what: str) -> None:
+def check_shape(shape: tuple[int, ...], what: str) -> None:
+    """`ValueError` unless tables, or counts for them, can have this shape."""
     require(len(shape) == 2 and shape[0] >= 1 and 2 <= shape[1] <= MAX_SYMBOLS, what,
             f"shape [1 or more, 2 to {MAX_SYMBOLS}]", list(shape))
 
 
-# ---- files and recordings ----------------------------------------------------------------------------
-
-
-def save_tables(path: str | os.PathLike, tables: np.ndarray) -> None:
-    """Write tables, uint8 [K, N], to the file `path`, or to `tables.safetensors` in the folder `path`.
-
-    An existing file is replaced, at once or not at all. Raises `OSError` if that fails, `ValueError` for other tables.
-    """
-    from safetensors.numpy import save
-
-    from tinyencodec.system.files import atomic_write
-
-    TableCoder(tables)  # checks them
-    with atomic_write(_file(path), force=True) as fo:
-        fo.write(save({_TENSOR: np.ascontiguousarray(tables)}))
+# ---- files -------------------------------------------------------------------------------------------
 
 
 def load_tables(path: str | os.PathLike) -> np.ndarray:
@@ -161,15 +125,16 @@ def load_tables(path: str | os.PathLike) -> np.ndarray:
     """
     from tinyencodec.system.safetensors_file import read_safetensors
 
-    path = _file(path)
+    path = table_file(path)
     tensors = read_safetensors(path)
-    if set(tensors) != {_TENSOR} or tensors[_TENSOR].dtype != np.uint8:
+    if set(tensors) != {TENSOR} or tensors[TENSOR].dtype != np.uint8:
         found = ", ".join(f"{name[:40]!r} {array.dtype}" for name, array in list(tensors.items())[:4]) or "none"
-        raise ValueError(f"{path}: expected one tensor {_TENSOR!r} uint8, got {found}")
+        raise ValueError(f"{path}: expected one tensor {TENSOR!r} uint8, got {found}")
     with blame(str(path)):
-        _check_shape(tensors[_TENSOR].shape, _TENSOR)
-    return tensors[_TENSOR].copy()
+        check_shape(tensors[TENSOR].shape, TENSOR)
+    return tensors[TENSOR].copy()
 
 
-def _file(path: str | os.PathLike) -> Path:
+def table_file(path: str | os.PathLike) -> Path:
+    """`tables.safetensors` in the folder `path`, or the file itself."""
     return Path(path) / TABLES if os.path.isdir(path) else Path(path)

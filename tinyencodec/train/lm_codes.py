@@ -27,12 +27,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.entropy.tables import count_codes, fit_tables, save_tables
 from tinyencodec.models.store import find_model, load_model
 from tinyencodec.system.files import atomic_write, check_output
 from tinyencodec.system.progress import progress
 from tinyencodec.train.packed import MANIFEST, SPLITS, PackedCorpus, split_of
 from tinyencodec.train.sounds import find_sounds
+from tinyencodec.train.tables import count_codes, fit_tables, save_tables
 
 _GAINS = (-12.0, 6.0)  # dB, of a further copy; the louder ones stop at full scale
 

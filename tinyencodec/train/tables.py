@@ -10,12 +10,51 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save
 
 from tinyencodec.audio.files import read_audio
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.entropy.tables import count_codes, fit_tables, save_tables, tables_id
+from tinyencodec.entropy.tables import TENSOR, TableCoder, check_shape, table_file, tables_id
 from tinyencodec.models.store import load_model
+from tinyencodec.system.errors import check_codes
+from tinyencodec.system.files import atomic_write
 from tinyencodec.system.model_files import TABLES
+
+_LONGEST = 255  # sixteenths of a bit: an entry is never taken for rarer than 1 in 2^16
+
+
+def count_codes(codes: np.ndarray, n_entries: int) -> np.ndarray:
+    """How often each entry occurs: codes int [K, F], each 0 ... N-1 for N = `n_entries` -> int64 [K, N]."""
+    check_codes(codes, len(codes), n_entries)
+    return np.stack([np.bincount(row, minlength=n_entries) for row in codes.astype(np.int64)])
+
+
+def fit_tables(counts: np.ndarray) -> np.ndarray:
+    """Code lengths from counts: int [K, N] -> uint8 [K, N], in sixteenths of a bit.
+
+        c = 16 log2((total + N / 2) / (count + 1 / 2)),  rounded, 255 at most
+
+    That is half an occurrence more of each entry than was seen (Krichevsky and Trofimov, IEEE Transactions on
+    Information Theory 27, 1981), so none is impossible.
+
+    Raises `ValueError` unless K >= 1, 2 <= N <= 4096 and no count is negative.
+    """
+    counts = np.asarray(counts)
+    check_shape(counts.shape, "counts")
+    if counts.dtype.kind not in "iu" or counts.min() < 0:
+        raise ValueError(f"counts: expected integers of at least 0, got {counts.dtype} from {counts.min()}")
+    p = (counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 0.5 * counts.shape[1])
+    return np.minimum(np.rint(-16 * np.log2(p)), _LONGEST).astype(np.uint8)
+
+
+def save_tables(path: str | os.PathLike, tables: np.ndarray) -> None:
+    """Write tables, uint8 [K, N], to the file `path`, or to `tables.safetensors` in the folder `path`.
+
+    An existing file is replaced, at once or not at all. Raises `OSError` if that fails, `ValueError` for other tables.
+    """
+    TableCoder(tables)  # checks them
+    with atomic_write(table_file(path), force=True) as fo:
+        fo.write(save({TENSOR: np.ascontiguousarray(tables)}))
 
 
 def fit(model: EncodecModel, paths: Iterable[str | os.PathLike]) -> np.ndarray:
