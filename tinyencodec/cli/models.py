@@ -20,15 +20,14 @@ def run(args: argparse.Namespace) -> None:
     """Print the list."""
     from tinyencodec.models.listing import describe_models
     from tinyencodec.models.store import DEFAULT_MODEL, home
+    from tinyencodec.tools.reporting import text_table
 
     models = describe_models()
     if args.json:
         print(json.dumps(models, indent=2))
         return
-    rows = [_HEADINGS, *(_row(model) for model in models)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    for line in text_table([_HEADINGS, *map(_row, models)], left=len(_HEADINGS)):
+        print(line)
     print()
     for model in models:
         if model["problem"]:
