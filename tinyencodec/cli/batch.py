@@ -66,12 +66,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; the exit code is 1 if not all files could be coded."""
+    from tinyencodec.system.files import check_output
     from tinyencodec.system.inputs import AUDIO, find_inputs
     from tinyencodec.system.workers import processors
     from tinyencodec.tools.batch.report import Report
     from tinyencodec.tools.batch.tasks import assign_outputs, load_worker
 
-    _check(args)
+    options.check_count("jobs", args.jobs)
+    if args.json is not None:
+        if args.json.suffix.lower() != ".json":
+            raise ValueError(f"{args.json}: expected a name ending in .json, got {args.json.suffix or 'no suffix'}")
+        check_output(args.json, force=True)
     wanted = (*AUDIO, SUFFIX) if args.to is None else AUDIO if args.to == SUFFIX else (SUFFIX,)
     to, tasks = assign_outputs(find_inputs(args.inputs, wanted), args.to, args.out, args.force)
     todo = [task for task in tasks if not os.path.lexists(task.dest)]
@@ -96,16 +101,6 @@ def run(args: argparse.Namespace) -> int:
         if args.json is not None:
             report.save(args.json)
     return 1 if report.failed else 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    from tinyencodec.system.files import check_output
-
-    options.check_count("jobs", args.jobs)
-    if args.json is not None:
-        if args.json.suffix.lower() != ".json":
-            raise ValueError(f"{args.json}: expected a name ending in .json, got {args.json.suffix or 'no suffix'}")
-        check_output(args.json, force=True)
 
 
 def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "CodingOptions":
