@@ -216,7 +216,7 @@ BAD = {
     "unknown model": (["talk.wav", "-o", "out.html", "-m", "nobody"], "unknown model 'nobody'"),
     "a rate it lacks": (["talk.wav", "-o", "out.html", "-b", "6"], "offers 1.6, 3.2 kbit/s, got 6"),
     "no rates": (["talk.wav", "-o", "out.html", "-b", "fast"], "expected positive numbers"),
-    "unknown coder": (["talk.wav", "-o", "out.html", "--entropy", "zip"], "expected some of table,lm, or none"),
+    "unknown coder": (["talk.wav", "-o", "out.html", "--entropy", "zip"], "expected some of table,lm,none, got"),
     "no time": (["talk.wav", "-o", "out.html", "--seconds", "0"], "expected 0.1 to 600 seconds, got '0'"),
     "not a time": (["talk.wav", "-o", "out.html", "--seconds", "nan"], "expected 0.1 to 600 seconds"),
     "no folder": (["talk.wav", "-o", "no/out.html"], "output folder does not exist"),

@@ -18,7 +18,7 @@ from tinyencodec.ecdc.container import EcdcHeader, payload_size
 from tinyencodec.models.store import load_model
 from tinyencodec.tools.evaluate import plots, programs
 from tinyencodec.tools.evaluate.clips import Clip
-from tinyencodec.tools.evaluate.codecs import Coded, OurCodec, TestedCodec, payload_bits
+from tinyencodec.tools.evaluate.codecs import Coded, OurCodec, payload_bits
 from tinyencodec.tools.evaluate.distance import si_snr
 from tinyencodec.tools.evaluate.figures import means, measure_clips
 from tinyencodec.tools.evaluate.match import match
@@ -99,7 +99,7 @@ def test_without_optional_packages(capsys, monkeypatch, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.json", "table.md"}
 
 
-class Late(TestedCodec):
+class Late:
     """Returns the sound 100 samples late, a little softer, with noise 20 dB below."""
 
     name, version, rates = "late", "1", (1, 2)
@@ -147,7 +147,7 @@ def test_no_panel_is_empty(missing, shape, monkeypatch):
 
 def test_our_rate_is_that_of_the_payload(tmp_path):
     model, wav = load_model(tmp_path / "mono"), notes(0.51, 8000)
-    coder = OurCodec(model, (1.6, 3.2), [], "1")
+    coder = OurCodec(model, None, [])
     coded = coder.code(wav, 3.2)
     assert coded.wav.shape == wav.shape
     assert coded.bits == {"none": 8 * payload_size(model.config, EcdcHeader("mono", wav.shape[1], 4))}

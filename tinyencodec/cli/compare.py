@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tinyencodec.cli.options import between, comma_list, declare_force
 from tinyencodec.system.files import atomic_write, check_output
-from tinyencodec.version import __version__
 
 if TYPE_CHECKING:
     from tinyencodec.tools.compare.sources import Start
@@ -30,21 +29,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("-o", "--out", metavar="REPORT.html", type=Path, required=True, help="the page, one file")
     add("-m", "--model", metavar="MODEL", help="name or folder; default: the bundled one")
     add("-b", "--bandwidths", metavar="RATES", type=comma_list(float), help="kbit/s; default: all that the model has")
-    add("--entropy", metavar="CODERS", type=_coders, default=list(_ENTROPY),
+    add("--entropy", metavar="CODERS", type=comma_list(str, (*_ENTROPY, "none")), default=list(_ENTROPY),
         help=f"measure the rate with these too, of {','.join(_ENTROPY)}, or none; default: those that the model has")
     add("--seconds", metavar="S", type=between(float, 0.1, 600, "0.1 to 600 seconds"), default=30.0,
         help="from the start; default: %(default)g")
     add("--speech", action="store_true", help="it is speech: PESQ and STOI too (pip install 'tinyencodec[evaluate]')")
     declare_force(parser, "overwrite the page if it exists")
-
-
-def _coders(text: str) -> list[str]:
-    if text == "none":
-        return []
-    coders = list(dict.fromkeys(part for part in text.split(",") if part))
-    if not coders or not set(coders) <= set(_ENTROPY):
-        raise argparse.ArgumentTypeError(f"expected some of {','.join(_ENTROPY)}, or none, got {text!r}")
-    return coders
 
 
 def run(args: argparse.Namespace) -> None:
@@ -62,11 +52,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.out}: expected another file than INPUT")
     check_output(args.out, args.force)
     model = load_model(args.model)
-    for rate in args.bandwidths or ():
-        model.codebooks_for(rate)  # ValueError
-    rates = tuple(sorted(args.bandwidths or model.bandwidths))
+    coders = [name for name in args.entropy if name != "none"]
+    coder = OurCodec(model, sorted(args.bandwidths or model.bandwidths), coders)
     start = read_start(args.input, model.sample_rate, model.channels, args.seconds)
-    coder = OurCodec(model, rates, args.entropy, __version__)
     sources = listen(coder, start.wav, model.sample_rate, args.speech)
     page = render(args.input.name, model.name, _notes(args, start, coder.missing), sources, model.sample_rate)
     with atomic_write(args.out, args.force) as fo:

@@ -12,7 +12,6 @@ from typing import Any
 
 from tinyencodec.cli.options import comma_list, declare_force, positive
 from tinyencodec.system.files import atomic_write, check_output
-from tinyencodec.version import __version__
 
 EXAMPLES = """
 tinyencodec evaluate speech=readings/ music=songs/ -o report
@@ -83,8 +82,11 @@ def run(args: argparse.Namespace) -> None:
     pictures = {} if args.out is None else _pictures(figures)
     text = json.dumps(figures, indent=1) + "\n"
     if args.out is not None:
+        args.out.mkdir(exist_ok=True)
         files = {"results.json": text.encode(), "table.md": markdown(figures).encode()} | pictures
-        _write(args.out, files, args.force)
+        for name, data in files.items():
+            with atomic_write(args.out / name, args.force) as fo:
+                fo.write(data)
     sys.stdout.write(text if args.json else table(figures))
 
 
@@ -119,9 +121,7 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     coders: list[Any] = []
     missing = []
     for model in models:
-        for rate in args.bandwidths or ():
-            model.codebooks_for(rate)  # ValueError
-        ours = OurCodec(model, tuple(args.bandwidths or model.bandwidths), args.entropy, __version__)
+        ours = OurCodec(model, args.bandwidths, args.entropy)
         coders.append(ours)
         missing += ours.missing
     for name in args.against:
@@ -167,10 +167,3 @@ def _check_folder(args: argparse.Namespace) -> None:
             check_output(args.out / name, args.force)
     else:
         check_output(args.out)
-
-
-def _write(folder: Path, files: dict[str, bytes], force: bool) -> None:
-    folder.mkdir(exist_ok=True)
-    for name, data in files.items():
-        with atomic_write(folder / name, force) as fo:
-            fo.write(data)

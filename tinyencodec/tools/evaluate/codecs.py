@@ -9,6 +9,7 @@ from tinyencodec.codec.model import EncodecModel
 from tinyencodec.compression import compress, decompress
 from tinyencodec.ecdc.coders import load_coder
 from tinyencodec.ecdc.container import read_header
+from tinyencodec.version import __version__
 
 
 class Coded(NamedTuple):
@@ -18,24 +19,7 @@ class Coded(NamedTuple):
     bits: dict[str, int]
 
 
-class TestedCodec:
-    """Somebody who codes clips.
-
-    name : for tables and plots
-    version : of the program
-    rates : kbit/s, to be asked for
-    """
-
-    name: str
-    version: str
-    rates: tuple[float, ...]
-
-    def code(self, wav: np.ndarray, rate: float) -> Coded:
-        """Encode and decode [C, T]. Raises `ValueError` if that fails."""
-        raise NotImplementedError
-
-
-class OurCodec(TestedCodec):
+class OurCodec:
     """A model at fixed width and with the entropy coders asked for, as far as it has them.
 
     Counted is the file but for its header: all of the payload, with what blocks add in an entropy-coded one.
@@ -43,10 +27,14 @@ class OurCodec(TestedCodec):
     Attributes
     ----------
     missing : a line for each entropy coder that the model does not have
+
+    Raises `ValueError` for a rate (kbit/s; None: all) that the model does not have.
     """
 
-    def __init__(self, model: EncodecModel, rates: tuple[float, ...], entropy: list[str], version: str) -> None:
-        self.name, self.version, self.rates = model.name, version, rates
+    version = __version__
+
+    def __init__(self, model: EncodecModel, rates: list[float] | None, entropy: list[str]) -> None:
+        self.name, self.rates = model.name, tuple(rates or model.bandwidths)
         self._model = model
         self._coders: dict[str, Any] = {}
         self.missing: list[str] = []
@@ -55,17 +43,17 @@ class OurCodec(TestedCodec):
                 self._coders[kind] = load_coder(kind, model)
             except ValueError as error:
                 self.missing.append(str(error))
-        self._codebooks = {kind: coder.model.config.n_codebooks for kind, coder in self._coders.items()
-                           if kind == "lm"}  # a language model may know fewer than the codec
-        self.missing += [f"language model of {model.name} at {rate:g} kbit/s: it knows {most} codebooks only"
-                         for most in self._codebooks.values() for rate in rates if model.codebooks_for(rate) > most]
+        lm = self._coders.get("lm")
+        self._known = lm.model.config.n_codebooks if lm else 0  # of the language model: perhaps fewer than the codec's
+        self.missing += [f"language model of {model.name} at {rate:g} kbit/s: it knows {self._known} codebooks only"
+                         for rate in self.rates if model.codebooks_for(rate) > self._known and lm]
 
     def code(self, wav: np.ndarray, rate: float) -> Coded:
-        """As `TestedCodec.code`; as many samples as came."""
+        """Encode and decode [C, T], at a rate in kbit/s; as many samples as came."""
         data, n_codebooks = compress(self._model, wav, rate), self._model.codebooks_for(rate)
         bits = {"none": payload_bits(data)}
         for kind, coder in self._coders.items():
-            if n_codebooks <= self._codebooks.get(kind, n_codebooks):
+            if kind != "lm" or n_codebooks <= self._known:
                 bits[kind] = payload_bits(compress(self._model, wav, rate, entropy=coder))
         return Coded(decompress(data, self._model)[0], bits)
 

@@ -1,18 +1,20 @@
 """The whole evaluation, from clips and codecs to one nested dict of figures (what `results.json` holds)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from tinyencodec.system.progress import progress
 from tinyencodec.tools.evaluate.clips import Clip
-from tinyencodec.tools.evaluate.codecs import Coded, TestedCodec
+from tinyencodec.tools.evaluate.codecs import Coded, OurCodec
 from tinyencodec.tools.evaluate.match import Matched, match
 from tinyencodec.tools.evaluate.measures import MEASURES, RATES, SPEECH, find_measures, left_out
+from tinyencodec.tools.evaluate.programs import Program
 from tinyencodec.tools.reporting import versions
 
 
-def measure_clips(clips: dict[str, list[Clip]], codecs: list[TestedCodec], sample_rate: int) -> dict:
+def measure_clips(clips: dict[str, list[Clip]], codecs: Sequence[OurCodec | Program],
+                  sample_rate: int) -> dict:
     """Code all clips with all codecs at all of their rates, and measure what comes back.
 
     Returns `clips`, `means` (a row per kind, codec and rate), `each` (a row per clip besides), `versions`, `left_out`.

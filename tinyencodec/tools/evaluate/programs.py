@@ -15,22 +15,24 @@ import numpy as np
 import soundfile
 
 from tinyencodec.audio.files import convert_audio
-from tinyencodec.tools.evaluate.codecs import Coded, TestedCodec
+from tinyencodec.tools.evaluate.codecs import Coded
 
 
 class Missing(Exception):
     """Why a program is left out, in one line."""
 
 
-class Program(TestedCodec):
-    """An encoder and a decoder, from file to file.
+class Program:
+    """An encoder and a decoder, from file to file; used as an `OurCodec`.
 
+    name : for tables and plots
     needs : programs, and the package of Debian that has them
     usual : kbit/s by the number of channels, of which a reader would ask
     allowed : lowest and highest kbit/s of a channel
     encoder, decoder : commands, where `given` and `decoded` are WAV files, and `coded` is a file of this `suffix`
     """
 
+    name: str
     needs: tuple[str, ...]
     package: str
     suffix: str
@@ -52,7 +54,7 @@ class Program(TestedCodec):
         self.version = self.run([self.needs[0], "--version"]).splitlines()[0].split(" (http")[0].strip()
 
     def code(self, wav: np.ndarray, rate: float) -> Coded:
-        """As `TestedCodec.code`."""
+        """Encode and decode [C, T], at a rate in kbit/s. Raises `ValueError` if that fails."""
         with tempfile.TemporaryDirectory() as folder:
             given, coded, decoded = (str(Path(folder) / name) for name in ("in.wav", f"coded{self.suffix}", "out.wav"))
             soundfile.write(given, np.round(wav.T * 32768).astype(np.int16), self.sample_rate, "PCM_16")

@@ -58,9 +58,3 @@ def _legend(figures: dict) -> Iterator[str]:
     coded = [_TITLES[name] for name in (RATES["table"], RATES["lm"]) if any(name in row for row in figures["means"])]
     if coded:
         yield f"{' and '.join(coded)}: kbit/s with entropy coding, blocks and checksums included"
-    delays: dict[str, list[int]] = {}
-    for row in figures["means"]:
-        delays.setdefault(row["coder"], []).extend(row["delay"])
-    yield "delay found and undone, in samples: " + "; ".join(
-        f"{coder} {min(some)}" + (f" to {max(some)}" if min(some) < max(some) else "")
-        for coder, some in delays.items())
