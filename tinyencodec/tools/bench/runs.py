@@ -114,12 +114,7 @@ def _memory(subject: Subject, seconds: float, threads: int, peers: _Peers, scrat
         rows += [{"model": name, "operation": operation, "seconds": seconds, "who": one, **ask(job | {"who": one})}
                  for one in who]
     wav, code, out = (str(scratch / file) for file in ("in.wav", "code.ecdc", "out.wav"))
-    with soundfile.SoundFile(wav, "w", subject.model.sample_rate, subject.model.channels, "PCM_16") as file:
-        minute = sound(subject.model, min(60.0, seconds)).T
-        left = max(1, round(seconds * subject.model.sample_rate))
-        while left:
-            file.write(minute[:left])
-            left -= min(left, len(minute))
+    soundfile.write(wav, sound(subject.model, seconds).T, subject.model.sample_rate, "PCM_16")
     for operation, source, dest in (("encode", wav, code), ("decode", code, out)):
         job = {"do": "files", "operation": operation, "folder": str(subject.folder), "source": source, "dest": dest}
         rows.append({"model": name, "operation": operation, "seconds": seconds, "who": "ours, file to file",
