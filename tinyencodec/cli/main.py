@@ -9,6 +9,7 @@ ends with one line on stderr and exit code 2, and no file is written; into a pip
 
 import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -32,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
         if argv is None:
             argv = sys.argv[1:]
             _be_told_to_stop()
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):  # a name of a file may be no text, or not in this encoding
+                    stream.reconfigure(errors="backslashreplace")
         return _main(argv)
     except KeyboardInterrupt:
         return _fail("tinyencodec", "interrupted", 130)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SILENCE = 1 << 16  # samples in a block of it
 _MOST_SILENCE = 10  # times the sound: a header may promise hours where there is nothing
+_AUDIBLE, _CANCELLED = 1e-3, 0.1  # of full scale; of the level of both channels: 20 dB softer
 _FILLED = {"repeat": "repetition", "silence": "silence"}
 
 
@@ -87,6 +88,8 @@ def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | 
         sound = AudioReader(source, model.sample_rate, model.channels, raw)
     with sound, output(dest, force) if dest is None or isinstance(dest, Path) else nullcontext(dest) as fo:
         blocks = quietly(sound) if is_rewritable(fo) else _as_long_as_announced(sound)
+        if model.config.normalize and model.channels == 2:
+            blocks = _with_cancellation_told(blocks, sound)
         samples = compress_stream(model, blocks, fo, bandwidth, sound.length, entropy=entropy, block=block,
                                   protect=protect, progress=progress)
     return Compressed(samples, model.sample_rate, sound.remarks, sound.source_rate, sound.source_channels,
@@ -104,6 +107,26 @@ def _as_long_as_announced(sound: AudioReader) -> Iterator[np.ndarray]:
         sound.remarks.append(f"{sound.name}: silence follows, up to the length that had gone out already")
         for start in range(0, left, _SILENCE):
             yield np.zeros((sound.channels, min(_SILENCE, left - start)), np.float32)
+
+
+def _with_cancellation_told(blocks: Iterator[np.ndarray], sound: AudioReader) -> Iterator[np.ndarray]:
+    """The same blocks; remarks if left and right cancel out, for a model that scales its input by their mean.
+
+    What is louder than the mean by some factor comes back softer by about that factor.
+    """
+    at, first, lost = 0, None, 0  # samples
+    for block in blocks:
+        yield block
+        for start in range(0, block.shape[1], sound.sample_rate):
+            part = block[:, start:start + sound.sample_rate]
+            level, mean = (float(np.sqrt(np.square(each).mean())) for each in (part, part.mean(axis=0)))
+            if level > _AUDIBLE and mean < _CANCELLED * level:
+                first, lost = at + start if first is None else first, lost + part.shape[1]
+        at += block.shape[1]
+    if first is not None:
+        sound.remarks.append(f"{sound.name}: left and right cancel out for {lost / sound.sample_rate:.1f} s, from "
+                             f"{first / sound.sample_rate:.1f} s on, and all but vanish: the model takes the loudness "
+                             "from their mean")
 
 
 def decompress_file(fo: BinaryIO, dest: Path | None, kind: str, load: Loader, name: str, *,
