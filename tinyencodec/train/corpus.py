@@ -19,19 +19,21 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyencodec.train.command import run, tell
 from tinyencodec.train.debian import PACKAGES, TAKEN, copyright_text, fetch, licence_names
 from tinyencodec.train.packed import (
     KINDS,
     MANIFEST,
     SPLITS,
     Entry,
+    divide,
     kind_of,
     pack_samples,
     read_manifest,
     split_of,
     write_manifest,
 )
-from tinyencodec.train.sounds import find_sounds
+from tinyencodec.train.sounds import find_sounds, readable
 
 _SPLIT_SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}  # of a subset
 _KIND_SHARES = {"speech": 0.45, "music": 0.45, "effects": 0.1}
@@ -62,13 +64,13 @@ class CorpusWriter:
         self.entries.append(replace(entry, offset=offset, length=len(samples), seconds=seconds))
 
     def add_folder(self, folder: Path, kind: str, package: str, licence: str, min_rate: int,
-                   wanted: re.Pattern = _ALL) -> Counter:
-        """Append the sounds below `folder` in whose names `wanted` is found.
+                   wanted: re.Pattern = _ALL, links: bool = True) -> Counter:
+        """Append the sounds below `folder` in whose names `wanted` is found; of links, see `sounds`.
 
         Returns how many were taken, passed over, too low in rate, or unreadable.
         """
         counts: Counter[str] = Counter()
-        for sound in find_sounds(folder):
+        for sound in find_sounds(folder, links):
             if not wanted.search(sound.name):
                 counts["passed over"] += 1
                 continue
@@ -77,9 +79,9 @@ class CorpusWriter:
                     counts["below the rate"] += 1
                     continue
                 samples, gain = pack_samples(sound.read(self.sample_rate, self.channels))
-            except (ValueError, EOFError, OSError) as error:
+            except (ValueError, EOFError, OSError, MemoryError) as error:
                 counts["unreadable or silent"] += 1
-                print(f"left out: {sound.name}: {error}", file=sys.stderr)
+                tell(f"left out: {sound.name}: {error}")
                 continue
             split = split_of(f"{package}/{sound.name}")
             self.add(samples, Entry(split, kind_of(sound.name, kind), 0, 0, 0.0, self.sample_rate, self.channels, rate,
@@ -96,6 +98,8 @@ class CorpusWriter:
 
 def build(args: argparse.Namespace) -> None:
     """Gather the sounds that the command line names."""
+    if args.subset:
+        return subset(args.subset, args.out, args.limit_mb, args.piece)
     without = set(filter(None, args.without.split(",")))
     if without and not args.debian:
         raise ValueError(f"--without: expected --debian beside it, got {args.without} alone")
@@ -106,7 +110,7 @@ def build(args: argparse.Namespace) -> None:
         for folder in getattr(args, kind):
             if not folder.is_dir():
                 raise ValueError(f"{folder}: expected a folder of audio, got none")
-            counts = writer.add_folder(folder, kind, folder.resolve().name, args.licence, args.min_rate)
+            counts = writer.add_folder(folder, kind, readable(folder.resolve().name), args.licence, args.min_rate)
             print(f"{folder}: {dict(counts)}")
     for package, kind in PACKAGES.items() if args.debian else ():
         if package in without:
@@ -115,7 +119,8 @@ def build(args: argparse.Namespace) -> None:
         text = copyright_text(tree, package)
         (args.out / "licences").mkdir(exist_ok=True)
         (args.out / "licences" / f"{package}.txt").write_text(text, encoding="utf-8")
-        counts = writer.add_folder(tree, kind, package, licence_names(text), args.min_rate, TAKEN.get(package, _ALL))
+        counts = writer.add_folder(tree, kind, package, licence_names(text), args.min_rate, TAKEN.get(package, _ALL),
+                                   links=False)  # they may lead out of the package
         print(f"{package}: {dict(counts)}")
     writer.finish()
     summarise(writer.entries)
@@ -151,6 +156,8 @@ def summarise(entries: list[Entry]) -> None:
         for kind in KINDS:
             rows = [entry for entry in entries if (entry.split, entry.kind) == (split, kind)]
             print(f"{split:10} {kind:8} {len(rows):5} sounds {sum(row.seconds for row in rows) / 3600:7.2f} h")
+    if remark := divide(entries)[1]:
+        print(remark)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -171,15 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--limit-mb", metavar="MIB", type=float, default=60.0, help="size of a subset; default: %(default)g")
     add("--piece", metavar="S", type=float, default=20.0, help="seconds of each sound in it; default: %(default)g")
     args = parser.parse_args(argv)
-    try:
-        if args.subset:
-            subset(args.subset, args.out, args.limit_mb, args.piece)
-        else:
-            build(args)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run(parser.prog, lambda: build(args))
 
 
 if __name__ == "__main__":

@@ -5,21 +5,27 @@
     licences/              each package's copyright file
 
 Sounds are stored at full scale (peak 32767), since training draws its own gains. Whole sounds belong to one split,
-by a hash of their name: adding more sounds later moves none from one split to another.
+by a hash of their name: adding more sounds later moves none from one split to another. Among a few sounds the hash may
+leave a split empty; then `divide` holds out a part of one.
 """
 
 import csv
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyencodec.codec.config import CodecConfig
+from tinyencodec.system.errors import require
+
 SPLITS = ("train", "validation", "test")
 KINDS = ("speech", "music", "effects")
 MANIFEST = "manifest.csv"
 _HELD_OUT = 0.05  # of the names, for validation, and as many for test
+_PART = 0.1  # of the seconds, if a part of one sound is held out
+_SHORTEST = 0.25  # s; a shorter part would tell nothing
 
 
 @dataclass
@@ -65,7 +71,7 @@ def kind_of(name: str, kind: str) -> str:
 def pack_samples(wav: np.ndarray) -> tuple[np.ndarray, float]:
     """float [C, T] -> int16 [T, C] with a peak of 32767, and the gain. `ValueError` if it is silent."""
     peak = float(np.abs(wav).max(initial=0))
-    if peak < 1e-3:
+    if not peak >= 1e-3:
         raise ValueError(f"expected sound, got silence (peak {peak:.2g})")
     return np.round(wav.T * (32767 / peak)).astype("<i2"), 1 / peak
 
@@ -94,27 +100,75 @@ def read_manifest(folder: Path) -> list[Entry]:
     return entries
 
 
+def divide(entries: list[Entry]) -> tuple[dict[str, list[Entry]], str]:
+    """The rows of each split, and a remark on what is not as in the manifest (empty if nothing is).
+
+    If there is nothing to learn from, the sounds of the test are, or else those of the validation. If nothing is left
+    to validate on, the end of the longest sound to learn from is held out: a tenth of the seconds of all, at most half
+    of that sound, or nothing if that is too short. Rows keep the name of the split in whose file their samples lie.
+    """
+    rows = {split: [entry for entry in entries if entry.split == split] for split in SPLITS}
+    remarks = []
+    if not rows["train"]:
+        lender = "test" if rows["test"] else "validation"
+        rows["train"], rows[lender] = rows[lender], []
+        remarks.append(f"no sound falls into training: those for {lender} are learnt from")
+    if rows["train"] and not rows["validation"]:
+        longest = max(rows["train"], key=lambda entry: entry.length)
+        part = int(min(_PART * sum(entry.length for entry in rows["train"]), longest.length / 2))
+        if part >= _SHORTEST * longest.sample_rate:
+            left, seconds = longest.length - part, part / longest.sample_rate
+            rows["train"] = [replace(entry, length=left, seconds=round(left / entry.sample_rate, 3))
+                             if entry is longest else entry for entry in rows["train"]]
+            rows["validation"] = [replace(longest, offset=longest.offset + left, length=part,
+                                          seconds=round(seconds, 3))]
+            remarks.append(f"no whole sound falls into validation: the last {seconds:.2f} s of {longest.name} are held "
+                           "out")
+        else:
+            remarks.append("no sound falls into validation, and there is too little to hold out a part of one: nothing "
+                           "is validated")
+    return rows, "; ".join(remarks)
+
+
+def for_training(folder: Path, config: CodecConfig, seconds: float) -> tuple["PackedCorpus", int]:
+    """The sounds that a codec of `config` can learn from, and the samples of a clip of `seconds`.
+
+    Raises `OSError`, or `ValueError` for a corpus of another rate or number of channels, or clips that are too short.
+    """
+    corpus, length = PackedCorpus(folder, "train"), int(seconds * config.sampling_rate)
+    if (corpus.sample_rate, corpus.channels) != (config.sampling_rate, config.audio_channels):
+        raise ValueError(f"{folder}: expected {config.audio_channels} channel(s) at {config.sampling_rate} Hz, "
+                         f"got {corpus.channels} at {corpus.sample_rate}")
+    least = 2 * config.hop_length
+    require(length >= least, "seconds", f"clips of at least {least / config.sampling_rate:.2g} s, two frames", seconds)
+    return corpus, length
+
+
 class PackedCorpus:
-    """The sounds of one split.
+    """The sounds of one split, as `divide` has it.
 
     Parameters
     ----------
     folder : a packed corpus
     split : one of SPLITS
+    or_none : whether a split without sounds will do
 
     Attributes
     ----------
     sample_rate (Hz), channels : of all sounds
     entries : by kind, the sounds' rows; kinds without sounds are missing
+    remark : of `divide`
 
-    Raises `OSError` or `ValueError` if the folder holds no whole corpus with sounds of this split.
+    Raises `OSError` or `ValueError` if the folder holds no whole corpus, or no sounds of this split and not `or_none`.
     """
 
-    def __init__(self, folder: Path, split: str):
-        entries = [entry for entry in read_manifest(Path(folder)) if entry.split == split]
-        if not entries:
+    def __init__(self, folder: Path, split: str, or_none: bool = False):
+        manifest = read_manifest(Path(folder))
+        splits, self.remark = divide(manifest)
+        entries = splits[split]
+        if not entries and not or_none:
             raise ValueError(f"{folder}: expected sounds of the split {split!r}, got none")
-        self.sample_rate, self.channels = entries[0].sample_rate, entries[0].channels
+        self.sample_rate, self.channels = manifest[0].sample_rate, manifest[0].channels
         self.entries = {kind: rows for kind in KINDS if (rows := [e for e in entries if e.kind == kind])}
         self._samples, self._ends = {}, {}
         for kind, rows in self.entries.items():
