@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+FAINT = 1e-3  # an amplitude (RMS) that counts as next to nothing: what is relative to a signal's size stays finite
 _QUIET = 0.1  # of the batch's mean power, added to a clip's own: what is much softer than the others counts less
 
 
@@ -24,7 +25,7 @@ def l1_time(x: Tensor, y: Tensor) -> Tensor:
 def relative_squared_error(x: Tensor, y: Tensor) -> Tensor:
     """Energy of x - y by the energy of x, a mean over clips: about 1 for silence, 0.1 at 10 dB."""
     error, energy = (x - y).square().mean(dim=(1, 2)), x.square().mean(dim=(1, 2))
-    return (error / (energy + _QUIET * energy.mean() + 1e-8)).mean()
+    return (error / (energy + _QUIET * energy.mean() + FAINT**2)).mean()
 
 
 def emphasise(wav: Tensor, share: float) -> Tensor:
@@ -58,7 +59,7 @@ def hinge_generator(fake: list[Tensor]) -> Tensor:
 
 def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """Mean |difference| of the discriminator's inner layers by their mean size; a mean over scales and layers."""
-    terms = [(r.detach() - f).abs().mean() / r.detach().abs().mean().clamp(min=1e-8)
+    terms = [(r.detach() - f).abs().mean() / r.detach().abs().mean().clamp(min=FAINT)
              for real_scale, fake_scale in zip(real, fake) for r, f in zip(real_scale, fake_scale)]
     return torch.stack(terms).mean()
 

@@ -23,6 +23,8 @@ _OTHER = {"speech": 0.8, "effects": 0.2}
 _GAIN = (-10.0, 6.0)  # dB
 _ROOM, _CLIPPED = 0.2, 0.01  # probabilities
 _SILENT = 1e-3  # RMS; a clip below it is drawn again, a few times
+_FAINT = 1e-2  # RMS of clips that count half
+HEARD = 1e-4  # RMS of a clip from which something can be learnt: that of the faintest sound, with the smallest gain
 
 
 class Mixer:
@@ -90,3 +92,18 @@ def reverberate(wav: np.ndarray, sample_rate: int, rng: np.random.Generator) -> 
     size = 1 << (2 * length - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(wav, size) * np.fft.rfft(answer, size), size)[:, :length]
     return (wet * np.sqrt(np.mean(np.square(wav)) / (np.mean(np.square(wet)) + 1e-12))).astype(np.float32)
+
+
+def with_sound(clips: np.ndarray) -> np.ndarray:
+    """Clips [B, C, T], each silent one replaced by another of them; [0, C, T] if all are silent.
+
+    Silence looks the same for any codec, but gradients of what is relative to a signal's size are enormous there.
+    """
+    heard = np.flatnonzero(np.sqrt(np.mean(np.square(clips), axis=(1, 2))) > HEARD)
+    return clips if len(heard) == len(clips) else clips[np.resize(heard, len(clips) if len(heard) else 0)]
+
+
+def loudness_share(clips: np.ndarray) -> float:
+    """How much clips count where long averages are made: from 0 for silence to 1 for clips of a usual loudness."""
+    power = float(np.mean(np.square(clips)))
+    return power / (power + _FAINT**2)

@@ -22,13 +22,14 @@ from tinyencodec.train.envelope import Envelopes, envelope_loss
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.loudness import Loudness, loudness_loss
 from tinyencodec.train.mel import MelScales
-from tinyencodec.train.mixing import Mixer
+from tinyencodec.train.mixing import Mixer, loudness_share, with_sound
 from tinyencodec.train.network import Codec, freeze
 from tinyencodec.train.recipe import Recipe
 from tinyencodec.train.transform_start import transform_start
 
 _BETAS = (0.5, 0.9)
 _FRAMES_PER_ENTRY = 10  # for k-means
+_TRIES = 100  # steps, all of whose clips may be silent
 _DRAWS, _WEIGHTS = 1, 2  # what a seed is for, besides the clips
 
 
@@ -57,7 +58,7 @@ class Trainer:
         self.config = self.codec.config
         if codec is None:
             start = transform_start if recipe.start == "transform" else initialise
-            start(self.codec, self.to_device(mixer.batch(0, recipe.batch)))
+            start(self.codec, self.to_device(self._clips_from(0)[0]))
         distributed.copy_from_first(list(self.codec.state_dict().values()))
         if recipe.freeze:
             freeze(getattr(self.codec, recipe.freeze))
@@ -72,8 +73,16 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
 
     def take_step(self, clips: np.ndarray) -> dict[str, float]:
-        """Learn from clips [B, C, T], those of this step; returns the losses and figures of the step."""
-        recipe = self.recipe
+        """Learn from clips [B, C, T], those of this step; returns the losses and figures of the step.
+
+        Silent clips teach nothing: others take their place. If all are silent, nothing changes, and no figure is given.
+        """
+        recipe, clips = self.recipe, with_sound(clips)
+        if not distributed.agree(len(clips) > 0, self.device):
+            self.step += 1
+            return {}
+        if not len(clips):  # but other processes have some
+            clips, _ = self._clips_from(self.step + 1)
         rng = np.random.default_rng([recipe.seed, self.step, _DRAWS])
         wav = self.to_device(clips)
         self._begin_stage()
@@ -90,7 +99,7 @@ class Trainer:
         if commitment is None:
             found["squared"].backward()
         else:
-            gradient = self.balancer.gradient(found, recipe.weights(), y)
+            gradient = self.balancer.gradient(found, recipe.weights(), y, loudness_share(clips))
             outputs, gradients = [y], [gradient]
             if commitment.requires_grad:
                 outputs.append(recipe.commitment * commitment)
@@ -124,14 +133,24 @@ class Trainer:
         self.discriminator = Discriminator(self.config.audio_channels, recipe.disc_filters).to(self.device)
         self.disc_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.lr, betas=_BETAS)
 
+    def _clips_from(self, step: int) -> tuple[np.ndarray, int]:
+        """Clips [B, C, T], those of `step` or the first after it that are not all silent, and the next step.
+
+        Raises `ValueError` if there is only silence for long.
+        """
+        for at in range(step, step + _TRIES):
+            if len(clips := with_sound(self.mixer.batch(at, self.recipe.batch, distributed.rank()))):
+                return clips, at + 1
+        raise ValueError(f"corpus: expected clips with sound in them, got silence in those of {_TRIES} steps")
+
     def _begin_stage(self) -> None:
         quantizer = self.codec.quantizer
         if self.step >= self.recipe.unquantized and not quantizer.started:
             rows: list[Tensor] = []
+            step = self.step  # the clips of coming steps are as good as any
             wanted = _FRAMES_PER_ENTRY * self.config.codebook_size / distributed.size()
             while sum(len(part) for part in rows) < wanted:
-                step = self.step + len(rows)  # the clips of coming steps are as good as any
-                clips = self.mixer.batch(step, self.recipe.batch, distributed.rank())
+                clips, step = self._clips_from(step)
                 with torch.no_grad(), self.autocast():
                     z = self.codec.latent(self.to_device(clips))
                 rows.append(z.transpose(1, 2).flatten(0, 1))

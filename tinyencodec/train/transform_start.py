@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinyencodec.train.layers import Conv, ConvTranspose, Residual, SkipLSTM
+from tinyencodec.train.mixing import HEARD
 from tinyencodec.train.network import Chain, Codec
 from tinyencodec.train.transform import LEVEL, Plan, plan
 
 _BRANCH = 0.5**0.5 * LEVEL  # deviation of a residual unit's branch where there is no pair
 _FAINT = 0.02 * LEVEL  # where there is one
 _GATE = -2.0  # bias of the last LSTM layer's output gates, which nearly shuts them
-_QUIET = 1e-3  # clips with a lower RMS tell nothing
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def transform_start(codec: Codec, wav: Tensor) -> None:
 
     Raises `ValueError` if all clips are silent.
     """
-    wav = wav[wav.square().mean(dim=(1, 2)).sqrt() > _QUIET]
+    wav = wav[wav.square().mean(dim=(1, 2)).sqrt() > HEARD]
     if not len(wav):
         raise ValueError("transform start: expected clips with sound in them, got silent ones only")
     scale = codec.scale(wav)
