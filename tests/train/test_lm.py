@@ -29,7 +29,7 @@ from tinyencodec.train.tables import count_codes, fit_tables
 CONFIG = LMConfig(n_codebooks=3, codebook_size=37, dim=24, n_layers=2, n_heads=4, ff_dim=40, past_context=11)
 SMALL = LMConfig(n_codebooks=2, codebook_size=16, dim=16, n_layers=1, n_heads=2, ff_dim=32, past_context=8)
 DEEP = replace(SMALL, n_layers=3)
-RECIPE = lm.Recipe(steps=8, rate=1e-2, warmup=2, frames=64, seconds=2.0, evaluate=4, dropout=0.2, noise=0.1)
+RECIPE = lm.LMRecipe(steps=8, rate=1e-2, warmup=2, frames=64, seconds=2.0, evaluate=4, dropout=0.2, noise=0.1)
 FACTS = lm_codes.CodecFacts("toy", 16, (1, 2), 10)
 
 
@@ -345,6 +345,18 @@ def test_a_checkpoint_of_another_run_is_refused():
             lm.Trainer(config, recipe, codes).restore(state)
 
 
+def test_an_error_beside_the_training_costs_no_step(tmp_path, monkeypatch, capsys):
+    """Neither in the evaluation, nor in writing the table or the model."""
+    for number, (owner, name) in enumerate(((lm.Trainer, "evaluate"), (lm.Log, "add"), (lm, "save_folder"))):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, lambda *_: 1 / 0)
+            (tmp_path / str(number)).mkdir()
+            lm.train(lm.Trainer(SMALL, RECIPE, toy_codes()), tmp_path / str(number))
+        said = capsys.readouterr().err
+        assert "step 4: no evaluation: ZeroDivisionError" in said and "step 8: no evaluation" in said
+        assert lm.load_checkpoint(tmp_path / str(number))["step"] == 8
+
+
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves(tmp_path, monkeypatch, name):
     trainer, step = lm.Trainer(SMALL, RECIPE, toy_codes()), lm.Trainer.train_step
@@ -412,7 +424,7 @@ def test_the_average_follows_the_weights():
 
 
 def test_learning_rate():
-    recipe = lm.Recipe(steps=1000, rate=1e-3, warmup=100)
+    recipe = lm.LMRecipe(steps=1000, rate=1e-3, warmup=100)
     rates = [lm.learning_rate(step, recipe) for step in range(1001)]
     assert rates[0] == pytest.approx(1e-5) and rates[99] == rates[100] == pytest.approx(1e-3)
     assert rates[550] == pytest.approx(1e-3 * 1.05 / 2) and rates[1000] == pytest.approx(5e-5)
@@ -424,8 +436,39 @@ def test_config_and_codes_must_fit():
     for config, text in ((replace(SMALL, codebook_size=17), "codebook_size 16"), (replace(SMALL, n_codebooks=3), "3")):
         with pytest.raises(ValueError, match=text):
             lm.Trainer(config, RECIPE, codes)
-    with pytest.raises(ValueError, match="split 'validation', got none"):
-        lm.Trainer(SMALL, RECIPE, lm_codes.Codes(FACTS, {**codes.sounds, "validation": {}}))
+    nothing = {split: {"a": np.zeros((1, 2), np.int16)} for split in ("train", "validation", "test")}
+    with pytest.raises(ValueError, match="expected a sound of at least two frames, got none"):
+        lm.Trainer(SMALL, RECIPE, lm_codes.Codes(FACTS, nothing))
+
+
+@pytest.mark.parametrize("sizes, learnt, judged, said", [
+    ({"train": [40, 100]}, {"0": 40, "1": 86}, {"1": 14}, "the last 1.40 s of 1 are held out"),
+    ({"validation": [50]}, {"0": 45}, {"0": 5}, "those for validation are learnt from; no whole sound"),
+    ({"test": [60, 20], "validation": [30]}, {"0": 60, "1": 20}, {"0": 30}, "those for test are learnt from"),
+    ({"train": [9]}, {"0": 9}, {"0": 9}, "judged on what is learnt from"),
+    ({"train": [40], "validation": [30]}, {"0": 40}, {"0": 30}, "")])
+def test_codes_of_a_few_sounds_are_divided(sizes, learnt, judged, said):
+    """Nothing is lost, and nothing is learnt from that is judged on, but where it is said."""
+    sounds = {split: {str(i): np.full((n, 2), i, np.int16) for i, n in enumerate(sizes.get(split, []))}
+              for split in ("train", "validation", "test")}
+    divided, remark = lm_codes.divide(lm_codes.Codes(FACTS, sounds))
+    assert {name: len(codes) for name, codes in divided.sounds["train"].items()} == learnt
+    assert {name: len(codes) for name, codes in divided.sounds["validation"].items()} == judged
+    assert said in remark and bool(said) == bool(remark)
+    trainer = lm.Trainer(SMALL, RECIPE, lm_codes.Codes(FACTS, sounds))
+    assert trainer.remark == remark and np.isfinite(trainer.train_step())
+    assert all(np.isfinite(bits).all() for bits in trainer.evaluate().values())
+
+
+def test_what_is_held_out_is_so_from_copies_too():
+    codes = np.arange(120, dtype=np.int16)[:, None] % 16 * np.ones((1, 2), np.int16)
+    sounds = {"train": {"C#4": codes, "C#4#1": codes[:-1], "C#4#2": codes, "C": codes[:50]}, "validation": {},
+              "test": {}}
+    divided, remark = lm_codes.divide(lm_codes.Codes(FACTS, sounds))
+    part = len(divided.sounds["validation"]["C#4"])
+    assert part == (120 + 119 + 120 + 50) // 30 and "of C#4 are held out" in remark
+    sizes = {name: len(sound) for name, sound in divided.sounds["train"].items()}
+    assert sizes == {"C#4": 120 - part, "C#4#1": 119 - part, "C#4#2": 120 - part, "C": 50}
 
 
 # ---- figures
@@ -549,8 +592,13 @@ def test_commands(tmp_path, capsys):
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 0
     assert lm.main([*command, "--steps", "6", "--precision", "half"]) == 0
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 6
-    assert lm.main([*command, "--steps", "6", "--rate", "1"]) == 2
-    assert "checkpoint: expected one of" in capsys.readouterr().err
+    capsys.readouterr()
+    assert lm.main([str(path), str(out), "--steps", "6", "--rate", "1", "--codec", "tiny_24khz"]) == 0
+    said = capsys.readouterr().err
+    assert f"goes on from {out / 'checkpoint.pt'} at step 6\n" in said and "nothing to do: 6 steps are done" in said
+    assert "--rate 1.0: ignored, 0.002 is kept: a run goes on as it began\n" in said
+    assert "--codec tiny_24khz: ignored, the checkpoint's model is kept\n" in said
+    assert "kept from the checkpoint: frames 64, evaluate 3\n" in said
     assert lm.main([*command, "--dropout", "1"]) == 2
     assert "dropout: expected a share from 0 to below 1, got 1.0" in capsys.readouterr().err
     tuned = [str(path), str(tmp_path / "tuned"), "--model", str(out), "--frames", "64", "--rate", "1e-9"]
@@ -567,9 +615,12 @@ def test_commands(tmp_path, capsys):
     table = capsys.readouterr().out
     assert table.count("by the coder") == 6
     assert table.count("K = 2") == 3 and "4 sounds, 60 frames, blocks of 40 frames" in table
-    (out / "checkpoint.pt").write_bytes(b"no checkpoint")
-    assert lm.main([*command, "--steps", "6"]) == 2
-    assert "checkpoint.pt: expected a checkpoint" in capsys.readouterr().err
+    whole = (out / "checkpoint.pt").read_bytes()
+    for damaged in (b"no checkpoint", b"", whole[:100], whole[:-100]):
+        (out / "checkpoint.pt").write_bytes(damaged)
+        assert lm.main([*command, "--steps", "6"]) == 2
+        said = capsys.readouterr().err
+        assert f"{out / 'checkpoint.pt'}: expected a checkpoint" in said and said.count("\n") == 1
     assert lm_evaluate.main([str(tmp_path), str(path)]) == 2
     assert lm.main([str(tmp_path / "none"), str(out)]) == 2
     (tmp_path / "text").write_text("no codes")

@@ -10,11 +10,13 @@ In reading order:
     mel, envelope, loudness, losses  what a good reconstruction is
     discriminator, balancer          the adversary; the share of each loss
     recipe, distributed, trainer     one step of training
-    checkpoints, validation, log     what is kept of a run
-    codec, export                    the commands
+    state_file, checkpoints          what is kept of a run, to go on from,
+    validation, log                  and to look at
+    command                          options, and how commands end
+    resume, codec, export            the commands; what a run that goes on keeps
     refit                            codebooks fitted again, for what the decoder makes audible
     tables                           how often each code occurs, for entropy coding
     lm_twin, lm_recipe               the language model as a PyTorch module; the numbers of its training
     lm_codes, lm_batches             the codes it learns from
-    lm, lm_evaluate                  its training; its bits per code on sounds held out
+    lm_log, lm, lm_evaluate          its training; its bits per code on sounds held out
 """

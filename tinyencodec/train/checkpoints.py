@@ -4,45 +4,61 @@
                     once there is one, discriminator and its optimiser
 """
 
-import os
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train.network import Codec
 from tinyencodec.train.recipe import Recipe
+from tinyencodec.train.state_file import read_state, write_state
 from tinyencodec.train.trainer import Trainer
 
 NAME = "checkpoint.pt"
 
 
 def save_checkpoint(trainer: Trainer, folder: Path, name: str = NAME) -> None:
-    """Write the state of `trainer`; an earlier file of this name is replaced at the end, in one move."""
+    """Write the state of `trainer`; an earlier file of this name is replaced at the end, in one move.
+
+    Raises `OSError` if it cannot be written.
+    """
     state = {"step": trainer.step, "seconds": trainer.seconds, "config": trainer.config.to_dict(),
              "recipe": asdict(trainer.recipe), "codec": trainer.codec.state_dict(),
              "optimizer": trainer.optimizer.state_dict(), "balancer": trainer.balancer.state_dict()}
     if trainer.discriminator is not None and trainer.disc_optimizer is not None:
         state |= {"discriminator": trainer.discriminator.state_dict(),
                   "disc_optimizer": trainer.disc_optimizer.state_dict()}
-    part = folder / f".{name}.part"
-    with part.open("wb") as fo:
-        torch.save(state, fo)
-        fo.flush()
-        os.fsync(fo.fileno())
-    part.replace(folder / name)
+    write_state(folder / name, state)
+
+
+def newest_checkpoint(folder: Path) -> tuple[dict, str] | None:
+    """What `read_checkpoint` gives for the run in a folder, and a line that says where it goes on; None: none yet.
+
+    If the last checkpoint is damaged, it is the newest that was kept (`--keep-every`) and can be read. Raises as
+    `read_checkpoint` if there is none.
+    """
+    kept = sorted((path for path in folder.glob("checkpoint-*.pt") if path.stem[11:].isdigit()),
+                  key=lambda path: int(path.stem[11:]), reverse=True)
+    if not (folder / NAME).exists():
+        return None
+    damage = ""
+    for path in [folder / NAME, *kept]:
+        try:
+            state = read_checkpoint(path)
+        except (ValueError, OSError) as error:
+            damage = damage or str(error)
+            continue
+        line = f"goes on from {path} at step {state['step']}"
+        return state, f"{damage}; {line} instead" if damage else line
+    raise ValueError(f"{damage}; no earlier checkpoint can be read either: remove it to begin anew")
 
 
 def read_checkpoint(path: Path) -> dict:
     """The dictionary in a file of `save_checkpoint`, on the CPU. Raises `OSError`, or `ValueError` for another file."""
+    state = read_state(path, {"step", "seconds", "config", "recipe", "codec", "optimizer", "balancer"})
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
         return state | {"config": CodecConfig.from_dict(state["config"]), "recipe": Recipe(**state["recipe"])}
-    except OSError:
-        raise
-    except Exception as error:  # torch raises a wide choice of errors
-        raise ValueError(f"{path}: expected a checkpoint, got another file: {error!r:.200}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected a checkpoint of this version, got another: {error}") from None
 
 
 def restore(trainer: Trainer, state: dict) -> None:

@@ -13,28 +13,32 @@ Chapter 14 of the tutorials uses it.
 """
 
 import argparse
+import importlib.util
+import math
 import os
 import signal
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from tinyencodec.models.store import find_model
+from tinyencodec.system.errors import require
 from tinyencodec.train import distributed
-from tinyencodec.train.checkpoints import NAME, codec_of, read_checkpoint, restore, save_checkpoint
+from tinyencodec.train.checkpoints import NAME, codec_of, newest_checkpoint, restore, save_checkpoint
+from tinyencodec.train.command import add_numbers, attempt, flag, given, run, tell
 from tinyencodec.train.feed import batches
 from tinyencodec.train.log import RunLog
 from tinyencodec.train.mixing import Mixer
 from tinyencodec.train.network import load
-from tinyencodec.train.packed import PackedCorpus
+from tinyencodec.train.packed import PackedCorpus, for_training
 from tinyencodec.train.recipe import CODECS, Recipe
+from tinyencodec.train.resume import going_on, ignored_models
 from tinyencodec.train.trainer import Trainer
 from tinyencodec.train.validation import UNQUANTIZED, Validator
 
@@ -44,28 +48,42 @@ def make_trainer(args: argparse.Namespace, device: torch.device) -> Trainer:
 
     Raises `ValueError` or `OSError` for arguments that cannot be used.
     """
-    given = {field.name: value for field in fields(Recipe) if (value := getattr(args, field.name)) is not None}
-    path, state, codec = args.out / NAME, None, None
-    if path.is_file():
-        state = read_checkpoint(path)
-        codec, recipe = codec_of(state), replace(state["recipe"], **given)
+    wanted, found = given(args, Recipe), newest_checkpoint(args.out)
+    state, said = found or (None, "")
+    lines, codec = [said], None
+    if state:
+        codec = codec_of(state)
+        recipe, told = going_on(state, codec, wanted, args.fresh_codebooks)
+        lines += [*ignored_models(codec.config, args.preset, args.model), *told]
     else:
-        recipe = Recipe(**given)
+        recipe = Recipe(**wanted)
         if (args.model is None) == (args.preset is None):
             raise ValueError(f"{args.out}: holds no checkpoint yet: expected either --preset or --model")
         codec = load(find_model(args.model)) if args.model else None
     config = codec.config if codec else CODECS[args.preset]
-    corpus = PackedCorpus(args.corpus, "train")
-    if (corpus.sample_rate, corpus.channels) != (config.sampling_rate, config.audio_channels):
-        raise ValueError(f"{args.corpus}: expected {config.audio_channels} channel(s) at {config.sampling_rate} Hz, "
-                         f"got {corpus.channels} at {corpus.sample_rate}")
-    mixer = Mixer(corpus, int(recipe.seconds * config.sampling_rate), recipe.seed, recipe.shares())
+    corpus, length = for_training(args.corpus, config, recipe.seconds)
+    if distributed.rank() == 0:
+        tell(*lines, corpus.remark)
+    mixer = Mixer(corpus, length, recipe.seed, recipe.shares())
     trainer = Trainer(recipe, mixer, config, codec, device)
     if state is not None:
-        restore(trainer, state)
+        try:
+            restore(trainer, state)
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"{args.out}: expected a checkpoint of this model, got {error!r:.300}") from None
     if args.fresh_codebooks:
         trainer.codec.quantizer.forget()
     return trainer
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise `ValueError` for an option, besides those of the recipe, that cannot be meant."""
+    for name in ("log_every", "validate_every", "keep_every", "threads"):
+        if (value := getattr(args, name)) is not None:
+            require(value >= 1, flag(name), "at least 1", value)
+    for name, most in (("clips", 1000), ("workers", 256), ("save_every", math.inf), ("minutes", math.inf)):
+        if (value := getattr(args, name)) is not None:
+            require(0 <= value <= most, flag(name), f"0 ... {most}", value)
 
 
 class Run:
@@ -78,10 +96,11 @@ class Run:
         self.trainer, self.args, self.first = trainer, args, distributed.rank() == 0
         self.asked_to_stop = False
         self.began = self.saved = time.monotonic()
+        self.saved_step = -1
         self.sums: dict[str, list[float]] = defaultdict(list)  # of each figure, since the last row of the log
         if self.first:
             self.log = RunLog(args.out, trainer.step)
-            corpus = PackedCorpus(args.corpus, "validation")
+            corpus = PackedCorpus(args.corpus, "validation", or_none=True)
             self.validator = Validator(corpus, args.clips, trainer.config.chunk_length_s or 3.0)
 
     def loop(self) -> None:
@@ -95,14 +114,19 @@ class Run:
         with bar:
             while trainer.step < recipe.steps and not distributed.agree(self._should_stop(), trainer.device):
                 start = time.monotonic()
-                figures = trainer.take_step(next(feed))
+                try:
+                    clips = next(feed)
+                except Exception:
+                    self.save()  # the steps that were done
+                    raise
+                figures = trainer.take_step(clips)
                 trainer.seconds += time.monotonic() - start
                 bar.update()
                 if self.first:
                     self.after_step(figures, bar)
         feed.close()
+        self.save()
         if self.first:
-            save_checkpoint(trainer, self.args.out)
             print(f"saved {self.args.out / NAME} at step {trainer.step}", file=sys.stderr)
 
     def after_step(self, figures: dict[str, float], bar: tqdm) -> None:
@@ -110,19 +134,29 @@ class Run:
         trainer, args = self.trainer, self.args
         for name, value in figures.items():
             self.sums[name].append(value)
+        validates = trainer.step % args.validate_every == 0 or trainer.step == trainer.recipe.steps
+        if validates or time.monotonic() > self.saved + 60 * args.save_every:  # whatever happens next, this is kept
+            self.attempt("checkpoint", self.save)
+        if args.keep_every and trainer.step % args.keep_every == 0:
+            self.attempt("checkpoint", save_checkpoint, trainer, args.out, f"checkpoint-{trainer.step}.pt")
         if trainer.step % args.log_every == 0:
             means = {name: sum(values) / len(values) for name, values in self.sums.items()}
             self.sums.clear()
-            self.log.train.append(step=trainer.step, minutes=trainer.seconds / 60,
-                                  lr=trainer.recipe.rate(trainer.step - 1), **means)
+            self.attempt("row of the log", self.log.train.append, step=trainer.step, minutes=trainer.seconds / 60,
+                         lr=trainer.recipe.rate(trainer.step - 1), **means)
             bar.set_postfix({name: f"{means[name]:.3f}" for name in ("squared", "mel") if name in means})
-        if trainer.step % args.validate_every == 0 or trainer.step == trainer.recipe.steps:
-            self.validate(bar.write)
-        if args.keep_every and trainer.step % args.keep_every == 0:
-            save_checkpoint(trainer, args.out, f"checkpoint-{trainer.step}.pt")
-        if time.monotonic() > self.saved + 60 * args.save_every:
-            save_checkpoint(trainer, args.out)
-            self.saved = time.monotonic()
+        if validates:
+            self.attempt("validation", self.validate, bar.write)
+
+    def attempt(self, what: str, work: Callable[..., object], *args: Any, **options: Any) -> None:
+        """Do something beside the training, as `command.attempt`."""
+        attempt(f"step {self.trainer.step}: no {what}", work, *args, **options)
+
+    def save(self) -> None:
+        """Write the checkpoint, if there is none of this step yet. Raises `OSError`."""
+        if self.first and self.saved_step != self.trainer.step:
+            save_checkpoint(self.trainer, self.args.out)
+            self.saved, self.saved_step = time.monotonic(), self.trainer.step
 
     def _should_stop(self) -> bool:
         minutes = self.args.minutes
@@ -134,6 +168,9 @@ class Run:
         trainer.codec.eval()
         report = self.validator.measure(trainer.codec)
         self.log.report(trainer.step, trainer.seconds / 60, report)
+        if not report.rates:
+            write(f"step {trainer.step}: no figures: no held-out clip is loud enough")
+            return self.draw()
         for kind in self.validator.clips:
             line = "  ".join(f"{'-' if kbps == UNQUANTIZED else f'{kbps:g}'}: {snr:.2f} dB {mel:.3f}"
                              for what, kbps, snr, mel in report.rates if what == kind)
@@ -142,11 +179,13 @@ class Run:
         bits = " ".join(f"{entropy:.1f}" for _, _, entropy in report.codebooks)
         write(f"step {trainer.step} latent {report.latent:.3f} in {report.dimensions:.1f} dimensions  left {left}  "
               f"bits {bits}")
-        try:
-            self.log.draw_curves()
-            self.log.draw_spectrograms(trainer.codec, self.validator)
-        except ImportError:
-            pass  # figures need matplotlib; the tables are there in any case
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the figures, if matplotlib is there; the tables are in any case."""
+        if importlib.util.find_spec("matplotlib"):
+            self.attempt("curves", self.log.draw_curves)
+            self.attempt("spectrograms", self.log.draw_spectrograms, self.trainer.codec, self.validator)
 
     def _stop(self, number: int, frame: object) -> None:
         self.asked_to_stop = True
@@ -170,14 +209,7 @@ def parser() -> argparse.ArgumentParser:
     add("--clips", type=int, default=8, help="held-out clips of each kind to validate on; default: %(default)d")
     add("--save-every", type=float, default=10, metavar="MINUTES")
     add("--keep-every", type=int, metavar="STEPS", help="also keep a checkpoint under its step's number")
-    group = result.add_argument_group("recipe")
-    for field in fields(Recipe):
-        flag = "--" + field.name.replace("_", "-")
-        if field.type is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
-        else:
-            kind = cast(type, field.type)
-            group.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=f"default: {field.default!r}")
+    add_numbers(result, Recipe)
     return result
 
 
@@ -185,23 +217,29 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     command = parser()
     args = command.parse_args(argv)
+    return run(command.prog, lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train as the command line says. Raises `ValueError` or `OSError`."""
+    check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it
-    device = torch.device(args.device)
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    try:
+        device = torch.device(args.device)
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(device)
+        torch.zeros(1, device=device)
+    except Exception as error:  # torch raises a wide choice of errors
+        raise ValueError(f"--device: expected one that can be used, got {args.device}: {error!r:.200}") from None
     try:
         distributed.start(device)
         args.out.mkdir(parents=True, exist_ok=True)
         Run(make_trainer(args, device), args).loop()
-    except (ValueError, OSError) as error:
-        print(f"{command.prog}: {error}", file=sys.stderr)
-        return 2
     finally:
         distributed.stop()
-    return 0
 
 
 if __name__ == "__main__":

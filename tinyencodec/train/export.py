@@ -13,6 +13,7 @@ import torch
 
 from tinyencodec.models.int8_rows import PRECISIONS
 from tinyencodec.train.checkpoints import NAME, codec_of, read_checkpoint
+from tinyencodec.train.command import run
 from tinyencodec.train.network import Codec, save
 
 
@@ -51,18 +52,18 @@ def main(argv: list[str] | None = None) -> int:
     add("--average", metavar="RUN", type=Path, help="another run or checkpoint with these codebooks, to average with")
     add("--share", type=float, default=0.5, help="of that one's weights in the average; default: %(default)s")
     args = parser.parse_args(argv)
-    try:
-        if not 0 <= args.share <= 1:
-            raise ValueError(f"--share: expected a number from 0 to 1, got {args.share}")
-        codec, step = read_run(args.run)
-        if args.average:
-            average(codec, read_run(args.average)[0], args.share)
-        save(codec, args.model, args.precision)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    return run(parser.prog, lambda: export(args))
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write the model folder that the command line asks for."""
+    if not 0 <= args.share <= 1:
+        raise ValueError(f"--share: expected a number from 0 to 1, got {args.share}")
+    codec, step = read_run(args.run)
+    if args.average:
+        average(codec, read_run(args.average)[0], args.share)
+    save(codec, args.model, args.precision)
     print(f"{args.model}: from step {step}")
-    return 0
 
 
 if __name__ == "__main__":

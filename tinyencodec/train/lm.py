@@ -19,13 +19,11 @@ Chapter 13 of the tutorials uses it.
 """
 
 import argparse
-import csv
 import math
-import pickle
 import signal
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +33,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.store import load_model
-from tinyencodec.system.files import atomic_write
+from tinyencodec.system.errors import require
+from tinyencodec.train.command import add_numbers, attempt, given, nothing_left, resumed, run, tell
 from tinyencodec.train.lm_batches import Shape, blocks, draw_batch
-from tinyencodec.train.lm_codes import CodecFacts, Codes, read_codes
+from tinyencodec.train.lm_codes import CodecFacts, Codes, divide, read_codes
 from tinyencodec.train.lm_evaluate import model_bits
-from tinyencodec.train.lm_recipe import HELP, Recipe, learning_rate
+from tinyencodec.train.lm_log import Log
+from tinyencodec.train.lm_recipe import HELP, LMRecipe, learning_rate
 from tinyencodec.train.lm_twin import (
     LanguageModel,
     deepened,
@@ -48,6 +48,7 @@ from tinyencodec.train.lm_twin import (
     start_at_frequencies,
     start_from_codebooks,
 )
+from tinyencodec.train.state_file import read_state, write_state
 
 
 class Trainer:
@@ -59,9 +60,10 @@ class Trainer:
     start : a trained model to start from, in place of both; of this `config`, or with fewer layers
     """
 
-    def __init__(self, config: LMConfig, recipe: Recipe, codes: Codes, device: str = "cpu",
+    def __init__(self, config: LMConfig, recipe: LMRecipe, codes: Codes, device: str = "cpu",
                  codebooks: np.ndarray | None = None, start: LanguageModel | None = None):
         check_codes(config, codes)
+        codes, self.remark = divide(codes)
         self.config, self.recipe, self.facts, self.device = config, recipe, codes.facts, device
         self.stream = np.concatenate([sound[:, :config.n_codebooks] for sound in codes.sounds["train"].values()])
         self.codebooks = tuple(k for k in codes.facts.codebooks if k <= config.n_codebooks)
@@ -122,8 +124,10 @@ class Trainer:
 
     def restore(self, state: dict) -> None:
         """Go on from what `state` returned. `ValueError` if it was started otherwise; only `steps` may differ."""
-        if state["setup"] != (setup := self._setup()):
-            raise ValueError(f"checkpoint: expected one of {setup}, got {state['setup']}")
+        mine, its = self._setup(), state["setup"]
+        if other := [name for name in mine if mine[name] != its.get(name)]:
+            wanted, got = ({name: setup.get(name) for name in other} for setup in (mine, its))
+            raise ValueError(f"checkpoint: expected one of {wanted}, got {got} (frames are those learnt from)")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -140,9 +144,8 @@ def check_codes(config: LMConfig, codes: Codes) -> None:
     if config.codebook_size != facts.codebook_size or config.n_codebooks not in facts.codebooks:
         raise ValueError(f"config: expected codebook_size {facts.codebook_size} and n_codebooks of "
                          f"{facts.codebooks}, got {config.codebook_size} and {config.n_codebooks}")
-    for split in ("train", "validation"):
-        if sum(map(len, codes.sounds[split].values())) < 2:
-            raise ValueError(f"codes: expected sounds of the split {split!r}, got none")
+    if max((len(sound) for sounds in codes.sounds.values() for sound in sounds.values()), default=0) < 2:
+        raise ValueError("codes: expected a sound of at least two frames, got none")
 
 
 def default_config(facts: CodecFacts) -> LMConfig:
@@ -162,54 +165,34 @@ def train(trainer: Trainer, out: Path, minutes: float = math.inf) -> None:
             bits.append(trainer.train_step())
             trainer.seconds = before + time.monotonic() - began
             if trainer.step % trainer.recipe.evaluate == 0 or trainer.step == trainer.recipe.steps:
-                found = trainer.evaluate()
-                log.add(trainer, float(np.mean(bits)), found)
+                what = f"step {trainer.step}: no"
+                attempt(f"{what} checkpoint", save_checkpoint, trainer, out)  # whatever happens next, this is kept
+                attempt(f"{what} evaluation", judge, trainer, out, log, float(np.mean(bits)))
                 bits = []
-                if (mean := float(np.mean([values.mean() for values in found.values()]))) < trainer.best:
-                    trainer.best = mean
-                    save_folder(trainer.average, out, trainer.recipe.precision)
-                save_checkpoint(trainer, out)
         save_checkpoint(trainer, out)
     finally:
         for name, handler in handlers.items():
             signal.signal(name, handler)
 
 
+def judge(trainer: Trainer, out: Path, log: Log, bits: float) -> None:
+    """Evaluate, write a row of the log, and the model if it is the best so far. `bits`: per code, in training."""
+    found = trainer.evaluate()
+    if (mean := float(np.mean([values.mean() for values in found.values()]))) < trainer.best:
+        save_folder(trainer.average, out, trainer.recipe.precision)
+        trainer.best = mean
+        save_checkpoint(trainer, out)
+    log.add(trainer, bits, found)
+
+
 def save_checkpoint(trainer: Trainer, out: Path) -> None:
-    """Write out/checkpoint.pt."""
-    with atomic_write(out / "checkpoint.pt", force=True) as fo:
-        torch.save(trainer.state(), fo)
+    """Write out/checkpoint.pt. Raises `OSError`."""
+    write_state(out / "checkpoint.pt", trainer.state())
 
 
 def load_checkpoint(out: Path) -> dict:
     """Read out/checkpoint.pt, for `Trainer.restore`. Raises `OSError`, or `ValueError` if it is none."""
-    try:
-        return torch.load(out / "checkpoint.pt", map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{out / 'checkpoint.pt'}: expected a checkpoint, got {str(error).splitlines()[0]}") from None
-
-
-class Log:
-    """The table of evaluations at `path`: rows of a run that goes on are kept, but for those it will make again."""
-
-    def __init__(self, path: Path, trainer: Trainer):
-        rows = list(csv.reader(path.open(newline=""))) if path.exists() else []
-        rows = [row for row in rows[1:] if int(row[0]) <= trainer.step]
-        names = ["step", "minutes", "rate", "train"] + [f"K={k}" for k in trainer.codebooks]
-        self._path = path
-        with path.open("w", newline="") as fo:
-            csv.writer(fo).writerows([names + [f"codebook {k}" for k in range(trainer.codebooks[-1])], *rows])
-
-    def add(self, trainer: Trainer, bits: float, found: dict[int, np.ndarray]) -> None:
-        """Append a row, and print what it says."""
-        means = [values.mean() for values in found.values()]
-        rate = learning_rate(trainer.step - 1, trainer.recipe)
-        values = [bits, *means, *found[trainer.codebooks[-1]]]
-        row = [trainer.step, f"{trainer.seconds / 60:.2f}", f"{rate:.3g}", *(f"{value:.4f}" for value in values)]
-        with self._path.open("a", newline="") as fo:
-            csv.writer(fo).writerow(row)
-        print(f"step {trainer.step}, {trainer.seconds / 60:.1f} min: bits per code {bits:.3f} in training, "
-              + ", ".join(f"{mean:.3f} at K = {k}" for k, mean in zip(found, means)), flush=True)
+    return read_state(out / "checkpoint.pt", {"model", "average", "optimizer", "step", "seconds", "best", "setup"})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -222,28 +205,49 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--codec", help="start from the codebooks of this codec: a name or a model folder")
     parser.add_argument("--model", type=Path, help="start from this language model, a folder; --config may add layers")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop and save after so long")
-    for name, value in asdict(Recipe()).items():
-        kind = {"action": "store_true"} if value is False else {"type": type(value), "default": value}
-        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{HELP[name]}; default: %(default)s", **kind)
+    add_numbers(parser, LMRecipe, HELP)
     args = parser.parse_args(argv)
-    try:
-        codes = read_codes(args.codes)
-        if args.model and args.codec:
-            raise ValueError("expected --model or --codec to start from, got both")
+    return run(parser.prog, lambda: train_model(args))
+
+
+def train_model(args: argparse.Namespace) -> None:
+    """Train as the command line says, or go on. Raises `ValueError` or `OSError`."""
+    require(args.minutes >= 0, "--minutes", "a number of at least 0", args.minutes)
+    codes, numbers = read_codes(args.codes), given(args, LMRecipe)
+    state, start, codebooks, lines = None, None, None, list[str]()
+    if args.model and args.codec:
+        raise ValueError("expected --model or --codec to start from, got both")
+    recipe = LMRecipe(**numbers)
+    args.out.mkdir(parents=True, exist_ok=True)
+    config = LMConfig.from_file(args.config) if args.config else None
+    if (args.out / "checkpoint.pt").exists():
+        state = load_checkpoint(args.out)
+        config, recipe, lines = going_on(args, state["setup"], numbers, config)
+        lines = [f"goes on from {args.out / 'checkpoint.pt'} at step {state['step']}", *lines,
+                 *nothing_left(state["step"], recipe.steps)]
+    else:
         start = load_folder(args.model) if args.model else None
-        given = LMConfig.from_file(args.config) if args.config else start and start.config
-        config = given or default_config(codes.facts)
-        recipe = Recipe(**{name: getattr(args, name) for name in asdict(Recipe())})
         codebooks = np.stack(load_model(args.codec).quantizer.codebooks) if args.codec else None
-        trainer = Trainer(config, recipe, codes, "cuda" if torch.cuda.is_available() else "cpu", codebooks, start)
-        args.out.mkdir(parents=True, exist_ok=True)
-        if (args.out / "checkpoint.pt").exists():
-            trainer.restore(load_checkpoint(args.out))
-        train(trainer, args.out, args.minutes)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    return 0
+        config = config or (start.config if start else default_config(codes.facts))
+    trainer = Trainer(config, recipe, codes, "cuda" if torch.cuda.is_available() else "cpu", codebooks, start)
+    tell(*lines, trainer.remark)
+    if state:
+        trainer.restore(state)
+    train(trainer, args.out, args.minutes)
+
+
+def going_on(args: argparse.Namespace, setup: dict, numbers: dict, config: LMConfig | None,
+             ) -> tuple[LMConfig, LMRecipe, list[str]]:
+    """Config and recipe of a run that goes on, and lines that say what it keeps.
+
+    setup : the checkpoint's; numbers, config : what the command line gives
+    """
+    before, saved = LMConfig.from_dict(setup["config"]), LMRecipe(**setup["recipe"])
+    new = {"config": config not in (None, before), "model": args.model, "codec": args.codec}
+    lines = [f"--{name} {getattr(args, name)}: ignored, the checkpoint's model is kept" for name in new if new[name]]
+    free = {name: numbers.pop(name) for name in ("steps", "precision") if name in numbers}
+    _, told = resumed(saved, numbers, dict.fromkeys(asdict(saved), "a run goes on as it began"))
+    return before, replace(saved, **free), lines + told
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ from tinyencodec.codec.model import EncodecModel
 from tinyencodec.models.store import find_model, load_model
 from tinyencodec.system.files import atomic_write, check_output
 from tinyencodec.system.progress import progress
+from tinyencodec.train.command import run, tell
 from tinyencodec.train.packed import MANIFEST, SPLITS, PackedCorpus, split_of
-from tinyencodec.train.sounds import find_sounds
+from tinyencodec.train.sounds import find_sounds, readable
 from tinyencodec.train.tables import count_codes, fit_tables, save_tables
 
 _GAINS = (-12.0, 6.0)  # dB, of a further copy; the louder ones stop at full scale
@@ -89,7 +90,7 @@ def sounds_in(folder: Path, sample_rate: int, channels: int) -> Iterator[tuple[s
         raise ValueError(f"{folder}: expected a folder of audio or a packed corpus, got none")
     if (folder / MANIFEST).exists():
         for split in SPLITS:
-            corpus = PackedCorpus(folder, split)
+            corpus = PackedCorpus(folder, split, or_none=True)
             if (corpus.sample_rate, corpus.channels) != (sample_rate, channels):
                 raise ValueError(f"{folder}: expected {sample_rate} Hz and {channels} channels, "
                                  f"got {corpus.sample_rate} and {corpus.channels}")
@@ -98,30 +99,30 @@ def sounds_in(folder: Path, sample_rate: int, channels: int) -> Iterator[tuple[s
                     yield f"{row.package}/{row.name}", split, corpus.clip(row, 0, row.length) / np.float32(row.gain)
         return
     for sound in find_sounds(folder):
-        name = f"{folder.resolve().name}/{sound.name}"
+        name = f"{readable(folder.resolve().name)}/{sound.name}"
         try:
             yield name, split_of(name), sound.read(sample_rate, channels)
-        except (ValueError, EOFError, OSError) as error:
-            print(f"left out: {name}: {error}", file=sys.stderr)
+        except (ValueError, EOFError, OSError, MemoryError) as error:
+            tell(f"left out: {name}: {error}")
 
 
 def code_folders(model: EncodecModel, folders: list[Path], copies: int) -> dict[str, np.ndarray]:
     """The codes of all sounds, by split/name; a further copy of a training sound is called name#1, name#2, ..."""
     arrays: dict[str, np.ndarray] = {}
     done = 0
-    with progress("coding") as tell:
+    with progress("coding") as show:
         for folder in folders:
             for name, split, wav in sounds_in(folder, model.sample_rate, model.channels):
                 if f"{split}/{name}" in arrays:
-                    print(f"left out: {name}: there is one of this name already", file=sys.stderr)
+                    tell(f"left out: {name}: there is one of this name already")
                     continue
                 arrays[f"{split}/{name}"] = sound_codes(model, wav)
                 rng = np.random.default_rng(np.frombuffer(hashlib.sha256(name.encode()).digest(), "<u4"))
                 for copy in range(1, copies if split == "train" else 1):
                     arrays[f"{split}/{name}#{copy}"] = sound_codes(model, varied(wav, model.hop_length, rng))
                 done += wav.shape[1]
-                if tell:
-                    tell(done, None)
+                if show:
+                    show(done, None)
     return arrays
 
 
@@ -156,6 +157,39 @@ def read_codes(path: Path) -> Codes:
     return Codes(facts, {split: sounds[split] for split in SPLITS})
 
 
+def divide(codes: Codes) -> tuple[Codes, str]:
+    """The codes with something in both splits that training needs, and a remark on what is not as in the file.
+
+    As `packed.divide`, but if there is too little to hold out, the sounds to learn from are judged on.
+    """
+    train, validation, test = (codes.sounds[split] for split in SPLITS)
+    remarks = []
+    if not train:
+        lender = "test" if test else "validation"
+        train, test, validation = (test, {}, validation) if test else (validation, test, {})
+        remarks.append(f"no sound falls into training: those for {lender} are learnt from")
+    if train and sum(map(len, validation.values())) < 2:
+        longest = max(train, key=lambda name: len(train[name]))
+        name = next(other for other in train if _is_copy(longest, other))
+        family = [other for other in train if _is_copy(other, name)]
+        part = min(sum(map(len, train.values())) // (10 * len(family)), len(train[longest]) // 2)
+        if part >= 2:
+            validation = {name: train[name][-part:]}
+            train = train | {other: train[other][:-part] for other in family}
+            remarks.append(f"no whole sound falls into validation: the last {part / codes.facts.frame_rate:.2f} s of "
+                           f"{name} are held out")
+        else:
+            validation = train
+            remarks.append("no sound falls into validation, and there is too little to hold out a part of one: judged "
+                           "on what is learnt from")
+    return Codes(codes.facts, {"train": train, "validation": validation, "test": test}), "; ".join(remarks)
+
+
+def _is_copy(name: str, of: str) -> bool:
+    """Whether `name` is that of a sound, or of a further copy of it."""
+    return name == of or name.startswith(f"{of}#") and name[len(of) + 1:].isdecimal()
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tinyencodec.train.lm_codes",
@@ -168,22 +202,24 @@ def main(argv: list[str] | None = None) -> int:
         help="code each training sound N times, shifted and with other gains; default: %(default)d")
     add("--tables", action="store_true", help="also fit the model's static tables to the training split")
     args = parser.parse_args(argv)
-    try:
-        check_output(args.out, force=True)
-        model = load_model(args.model)
-        facts, arrays = CodecFacts.of(model), code_folders(model, args.audio, args.copies)
-        write_codes(args.out, facts, arrays)
-        if args.tables:
-            rows = [codes.T for key, codes in arrays.items() if key.startswith("train/")]
-            counts = np.sum([count_codes(codes, facts.codebook_size) for codes in rows], axis=0)
-            save_tables(find_model(args.model), fit_tables(counts))
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    return run(parser.prog, lambda: code(args))
+
+
+def code(args: argparse.Namespace) -> None:
+    """Code the sounds that the command line names, and tell how many there are."""
+    check_output(args.out, force=True)
+    model = load_model(args.model)
+    facts, arrays = CodecFacts.of(model), code_folders(model, args.audio, args.copies)
+    write_codes(args.out, facts, arrays)
+    if args.tables:
+        rows = [codes.T for key, codes in arrays.items() if key.startswith("train/")]
+        if not rows:
+            raise ValueError(f"--tables: expected sounds of the split 'train', got none; {args.out} is written")
+        counts = np.sum([count_codes(codes, facts.codebook_size) for codes in rows], axis=0)
+        save_tables(find_model(args.model), fit_tables(counts))
     for split in SPLITS:
         frames = [len(codes) for key, codes in arrays.items() if key.startswith(split + "/")]
         print(f"{split:10} {len(frames):6} sounds {sum(frames) / facts.frame_rate / 3600:7.2f} h")
-    return 0
 
 
 if __name__ == "__main__":

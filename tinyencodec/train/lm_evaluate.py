@@ -25,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.models.store import load_language_model
+from tinyencodec.train.command import run
 from tinyencodec.train.lm_batches import block_batches, blocks
 from tinyencodec.train.lm_codes import read_codes
 from tinyencodec.train.lm_twin import LanguageModel, load_folder
@@ -114,16 +115,17 @@ def main(argv: list[str] | None = None) -> int:
     add("--coder", action="store_true", help="code the blocks in earnest as well")
     add("--packages", action="store_true", help="also one table for each package, that is the first part of the names")
     args = parser.parse_args(argv)
-    try:
-        model, codes = load_folder(args.lm), read_codes(args.codes)
-        coder = LMCoder(load_language_model(args.lm)) if args.coder else None
-        if not codes.sounds[args.split] or model.config.codebook_size != codes.facts.codebook_size:
-            raise ValueError(f"{args.codes}: expected sounds of the split {args.split!r} and "
-                             f"{model.config.codebook_size} entries, got {len(codes.sounds[args.split])} "
-                             f"and {codes.facts.codebook_size}")
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    return run(parser.prog, lambda: evaluate(args))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Print the tables that the command line asks for."""
+    model, codes = load_folder(args.lm), read_codes(args.codes)
+    coder = LMCoder(load_language_model(args.lm)) if args.coder else None
+    if not codes.sounds[args.split] or model.config.codebook_size != codes.facts.codebook_size:
+        raise ValueError(f"{args.codes}: expected sounds of the split {args.split!r} and "
+                         f"{model.config.codebook_size} entries, got {len(codes.sounds[args.split])} "
+                         f"and {codes.facts.codebook_size}")
     groups = {"": codes.sounds[args.split]}
     if args.packages:
         for name, sound in codes.sounds[args.split].items():
@@ -133,7 +135,6 @@ def main(argv: list[str] | None = None) -> int:
     for title, sounds in groups.items():
         lines = report(model, codes.sounds["train"].values(), sounds, length, counts, coder)
         print(*([title] if title else []), *lines, "", sep="\n")
-    return 0
 
 
 if __name__ == "__main__":

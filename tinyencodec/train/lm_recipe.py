@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 
 from tinyencodec.models.int8_rows import PRECISIONS
+from tinyencodec.system.errors import require
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LMRecipe:
     """How to train; `HELP` says what each field means. Raises `ValueError` for what cannot be meant."""
 
     steps: int = 20_000
@@ -26,20 +27,15 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "frames", "evaluate", "judged"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("rate", "clip", "seconds"):
-            self._require(name, 0 < getattr(self, name) < math.inf, "a number above 0")
-        for name in ("warmup", "weight_decay"):
-            self._require(name, 0 <= getattr(self, name) < math.inf, "a number of at least 0")
-        for name in ("dropout", "noise", "average"):
-            self._require(name, 0 <= getattr(self, name) < 1, "a share from 0 to below 1")
-        self._require("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
-        self._require("seed", 0 <= self.seed < 1 << 31, "0 ... 2^31 - 1")
-
-    def _require(self, name: str, ok: bool, expected: str) -> None:
-        if not ok:
-            raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)}")
+        for names, ok, expected in (
+                (("steps", "frames", "evaluate", "judged"), lambda n: n >= 1, "at least 1"),
+                (("rate", "clip", "seconds"), lambda x: 0 < x < math.inf, "a number above 0"),
+                (("warmup", "weight_decay"), lambda x: 0 <= x < math.inf, "a number of at least 0"),
+                (("dropout", "noise", "average"), lambda x: 0 <= x < 1, "a share from 0 to below 1"),
+                (("precision",), lambda name: name in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+                (("seed",), lambda n: 0 <= n < 1 << 31, "0 ... 2^31 - 1")):
+            for name in names:
+                require(ok(getattr(self, name)), name, expected, getattr(self, name))
 
 
 HELP = {"steps": "steps of training in all; the only number that may change when training goes on",
@@ -58,7 +54,7 @@ HELP = {"steps": "steps of training in all; the only number that may change when
         "precision": "of the exported numbers: float32, half (float16) or rows (8-bit matrices)"}
 
 
-def learning_rate(step: int, recipe: Recipe) -> float:
+def learning_rate(step: int, recipe: LMRecipe) -> float:
     """Of a step, the first being 0: up in a straight line, then down along a cosine to a twentieth."""
     if step < recipe.warmup:
         return recipe.rate * (step + 1) / recipe.warmup

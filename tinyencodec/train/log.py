@@ -41,11 +41,12 @@ class Table:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a table, or none if there is no file."""
+    """The rows of a table, or none if there is no file; without those that a power cut left unfinished."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as fo:
-        return list(csv.DictReader(fo))
+    with path.open(newline="", encoding="utf-8", errors="replace") as fo:
+        rows = csv.DictReader(line.replace("\0", "") for line in fo)
+        return [row for row in rows if (row.get("step") or "").isdecimal() and None not in row.values()]
 
 
 class RunLog:
@@ -58,7 +59,9 @@ class RunLog:
         self.codebooks = Table(folder / "codebooks.csv", CODEBOOKS, step)
 
     def report(self, step: int, minutes: float, report: Report) -> None:
-        """Add the rows of a validation."""
+        """Add the rows of a validation, or one with empty columns if it has no figures."""
+        if not report.rates:
+            self.validation.append(step=step, minutes=minutes)
         for kind, kbps, snr, mel in report.rates:
             self.validation.append(step=step, minutes=minutes, kind=kind, kbps=kbps, si_snr=snr, mel=mel)
         for number, energy, entropy in report.codebooks:
@@ -68,7 +71,8 @@ class RunLog:
     def draw_curves(self) -> None:
         """Draw `curves.png`: per kind, SI-SNR and mel distance by bitrate; losses and figures of training."""
         plt = _pyplot()
-        train, validation = read_table(self.train.path), read_table(self.validation.path)
+        train = read_table(self.train.path)
+        validation = [row for row in read_table(self.validation.path) if row["kind"]]
         kinds = sorted({row["kind"] for row in validation})
         columns = max(2, len(kinds))
         figure, axes = plt.subplots(3, columns, figsize=(5 * columns, 10), squeeze=False)
@@ -95,6 +99,8 @@ class RunLog:
     @torch.no_grad()
     def draw_spectrograms(self, codec: Codec, validator: Validator) -> None:
         """Draw `spectrograms.png`: the first clip of each kind, as it is and at each bitrate."""
+        if not validator.clips:
+            return
         plt, config = _pyplot(), codec.config
         rates = config.target_bandwidths if codec.quantizer.started else ()
         figure, axes = plt.subplots(len(validator.clips), 1 + len(rates), squeeze=False,

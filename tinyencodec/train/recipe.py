@@ -18,9 +18,11 @@ Chapter 14 of the tutorials uses it.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from tinyencodec.codec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
+from tinyencodec.system.errors import require
 from tinyencodec.train.mixing import STRATEGIES
 
 CODECS = {
@@ -29,6 +31,7 @@ CODECS = {
     "nano_24khz": CodecConfig(num_filters=8, hidden_size=64, target_bandwidths=(1.5, 3.0, 6.0, 12.0)),
     **PRESETS,
 }
+_LONGEST = 3600  # s of sound in a batch
 LOSSES = ("l1", "squared", "mel", "envelope", "loudness", "adversarial", "features")
 
 
@@ -67,12 +70,17 @@ class Recipe:
     freeze: str = ""  # what is not trained: "encoder" (and codebooks), "quantizer" (codebooks) or "decoder"
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if field.type is float:
+                self._require(math.isfinite(getattr(self, field.name)), field.name, "a finite number")
         for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip"):
             self._require(getattr(self, name) > 0, name, "a number above 0")
         for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES, *STRATEGIES):
             self._require(getattr(self, name) >= 0, name, "a number of at least 0")
         for name in ("disc_rate", "bypass", "emphasis"):
             self._require(0 <= getattr(self, name) <= 1, name, "a number from 0 to 1")
+        self._require(self.disc_filters <= 1024, "disc_filters", "at most 1024")
+        self._require(self.batch * self.seconds <= _LONGEST, "seconds", f"a batch of at most {_LONGEST} s in all")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
         self._require(sum(self.shares().values()) > 0, "s1", "a share above 0, or one for s2, s3 or s4")
         self._require(self.start in ("transform", "random"), "start", "'transform' or 'random'")
@@ -80,8 +88,7 @@ class Recipe:
                       "'encoder', 'quantizer' or 'decoder'")
 
     def _require(self, ok: bool, name: str, expected: str) -> None:
-        if not ok:
-            raise ValueError(f"recipe: {name}: expected {expected}, got {getattr(self, name)!r}")
+        require(ok, f"recipe: {name}", expected, getattr(self, name))
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

@@ -24,6 +24,7 @@ Chapter 14 of the tutorials uses it.
 """
 
 import argparse
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -36,14 +37,16 @@ from tqdm import tqdm
 
 from tinyencodec.models.int8_rows import PRECISIONS
 from tinyencodec.models.store import find_model
+from tinyencodec.system.errors import require
 from tinyencodec.train import losses
+from tinyencodec.train.command import run, tell
 from tinyencodec.train.envelope import Envelopes, shapes
 from tinyencodec.train.layers import Conv
 from tinyencodec.train.loudness import Loudness, level
 from tinyencodec.train.mel import MelScales
-from tinyencodec.train.mixing import STRATEGIES, Mixer
+from tinyencodec.train.mixing import STRATEGIES, Mixer, with_sound
 from tinyencodec.train.network import Codec, load, save
-from tinyencodec.train.packed import PackedCorpus
+from tinyencodec.train.packed import PackedCorpus, for_training
 from tinyencodec.train.validation import Validator
 
 _SMALLEST = 1e-4  # of the largest eigenvalue: directions that are heard less count as much as this
@@ -59,7 +62,7 @@ class Ear:
 
     def features(self, wav: Tensor) -> list[list[Tensor]]:
         """Four groups, each of one or more tensors."""
-        size = wav.detach().square().mean(dim=(1, 2), keepdim=True).sqrt() + 1e-5
+        size = wav.detach().square().mean(dim=(1, 2), keepdim=True).sqrt() + losses.FAINT
         return [[losses.emphasise(wav, _EMPHASIS) / size], self.mel(wav),
                 [self.loudness.heard(level(self.loudness(wav)))], [shapes(self.envelopes(wav))]]
 
@@ -118,10 +121,14 @@ def latents(codec: Codec, batches: list[Tensor]) -> Tensor:
 def refit(codec: Codec, mixer: Mixer, n_clips: int, power: float = 0.2, rounds: int = 8, seed: int = 0) -> None:
     """Turn the latent by M^power, and fit all codebooks to the latents of `n_clips` clips, from where they are.
 
-    M comes from a tenth of the clips. With a power of 0 the latent stays. Raises as `turn`.
+    M comes from a tenth of the clips. With a power of 0 the latent stays. Silent clips tell nothing. Raises as `turn`,
+    and `ValueError` if all are silent.
     """
     rng = torch.Generator().manual_seed(seed)
-    batches = [torch.from_numpy(mixer.batch(number, _BATCH)) for number in range(-(-n_clips // _BATCH))]
+    drawn = (with_sound(mixer.batch(number, _BATCH)) for number in range(-(-n_clips // _BATCH)))
+    batches = [torch.from_numpy(clips) for clips in drawn if len(clips)]
+    if not batches:
+        raise ValueError("refit: expected clips with sound in them, got silent ones only")
     codec.requires_grad_(False)
     if power:
         ear = Ear(codec.config.sampling_rate)
@@ -147,29 +154,26 @@ def main(argv: list[str] | None = None) -> int:
         add(f"--{name}", type=float, default=share, help="share of a way to mix clips; default: %(default)s")
     add("--precision", choices=PRECISIONS, default="float32", help="of the numbers on disk; default: %(default)s")
     args = parser.parse_args(argv)
-    try:
-        if not 0 <= args.power <= 0.5:
-            raise ValueError(f"--power: expected a number from 0 to 0.5, got {args.power}")
-        for name in ("clips", "seconds", "rounds"):
-            if not getattr(args, name) > 0:
-                raise ValueError(f"--{name}: expected a number above 0, got {getattr(args, name)}")
-        codec = load(find_model(args.model)).eval()
-        corpus, config = PackedCorpus(args.corpus, "train"), codec.config
-        if (corpus.sample_rate, corpus.channels) != (config.sampling_rate, config.audio_channels):
-            raise ValueError(f"{args.corpus}: expected {config.audio_channels} channel(s) at {config.sampling_rate} "
-                             f"Hz, got {corpus.channels} at {corpus.sample_rate}")
-        mixer = Mixer(corpus, int(args.seconds * config.sampling_rate), args.seed,
-                      {name: getattr(args, name) for name in STRATEGIES})
-        validator = Validator(PackedCorpus(args.corpus, "validation"))
-        before = validator.measure(codec)
-        refit(codec, mixer, args.clips, args.power, args.rounds, args.seed)
-        for (kind, kbps, snr, mel), (_, _, new_snr, new_mel) in zip(before.rates, validator.measure(codec).rates):
-            print(f"{kind:8} {kbps:4g} kbit/s: SI-SNR {snr:6.2f} -> {new_snr:6.2f} dB, mel {mel:.3f} -> {new_mel:.3f}")
-        save(codec, args.out, args.precision)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run(parser.prog, lambda: refit_model(args))
+
+
+def refit_model(args: argparse.Namespace) -> None:
+    """Refit the model that the command line names, and print what it is worth before and after."""
+    require(0 <= args.power <= 0.5, "--power", "a number from 0 to 0.5", args.power)
+    for name in ("clips", "seconds", "rounds"):
+        require(0 < getattr(args, name) < math.inf, f"--{name}", "a number above 0", getattr(args, name))
+    codec = load(find_model(args.model)).eval()
+    corpus, length = for_training(args.corpus, codec.config, args.seconds)
+    tell(corpus.remark)
+    mixer = Mixer(corpus, length, args.seed, {name: getattr(args, name) for name in STRATEGIES})
+    validator = Validator(PackedCorpus(args.corpus, "validation", or_none=True))
+    before = validator.measure(codec)
+    refit(codec, mixer, args.clips, args.power, args.rounds, args.seed)
+    for (kind, kbps, snr, mel), (_, _, new_snr, new_mel) in zip(before.rates, validator.measure(codec).rates):
+        print(f"{kind:8} {kbps:4g} kbit/s: SI-SNR {snr:6.2f} -> {new_snr:6.2f} dB, mel {mel:.3f} -> {new_mel:.3f}")
+    if not before.rates:
+        tell("no figures: no held-out clip is loud enough")
+    save(codec, args.out, args.precision)
 
 
 if __name__ == "__main__":

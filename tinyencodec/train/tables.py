@@ -19,6 +19,7 @@ from tinyencodec.models.store import load_model
 from tinyencodec.system.errors import check_codes
 from tinyencodec.system.files import atomic_write
 from tinyencodec.system.model_files import TABLES
+from tinyencodec.train.command import run
 
 _LONGEST = 255  # sixteenths of a bit: an entry is never taken for rarer than 1 in 2^16
 
@@ -78,16 +79,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", metavar="MODEL_FOLDER", type=Path, help=f"{TABLES} is written here")
     parser.add_argument("audio", metavar="AUDIO", nargs="+", type=Path, help="recordings of the kinds to be coded")
     args = parser.parse_args(argv)
-    try:
-        if not args.model.is_dir():
-            raise ValueError(f"expected the folder of a model, got {args.model}")
-        tables = fit(load_model(args.model), args.audio)
-        save_tables(args.model, tables)
-    except (ValueError, EOFError, OSError) as error:
-        print(f"{parser.prog}: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
-    print(f"{args.model / TABLES}: {tables.shape[0]} x {tables.shape[1]}, id {tables_id(tables)}")
-    return 0
+    return run(parser.prog, lambda: write(args.model, args.audio))
+
+
+def write(folder: Path, audio: list[Path]) -> None:
+    """Fit the tables of the model in `folder` to recordings, and write them there. Raises as `fit`."""
+    if not folder.is_dir():
+        raise ValueError(f"expected the folder of a model, got {folder}")
+    tables = fit(load_model(folder), audio)
+    save_tables(folder, tables)
+    print(f"{folder / TABLES}: {tables.shape[0]} x {tables.shape[1]}, id {tables_id(tables)}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ kind of sound, this tells of the latent: its size, what is left of its energy af
 steadily), and how many bits of the possible ones each codebook's choices carry (all, if its entries are used evenly).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ class Report:
 
 
 class Validator:
-    """Holds the clips: for each kind `clips` of `seconds`, always the same for a corpus."""
+    """Holds the clips: for each kind `clips` of `seconds`, always the same for a corpus; those of no kind are faint."""
 
     def __init__(self, corpus: PackedCorpus, clips: int = 8, seconds: float = 3.0):
         length, self.clips = int(seconds * corpus.sample_rate), {}
@@ -50,7 +51,12 @@ class Validator:
 
     @torch.no_grad()
     def measure(self, codec: Codec) -> Report:
-        """Code all clips at all bitrates, and without quantiser. `codec` stays in the mode it is in."""
+        """Code all clips at all bitrates, and without quantiser. `codec` stays in the mode it is in.
+
+        Without clips, a report without figures.
+        """
+        if not self.clips:
+            return Report([], [], math.nan, math.nan)
         device = next(codec.parameters()).device
         self.mel.to(device)
         config, rates, latents = codec.config, [], []
