@@ -16,9 +16,9 @@ import soundfile
 
 from tests.helpers.evaluation import here, notes  # noqa: F401
 from tinyencodec.cli import main as cli
-from tinyencodec.tools.compare import page, pictures, sources
+from tinyencodec.tools.compare import page, pictures, renditions
 from tinyencodec.tools.compare.pictures import levels
-from tinyencodec.tools.compare.sources import Source
+from tinyencodec.tools.compare.renditions import Rendition
 from tinyencodec.tools.evaluate import measures
 from tinyencodec.tools.evaluate.codecs import Coded
 
@@ -117,8 +117,9 @@ def test_names_are_shown_as_they_are(name, tmp_path):
 @needs_libraries
 def test_a_name_that_is_no_text():
     wav = notes(0.5, 8000)
-    same = Source("6 kbit/s", wav, {"kbps": 6.0, "si_snr": 3.0})
-    text = page.render("a\udcffb.wav", "mono", ["<i>"], [Source("original", wav, {"kbps": 128.0}), same], 8000).decode()
+    same = Rendition("6 kbit/s", wav, {"kbps": 6.0, "si_snr": 3.0})
+    original = Rendition("original", wav, {"kbps": 128.0})
+    text = page.render("a\udcffb.wav", "mono", ["<i>"], [original, same], 8000).decode()
     assert "<h1>a\N{REPLACEMENT CHARACTER}b.wav</h1>" in text and "&lt;i&gt;" in text
 
 
@@ -141,19 +142,19 @@ def test_speech_has_pesq_and_stoi(tmp_path, monkeypatch):
     monkeypatch.setattr(measures, "MEASURES", tuple(
         measure._replace(score=scores.get(measure.name, measure.score), module=None) for measure in measures.MEASURES))
     wav = notes(1, 8000)
-    original, same = sources.listen(Same(), wav, 8000, True)
+    original, same = renditions.listen(Same(), wav, 8000, True)
     assert (original.label, original.figures) == ("original", {"kbps": 128.0}) and original.wav is wav
     assert same.label == "6 kbit/s" and same.figures["si_snr"] > 80
     assert {name: same.figures[name] for name in ("kbps", "kbps_lm", "mel", "pesq")} == pytest.approx(
         {"kbps": 6, "kbps_lm": 3, "mel": 0, "pesq": 4.5}) and "stoi" not in same.figures
-    assert "pesq" not in (figures := sources.listen(Same(), wav, 8000, False)[1].figures) and figures["visqol"] == 4
+    assert "pesq" not in (figures := renditions.listen(Same(), wav, 8000, False)[1].figures) and figures["visqol"] == 4
 
 
 def test_no_source_is_clipped():
-    loud = [Source("original", np.float32([[0.5, -0.9]]), {}), Source("6 kbit/s", np.float32([[0.1, -1.98]]), {})]
-    assert sources.find_gain(loud) == pytest.approx(0.5)
-    assert sources.find_gain(loud[:1]) == 1.0
-    assert sources.find_gain([Source("original", np.zeros((1, 9)), {})]) == 1.0
+    loud = [Rendition("original", np.float32([[0.5, -0.9]]), {}), Rendition("6 kbit/s", np.float32([[0.1, -1.98]]), {})]
+    assert renditions.find_gain(loud) == pytest.approx(0.5)
+    assert renditions.find_gain(loud[:1]) == 1.0
+    assert renditions.find_gain([Rendition("original", np.zeros((1, 9)), {})]) == 1.0
 
 
 def test_levels_are_where_the_sound_is():

@@ -10,7 +10,7 @@ from tinyencodec.cli.options import between, comma_list, declare_force
 from tinyencodec.system.files import atomic_write, check_output
 
 if TYPE_CHECKING:
-    from tinyencodec.tools.compare.sources import Start
+    from tinyencodec.tools.compare.renditions import Start
 
 _NEEDS = ("jinja2", "matplotlib")
 EXAMPLES = """
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     """Measure and write. Raises `ValueError` or `OSError` before the work for what cannot be done."""
     from tinyencodec.models.store import load_model
     from tinyencodec.tools.compare.page import render
-    from tinyencodec.tools.compare.sources import listen, read_start
+    from tinyencodec.tools.compare.renditions import listen, read_start
     from tinyencodec.tools.evaluate.codecs import OurCodec
 
     missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> None:
     coders = [name for name in args.entropy if name != "none"]
     coder = OurCodec(model, sorted(args.bandwidths or model.bandwidths), coders)
     start = read_start(args.input, model.sample_rate, model.channels, args.seconds)
-    sources = listen(coder, start.wav, model.sample_rate, args.speech)
-    page = render(args.input.name, model.name, _notes(args, start, coder.missing), sources, model.sample_rate)
+    renditions = listen(coder, start.wav, model.sample_rate, args.speech)
+    page = render(args.input.name, model.name, _notes(args, start, coder.missing), renditions, model.sample_rate)
     with atomic_write(args.out, args.force) as fo:
         fo.write(page)
 

@@ -8,7 +8,7 @@ Chapter 10 of the tutorials walks through it.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from tinyencodec.codec.network import Network
 from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, SegmentEncoder, split_frames, split_segments
 from tinyencodec.codec.streaming import StreamingDecoder, StreamingEncoder
 from tinyencodec.layers.tiles import TileRunner
-
-Progress = Callable[[int, int], None]  # called with (done, total)
+from tinyencodec.system.progress import Progress
 
 
 class EncodecModel(Network):

@@ -2,11 +2,10 @@
 
 In reading order:
 
-    sources    the original and what the model makes of it, with figures
-    pictures   spectrograms, and where they differ from the original's
-    page       all of it as one HTML file (page.html, page.css and page.js beside it)
+    renditions   the original and what the model makes of it, with figures
+    pictures     spectrograms, and where they differ from the original's
+    page         all of it as one HTML file (page.html, page.css and page.js beside it)
 
 The page needs no network and no server: sounds and pictures are in it. Figures are those of
-`tools.evaluate`.
-But: it is one sound. How good a model is, `tinyencodec evaluate` tells, from many.
+`tools.evaluate`. But: it is one sound. How good a model is, `tinyencodec evaluate` tells, from many.
 """

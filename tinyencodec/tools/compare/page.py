@@ -20,7 +20,7 @@ from tinyencodec.tools.compare.pictures import (
     level_scale,
     levels,
 )
-from tinyencodec.tools.compare.sources import Source, find_gain
+from tinyencodec.tools.compare.renditions import Rendition, find_gain
 from tinyencodec.tools.evaluate.measures import MEASURES
 from tinyencodec.version import __version__
 
@@ -31,28 +31,29 @@ _DIGITS = {measure.name: measure.digits for measure in MEASURES} | dict.fromkeys
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
-def render(name: str, model: str, notes: list[str], sources: list[Source], sample_rate: int) -> bytes:
+def render(name: str, model: str, notes: list[str], renditions: list[Rendition], sample_rate: int) -> bytes:
     """The page.
 
     name, model : of the file, and of the model
     notes : what a reader should know
-    sources : of the same length, and the original is the first
+    renditions : of the same length, and the original is the first
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    wav, gain = sources[0].wav, find_gain(sources)
+    wav, gain = renditions[0].wav, find_gain(renditions)
     seconds = wav.shape[1] / sample_rate
     notes = [*notes, *([] if gain == 1 else [f"All sounds are played {-20 * math.log10(gain):.1f} dB softer, "
                                              "alike, so that none is clipped."])]
-    drawn = [levels(source.wav) for source in sources]
+    drawn = [levels(rendition.wav) for rendition in renditions]
     loudest = float(drawn[0].max())
-    cards = [{"label": source.label, "rates": _rates(source.figures), "sound": _sound(gain * source.wav, sample_rate),
+    cards = [{"label": rendition.label, "rates": _rates(rendition.figures),
+              "sound": _sound(gain * rendition.wav, sample_rate),
               "level": _uri("image/webp", draw_level(level, loudest)),
               "difference": number and _uri("image/webp", draw_difference(level, drawn[0], loudest))}
-             for number, (source, level) in enumerate(zip(sources, drawn))]
+             for number, (rendition, level) in enumerate(zip(renditions, drawn))]
     environment = Environment(loader=PackageLoader("tinyencodec.tools.compare", "."), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True, undefined=StrictUndefined)
-    columns, rows = _table(sources, seconds)
+    columns, rows = _table(renditions, seconds)
     return environment.get_template("page.html").render(
         name=name.encode(errors="surrogateescape").decode(errors="replace"), version=__version__, model=model,
         form=f"{sample_rate} Hz {'mono' if wav.shape[0] == 1 else 'stereo'}", length=clock(seconds), notes=notes,
@@ -73,18 +74,18 @@ def _rates(figures: dict[str, float]) -> str:
     return ", ".join(f"{_TITLES[name][0]} {figures[name]:.2f}" for name in _RATES if name in figures)
 
 
-def _table(sources: list[Source], seconds: float) -> tuple[list[tuple[str, str]], list[dict]]:
+def _table(renditions: list[Rendition], seconds: float) -> tuple[list[tuple[str, str]], list[dict]]:
     """Titles with units of the columns that there are figures for, and rows of cells with a small second line."""
-    names = [name for name in _TITLES if any(name in source.figures for source in sources[1:])]
+    names = [name for name in _TITLES if any(name in rendition.figures for rendition in renditions[1:])]
     rows = []
-    for source in sources:
+    for rendition in renditions:
         cells = []
         for name in names:
-            value = source.figures.get(name)
+            value = rendition.figures.get(name)
             text = "–" if value is None else f"{value:.{_DIGITS[name]}f}"
             size = "" if value is None or name not in _RATES else _size(value * seconds * 125)
             cells.append({"text": text, "size": size})
-        rows.append({"label": source.label, "cells": cells})
+        rows.append({"label": rendition.label, "cells": cells})
     return [_TITLES[name] for name in names], rows
 
 

@@ -16,10 +16,10 @@ from tinyencodec.tools.evaluate.figures import measure_clip
 from tinyencodec.tools.evaluate.measures import RATES
 
 SHORTEST = 0.1  # seconds
-PEAK = 0.99  # what the loudest sample of all sources may be: beyond it, files are clipped
+PEAK = 0.99  # what the loudest sample of all renditions may be: beyond it, files are clipped
 
 
-class Source(NamedTuple):
+class Rendition(NamedTuple):
     """One of the sounds.
 
     label : "original", or the rate asked for
@@ -55,9 +55,9 @@ def read_start(path: str | os.PathLike, sample_rate: int, channels: int, seconds
     return Start(np.concatenate(blocks, axis=1)[:, :wanted], got > wanted, whole)
 
 
-def listen(codec: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Source]:
+def listen(codec: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) -> list[Rendition]:
     """The original, [C, T], and what comes back at each of the codec's rates. PESQ and STOI for speech only."""
-    sources = [Source("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]
+    renditions = [Rendition("original", wav, {RATES["none"]: wav.shape[0] * sample_rate * 16 / 1000})]
     with progress("comparing") as report:
         for number, rate in enumerate(codec.rates):
             if report is not None:
@@ -65,11 +65,11 @@ def listen(codec: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) 
             coded = codec.code(wav, rate)
             figures, _ = measure_clip(wav, coded, sample_rate, is_speech)
             known = {name: value for name, value in figures.items() if value is not None}
-            sources.append(Source(f"{rate:g} kbit/s", coded.wav, known))
-    return sources
+            renditions.append(Rendition(f"{rate:g} kbit/s", coded.wav, known))
+    return renditions
 
 
-def find_gain(sources: list[Source]) -> float:
-    """What all sources are to be multiplied by, alike, so that none is clipped; 1 if none would be."""
-    peak = max(float(np.abs(source.wav).max()) for source in sources)
+def find_gain(renditions: list[Rendition]) -> float:
+    """What all renditions are to be multiplied by, alike, so that none is clipped; 1 if none would be."""
+    peak = max(float(np.abs(rendition.wav).max()) for rendition in renditions)
     return min(1.0, PEAK / peak) if peak else 1.0
