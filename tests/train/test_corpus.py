@@ -92,16 +92,19 @@ def test_folders_tell_the_kind_among_effects(name, kind, expected):
 
 
 def test_voices_that_are_never_packed(tmp_path, capsys, monkeypatch):
-    """Of a package in `TAKEN`, other sounds than those it names, and three languages' voices, stay out."""
+    """Of a package in `TAKEN`, other sounds than those it names, three languages' voices and long ones stay out."""
     package = "tuxpaint-stamps-default"
     wanted = {"a_desc.ogg", "a_desc_ca.ogg", "a_desc_elf.ogg", "a_desc_pt_BR.ogg"}
     for name in wanted | {"a.ogg", "a_desc_fr.ogg", "a_desc_el.ogg", "a_desc_bg.ogg"}:
         (tmp_path / package).mkdir(exist_ok=True)
         soundfile.write(tmp_path / package / name, np.full(16_000, 0.5), 16_000)
+    for name, seconds in (("b_desc_ca.ogg", 6.0), ("c_desc_ca.ogg", 5.9)):
+        soundfile.write(tmp_path / package / name, np.full(int(seconds * 16_000), 0.5), 16_000)
+    wanted.add("c_desc_ca.ogg")
     monkeypatch.setattr(corpus, "PACKAGES", {package: "speech"})
     assert corpus.main([str(tmp_path / "out"), "--debian", str(tmp_path)]) == 0
     assert {row.name for row in read_manifest(tmp_path / "out")} == wanted
-    assert "'passed over': 4" in capsys.readouterr().out
+    assert "'passed over': 5" in capsys.readouterr().out
 
 
 def test_packages_left_out(tmp_path, capsys, monkeypatch):

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyencodec.train.command import run, tell
-from tinyencodec.train.debian import PACKAGES, TAKEN, copyright_text, fetch, licence_names
+from tinyencodec.train.debian import PACKAGES, TAKEN, TESTED, copyright_text, fetch, licence_names
 from tinyencodec.train.packed import (
     KINDS,
     MANIFEST,
@@ -64,8 +64,10 @@ class CorpusWriter:
         self.entries.append(replace(entry, offset=offset, length=len(samples), seconds=seconds))
 
     def add_folder(self, folder: Path, kind: str, package: str, licence: str, min_rate: int,
-                   wanted: re.Pattern = _ALL, links: bool = True) -> Counter:
-        """Append the sounds below `folder` in whose names `wanted` is found; of links, see `sounds`.
+                   wanted: re.Pattern = _ALL, longest: float = np.inf, links: bool = True) -> Counter:
+        """Append the sounds below `folder` in whose names `wanted` is found, and that are shorter than `longest` s.
+
+        links : whether links are followed, see `sounds`
 
         Returns how many were taken, passed over, too low in rate, or unreadable.
         """
@@ -78,7 +80,11 @@ class CorpusWriter:
                 if (rate := sound.rate()) < min_rate:
                     counts["below the rate"] += 1
                     continue
-                samples, gain = pack_samples(sound.read(self.sample_rate, self.channels))
+                wav = sound.read(self.sample_rate, self.channels)
+                if wav.shape[1] >= longest * self.sample_rate:
+                    counts["passed over"] += 1
+                    continue
+                samples, gain = pack_samples(wav)
             except (ValueError, EOFError, OSError, MemoryError) as error:
                 counts["unreadable or silent"] += 1
                 tell(f"left out: {sound.name}: {error}")
@@ -120,7 +126,7 @@ def build(args: argparse.Namespace) -> None:
         (args.out / "licences").mkdir(exist_ok=True)
         (args.out / "licences" / f"{package}.txt").write_text(text, encoding="utf-8")
         counts = writer.add_folder(tree, kind, package, licence_names(text), args.min_rate, TAKEN.get(package, _ALL),
-                                   links=False)  # they may lead out of the package
+                                   TESTED.get(package, np.inf), links=False)  # they may lead out of the package
         print(f"{package}: {dict(counts)}")
     writer.finish()
     summarise(writer.entries)

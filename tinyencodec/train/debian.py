@@ -28,6 +28,8 @@ PACKAGES = {
 # Which of a package's sounds are taken, by the ends of their names, if not all. Of the stamps: the spoken descriptions,
 # but for three of their languages, so that there are voices to test with that no model has learnt from.
 TAKEN = {"tuxpaint-stamps-default": re.compile(r"_desc(_(?!(bg|el|fr)\.)\w+)?\.ogg$")}
+# Seconds from which on a package's sounds are not taken: the models' cards test with the long ones of all languages.
+TESTED = {"tuxpaint-stamps-default": 6.0}
 _LICENCE = re.compile(r"^License:[ \t]*(\S[^\n]*)", re.MULTILINE)
 _KNOWN = re.compile(r"\b(?:CC[- ]BY(?:-SA)?[- ]\d\.\d|CC0|L?GPL-\d(?:\.\d)?|GNU (?:Lesser )?General Public License|"
                     r"CREATIVE COMMONS|[Pp]ublic [Dd]omain|BSD|MIT)\b")
