@@ -5,6 +5,7 @@ NumPy as it is. Here signals are [B, C, T], weight norm is computed at every ste
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,15 +62,57 @@ def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
     if mode == "constant":
         return F.pad(x, (left, right))
     zeros = max(0, max(left, right) + 1 - x.shape[2])
-    longer = F.pad(x, (0, zeros)) if zeros else x
-    end = longer.shape[2]
-    parts = [longer[..., 1:left + 1].flip(2), longer, longer[..., end - 1 - right:end - 1].flip(2)]
-    padded = torch.cat([part for part in parts if part.shape[2]], dim=2)  # in bfloat16 four times as fast as F.pad
+    if not zeros:
+        return _Mirrored.apply(x.transpose(1, 2), left, right).transpose(1, 2)
+    padded = F.pad(F.pad(x, (0, zeros)), (left, right), mode="reflect")
     return padded[..., :padded.shape[2] - zeros]
 
 
+class _Mirrored(torch.autograd.Function):
+    """[B, T, C] continued by its mirror image. In bfloat16 some times as fast as `F.pad`, either way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, left: int, right: int) -> Tensor:
+        ctx.ends = left, right
+        length = x.shape[1]
+        y = x.new_empty(len(x), left + length + right, x.shape[2])
+        y[:, left:left + length] = x
+        y[:, :left] = x[:, 1:left + 1].flip(1)
+        y[:, left + length:] = x[:, length - 1 - right:length - 1].flip(1)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        left, right = ctx.ends
+        length = g.shape[1] - left - right
+        x = g[:, left:left + length].clone()
+        x[:, 1:left + 1] += g[:, :left].flip(1)
+        x[:, length - 1 - right:length - 1] += g[:, left + length:].flip(1)
+        return x, None, None
+
+
+def correlate(x: Tensor, weight: Tensor, bias: Tensor, dilation: int = 1) -> Tensor:
+    """[B, C, T] by [C', C, kernel] -> [B, C', T']. Both lie in memory with channels last, where few are faster."""
+    x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, weight, bias, dilation=(1, dilation)).squeeze(2)
+
+
+def in_blocks(x: Tensor, size: int) -> Tensor:
+    """[B, C, T] -> [B, size * C, T / size], channels of a block's first sample first. With channels last, a view."""
+    return x.transpose(1, 2).reshape(len(x), -1, size * x.shape[1]).transpose(1, 2)
+
+
+def out_of_blocks(x: Tensor, size: int) -> Tensor:
+    """The reverse of `in_blocks`."""
+    return x.transpose(1, 2).reshape(len(x), x.shape[2] * size, -1).transpose(1, 2)
+
+
 class Conv(nn.Module):
-    """Convolution with EnCodec's padding, and a group norm if the model has one: [B, C, T] -> [B, C', ceil(T / s)]."""
+    """Convolution with EnCodec's padding, and a group norm if the model has one: [B, C, T] -> [B, C', ceil(T / s)].
+
+    With a stride, it is computed as one over blocks of as many samples, which have more channels and need no stride.
+    """
 
     def __init__(self, config: CodecConfig, c_in: int, c_out: int, kernel: int, stride: int = 1, dilation: int = 1):
         super().__init__()
@@ -84,12 +127,18 @@ class Conv(nn.Module):
         n_out = -(-x.shape[2] // self.stride)
         right = (n_out - 1) * self.stride + self.span - self.pad_left - x.shape[2]  # completes the last window
         x = pad(x, self.pad_left, right, self.pad_mode)
-        y = F.conv1d(x, self.conv.folded(), self.conv.bias, stride=self.stride, dilation=self.dilation)
+        weight = self.conv.folded()
+        if self.stride > 1:
+            x, weight = in_blocks(x, self.stride), in_blocks(weight, self.stride)  # kernels are multiples of strides
+        y = correlate(x, weight, self.conv.bias, self.dilation)
         return y if self.norm is None else self.norm(y)
 
 
 class ConvTranspose(nn.Module):
-    """Transposed convolution with EnCodec's trimming: [B, C, T] -> [B, C', T * stride]."""
+    """Transposed convolution with EnCodec's trimming: [B, C, T] -> [B, C', T * stride].
+
+    Computed as a convolution that makes blocks of `stride` samples, each from as many inputs as kernels overlap.
+    """
 
     def __init__(self, config: CodecConfig, c_in: int, c_out: int, kernel: int, stride: int):
         super().__init__()
@@ -101,9 +150,13 @@ class ConvTranspose(nn.Module):
         self.trim_left = trim - right
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.conv_transpose1d(x, self.conv.folded(), self.conv.bias, stride=self.stride)
+        weight, stride, n_out = self.conv.folded(), self.stride, x.shape[2] * self.stride
+        later = self.trim_left > 0 or self.norm is not None  # whether anything behind the last whole block is needed
+        blocks = weight.reshape(*weight.shape[:2], -1, stride).flip(2).permute(3, 1, 0, 2).flatten(0, 1)
+        x = F.pad(x, (blocks.shape[2] - 1, blocks.shape[2] - 1 if later else 0))
+        y = out_of_blocks(correlate(x, blocks, self.conv.bias.repeat(stride)), stride)
         y = y if self.norm is None else self.norm(y)
-        return y[..., self.trim_left:self.trim_left + x.shape[2] * self.stride]
+        return y[..., self.trim_left:self.trim_left + n_out] if later else y
 
 
 class Residual(nn.Module):
