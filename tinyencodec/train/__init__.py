@@ -3,11 +3,13 @@
 In reading order:
 
     debian, sounds, packed, corpus   free audio in, packed for training
-    mixing, feed                     clips from it
-    layers, quantizer, network       the codec once more, as PyTorch modules; to and from model folders
+    augment, mixing, feed            clips from it
+    fused, layers, quantizer         the codec once more, as PyTorch modules
+    network                          all of it; to and from model folders; a running average of it (`average`)
     transform, transform_start       weights to begin with: those of a transform codec
     initialise                       or random ones
-    mel, envelope, loudness, losses  what a good reconstruction is
+    mel, fine, envelope, loudness    what a good reconstruction is
+    losses                           all of it in numbers
     discriminator, balancer          the adversary; the share of each loss
     recipe, distributed, trainer     one step of training
     state_file, checkpoints          what is kept of a run, to go on from,

@@ -1,7 +1,7 @@
 """Stopping and going on: the whole state of a run in one file, which appears complete or not at all.
 
-    checkpoint.pt   a dictionary: step, seconds, config, recipe, and the states of codec, optimiser, balancer and,
-                    once there is one, discriminator and its optimiser
+    checkpoint.pt   a dictionary: step, seconds, config, recipe, and the states of codec, optimiser, balancer and, if
+                    there are any, running average, discriminator and its optimiser
 """
 
 from dataclasses import asdict
@@ -27,6 +27,8 @@ def save_checkpoint(trainer: Trainer, folder: Path, name: str = NAME) -> None:
     if trainer.discriminator is not None and trainer.disc_optimizer is not None:
         state |= {"discriminator": trainer.discriminator.state_dict(),
                   "disc_optimizer": trainer.disc_optimizer.state_dict()}
+    if trainer.average is not None:
+        state["average"] = trainer.average.state_dict()
     write_state(folder / name, state)
 
 
@@ -71,11 +73,16 @@ def restore(trainer: Trainer, state: dict) -> None:
         assert trainer.discriminator is not None and trainer.disc_optimizer is not None
         trainer.discriminator.load_state_dict(state["discriminator"])
         trainer.disc_optimizer.load_state_dict(state["disc_optimizer"])
+    if trainer.average is not None:
+        if "average" in state:
+            trainer.average.load_state_dict(state["average"])
+        else:
+            trainer.average.codec.load_state_dict(state["codec"])
     trainer.step, trainer.seconds = state["step"], state["seconds"]
 
 
-def codec_of(state: dict) -> Codec:
-    """The codec in a checkpoint."""
+def codec_of(state: dict, average: bool = False) -> Codec:
+    """The codec in a checkpoint, or the running average of it, if there is one and it is wanted."""
     codec = Codec(state["config"])
-    codec.load_state_dict(state["codec"])
+    codec.load_state_dict(state["average"]["codec"] if average and "average" in state else state["codec"])
     return codec

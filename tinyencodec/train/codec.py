@@ -29,13 +29,13 @@ from tqdm import tqdm
 
 from tinyencodec.models.store import find_model
 from tinyencodec.system.errors import require
-from tinyencodec.train import distributed
+from tinyencodec.train import distributed, fused
 from tinyencodec.train.checkpoints import NAME, codec_of, newest_checkpoint, restore, save_checkpoint
 from tinyencodec.train.command import add_numbers, attempt, flag, given, run, tell
 from tinyencodec.train.feed import batches
 from tinyencodec.train.log import RunLog
 from tinyencodec.train.mixing import Mixer
-from tinyencodec.train.network import load
+from tinyencodec.train.network import Codec, load
 from tinyencodec.train.packed import PackedCorpus, for_training
 from tinyencodec.train.recipe import CODECS, Recipe
 from tinyencodec.train.resume import going_on, ignored_models
@@ -64,7 +64,7 @@ def make_trainer(args: argparse.Namespace, device: torch.device) -> Trainer:
     corpus, length = for_training(args.corpus, config, recipe.seconds)
     if distributed.rank() == 0:
         tell(*lines, corpus.remark)
-    mixer = Mixer(corpus, length, recipe.seed, recipe.shares())
+    mixer = Mixer(corpus, length, recipe.seed, recipe.shares(), recipe.alter)
     trainer = Trainer(recipe, mixer, config, codec, device)
     if state is not None:
         try:
@@ -73,6 +73,8 @@ def make_trainer(args: argparse.Namespace, device: torch.device) -> Trainer:
             raise ValueError(f"{args.out}: expected a checkpoint of this model, got {error!r:.300}") from None
     if args.fresh_codebooks:
         trainer.codec.quantizer.forget()
+        if trainer.average is not None:
+            trainer.average.codec.quantizer.forget()
     return trainer
 
 
@@ -165,12 +167,13 @@ class Run:
     def validate(self, write: Callable[[str], object] = print) -> None:
         """Measure on held-out clips, write the figures down and draw them."""
         trainer = self.trainer
-        trainer.codec.eval()
-        report = self.validator.measure(trainer.codec)
+        codec = trainer.average.codec if trainer.average is not None else trainer.codec
+        codec.eval()
+        report = self.validator.measure(codec)
         self.log.report(trainer.step, trainer.seconds / 60, report)
         if not report.rates:
             write(f"step {trainer.step}: no figures: no held-out clip is loud enough")
-            return self.draw()
+            return self.draw(codec)
         for kind in self.validator.clips:
             line = "  ".join(f"{'-' if kbps == UNQUANTIZED else f'{kbps:g}'}: {snr:.2f} dB {mel:.3f}"
                              for what, kbps, snr, mel in report.rates if what == kind)
@@ -179,13 +182,13 @@ class Run:
         bits = " ".join(f"{entropy:.1f}" for _, _, entropy in report.codebooks)
         write(f"step {trainer.step} latent {report.latent:.3f} in {report.dimensions:.1f} dimensions  left {left}  "
               f"bits {bits}")
-        self.draw()
+        self.draw(codec)
 
-    def draw(self) -> None:
+    def draw(self, codec: Codec) -> None:
         """Draw the figures, if matplotlib is there; the tables are in any case."""
         if importlib.util.find_spec("matplotlib"):
             self.attempt("curves", self.log.draw_curves)
-            self.attempt("spectrograms", self.log.draw_spectrograms, self.trainer.codec, self.validator)
+            self.attempt("spectrograms", self.log.draw_spectrograms, codec, self.validator)
 
     def _stop(self, number: int, frame: object) -> None:
         self.asked_to_stop = True
@@ -203,6 +206,7 @@ def parser() -> argparse.ArgumentParser:
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     add("--minutes", type=float, help="stop after so many")
     add("--threads", type=int, help="of the CPU; default: PyTorch's choice")
+    add("--compile", action="store_true", help="compile element-wise functions; on a CPU this needs a C++ compiler")
     add("--workers", type=int, default=0, help="threads that draw clips ahead of time; default: %(default)d")
     add("--log-every", type=int, default=100, metavar="STEPS")
     add("--validate-every", type=int, default=2000, metavar="STEPS", help="and at the end; default: %(default)d")
@@ -225,6 +229,8 @@ def train(args: argparse.Namespace) -> None:
     check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.compile:
+        fused.enable()
     torch.set_float32_matmul_precision("high")  # TF32 where the device has it
     try:
         device = torch.device(args.device)

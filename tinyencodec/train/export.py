@@ -17,10 +17,14 @@ from tinyencodec.train.command import run
 from tinyencodec.train.network import Codec, save
 
 
-def read_run(path: Path) -> tuple[Codec, int]:
-    """The codec in a run's folder or a checkpoint file, and the steps it took. `OSError`, or `ValueError` if none."""
+def read_run(path: Path, last: bool = False) -> tuple[Codec, int]:
+    """The codec in a run's folder or a checkpoint file, and the steps it took.
+
+    last : the weights after the last step, even if there is a running average of them
+    Raises `OSError`, or `ValueError` if there is none.
+    """
     state = read_checkpoint(path / NAME if path.is_dir() else path)
-    codec = codec_of(state)
+    codec = codec_of(state, average=not last)
     if not codec.quantizer.started:
         raise ValueError(f"{path}: expected a run with codebooks, got one at step {state['step']} without")
     return codec, state["step"]
@@ -51,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("--average", metavar="RUN", type=Path, help="another run or checkpoint with these codebooks, to average with")
     add("--share", type=float, default=0.5, help="of that one's weights in the average; default: %(default)s")
+    add("--last", action="store_true", help="weights of the last step, not the running average that a run may keep")
     args = parser.parse_args(argv)
     return run(parser.prog, lambda: export(args))
 
@@ -59,9 +64,9 @@ def export(args: argparse.Namespace) -> None:
     """Write the model folder that the command line asks for."""
     if not 0 <= args.share <= 1:
         raise ValueError(f"--share: expected a number from 0 to 1, got {args.share}")
-    codec, step = read_run(args.run)
+    codec, step = read_run(args.run, args.last)
     if args.average:
-        average(codec, read_run(args.average)[0], args.share)
+        average(codec, read_run(args.average, args.last)[0], args.share)
     save(codec, args.model, args.precision)
     print(f"{args.model}: from step {step}")
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinyencodec.codec.config import CodecConfig
+from tinyencodec.train.fused import elu
 
 
 class Kernel(nn.Module):
@@ -171,7 +172,7 @@ class Residual(nn.Module):
 
     def branch(self, x: Tensor) -> Tensor:
         """What is added to the shortcut."""
-        return self.block["3"](F.elu(self.block["1"](F.elu(x))))
+        return self.block["3"](elu(self.block["1"](elu(x))))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x if self.shortcut is None else self.shortcut(x)) + self.branch(x)

@@ -60,11 +60,12 @@ class LogMel(nn.Module):
 
 
 class MelScales(nn.Module):
-    """`LogMel` at all resolutions, as a list."""
+    """`LogMel` at some or all resolutions, as a list."""
 
     def __init__(self, sample_rate: int, windows: tuple[int, ...] = WINDOWS):
         super().__init__()
         self.scales = nn.ModuleList(LogMel(sample_rate, window) for window in windows)
 
-    def forward(self, wav: Tensor) -> list[Tensor]:
-        return [scale(wav) for scale in self.scales]
+    def forward(self, wav: Tensor, picks: list[int] | None = None) -> list[Tensor]:
+        """picks : which of the windows; None: all."""
+        return [scale(wav) for number, scale in enumerate(self.scales) if picks is None or number in picks]

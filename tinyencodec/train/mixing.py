@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tinyencodec.train.augment import altered
 from tinyencodec.train.packed import PackedCorpus
 
 STRATEGIES = {"s1": 0.32, "s2": 0.32, "s3": 0.24, "s4": 0.12}
@@ -35,10 +36,12 @@ class Mixer:
     length : samples per clip
     seed : of everything that is drawn
     shares : of the strategies, relative to each other
+    alter : probability that a source is changed as in `augment`
     """
 
-    def __init__(self, corpus: PackedCorpus, length: int, seed: int, shares: Mapping[str, float] = STRATEGIES):
-        self.corpus, self.length, self.seed, self.shares = corpus, length, seed, shares
+    def __init__(self, corpus: PackedCorpus, length: int, seed: int, shares: Mapping[str, float] = STRATEGIES,
+                 alter: float = 0.0):
+        self.corpus, self.length, self.seed, self.shares, self.alter = corpus, length, seed, shares, alter
 
     def batch(self, step: int, size: int, rank: int = 0) -> np.ndarray:
         """The clips of a step, float32 [size, C, length], within -1 ... 1."""
@@ -57,7 +60,11 @@ class Mixer:
         if kind not in self.corpus.entries:  # a corpus of one kind is possible
             kind = sorted(self.corpus.entries)[int(rng.integers(len(self.corpus.entries)))]
         for _ in range(4):
-            wav = self.corpus.random_clip(kind, self.length, rng)
+            if self.alter and rng.random() < self.alter:
+                wav = altered(lambda n: self.corpus.random_clip(kind, n, rng), self.length, self.corpus.sample_rate,
+                              rng)
+            else:
+                wav = self.corpus.random_clip(kind, self.length, rng)
             if np.sqrt(np.mean(np.square(wav))) > _SILENT:
                 break
         wav = 0.5 * 10 ** (rng.uniform(*_GAIN) / 20) * wav

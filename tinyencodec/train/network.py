@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.models.tensors import expected_tensors, read_model_folder, write_model_folder
+from tinyencodec.train.fused import Elu
 from tinyencodec.train.layers import Conv, ConvTranspose, Residual, SkipLSTM
 from tinyencodec.train.quantizer import ResidualQuantizer
 
@@ -35,11 +36,11 @@ def encoder(config: CodecConfig) -> Chain:
     layers: list[nn.Module] = [Conv(config, config.audio_channels, c, config.kernel_size)]
     for ratio in reversed(config.upsampling_ratios):
         layers += [Residual(config, c, config.dilation_growth_rate**j) for j in range(config.num_residual_layers)]
-        layers += [nn.ELU(), Conv(config, c, 2 * c, 2 * ratio, stride=ratio)]
+        layers += [Elu(), Conv(config, c, 2 * c, 2 * ratio, stride=ratio)]
         c *= 2
     if config.num_lstm_layers:
         layers.append(SkipLSTM(c, config.num_lstm_layers))
-    return Chain([*layers, nn.ELU(), Conv(config, c, config.hidden_size, config.last_kernel_size)])
+    return Chain([*layers, Elu(), Conv(config, c, config.hidden_size, config.last_kernel_size)])
 
 
 def decoder(config: CodecConfig) -> Chain:
@@ -49,10 +50,10 @@ def decoder(config: CodecConfig) -> Chain:
     if config.num_lstm_layers:
         layers.append(SkipLSTM(c, config.num_lstm_layers))
     for ratio in config.upsampling_ratios:
-        layers += [nn.ELU(), ConvTranspose(config, c, c // 2, 2 * ratio, ratio)]
+        layers += [Elu(), ConvTranspose(config, c, c // 2, 2 * ratio, ratio)]
         c //= 2
         layers += [Residual(config, c, config.dilation_growth_rate**j) for j in range(config.num_residual_layers)]
-    return Chain([*layers, nn.ELU(), Conv(config, c, config.audio_channels, config.last_kernel_size)])
+    return Chain([*layers, Elu(), Conv(config, c, config.audio_channels, config.last_kernel_size)])
 
 
 class Codec(nn.Module):

@@ -8,7 +8,8 @@ on the balancer shares out the gradient.
 What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
 reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
 (Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
-energy, count in the waveform's error; `envelope` asks for what makes speech understandable, `loudness` for what
+energy, count in the waveform's error; `fine` takes away the lines that a pattern repeated in every frame makes;
+`envelope` asks for what makes speech understandable, `loudness` for what
 predicts listening tests, at the end of training. Watch the dimensions of the latent in the validation's report.
 
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 
 from tinyencodec.codec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
 from tinyencodec.system.errors import require
+from tinyencodec.train import fine, mel
 from tinyencodec.train.mixing import STRATEGIES
 
 CODECS = {
@@ -32,7 +34,7 @@ CODECS = {
     **PRESETS,
 }
 _LONGEST = 3600  # s of sound in a batch
-LOSSES = ("l1", "squared", "mel", "envelope", "loudness", "adversarial", "features")
+LOSSES = ("l1", "squared", "mel", "fine", "envelope", "loudness", "adversarial", "features")
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,15 @@ class Recipe:
     l1: float = 0.1  # shares of the gradient, relative to each other
     squared: float = 1.0
     mel: float = 8.0
+    fine: float = 0.0
     envelope: float = 0.0
     loudness: float = 0.0
     adversarial: float = 1.0
     features: float = 2.0
+    mel_windows: int = 7  # of the seven windows of the mel loss, how many count in a step, drawn anew each time
+    fine_windows: int = 1  # of the three of the fine loss
+    alter: float = 0.0  # probability that a source is changed in speed, tilt and band (`augment`)
+    average: float = 0.0  # decay of a running average of the weights, for validation and export; 0: none is kept
     bf16: bool = False  # convolutions in bfloat16
     freeze: str = ""  # what is not trained: "encoder" (and codebooks), "quantizer" (codebooks) or "decoder"
 
@@ -77,10 +84,13 @@ class Recipe:
             self._require(getattr(self, name) > 0, name, "a number above 0")
         for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES, *STRATEGIES):
             self._require(getattr(self, name) >= 0, name, "a number of at least 0")
-        for name in ("disc_rate", "bypass", "emphasis"):
+        for name in ("disc_rate", "bypass", "emphasis", "alter"):
             self._require(0 <= getattr(self, name) <= 1, name, "a number from 0 to 1")
         self._require(self.disc_filters <= 1024, "disc_filters", "at most 1024")
         self._require(self.batch * self.seconds <= _LONGEST, "seconds", f"a batch of at most {_LONGEST} s in all")
+        self._require(0 <= self.average < 1, "average", "a number from 0 to below 1")
+        self._require(1 <= self.mel_windows <= len(mel.WINDOWS), "mel_windows", "a number from 1 to 7")
+        self._require(1 <= self.fine_windows <= len(fine.WINDOWS), "fine_windows", "a number from 1 to 3")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
         self._require(sum(self.shares().values()) > 0, "s1", "a share above 0, or one for s2, s3 or s4")
         self._require(self.start in ("transform", "random"), "start", "'transform' or 'random'")

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import distributed, losses
+from tinyencodec.train.average import Average
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss
+from tinyencodec.train.fine import FineScales
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.loudness import Loudness, loudness_loss
 from tinyencodec.train.mel import MelScales
@@ -45,6 +47,7 @@ class Trainer:
     Attributes
     ----------
     step : steps done
+    average : the running average of the codec, or None
     seconds : time spent on them, for the log
     """
 
@@ -66,10 +69,12 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS)
         self.balancer = Balancer()
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
+        self.fine = FineScales().to(self.device)
         self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
         self.loudness = Loudness(self.config.sampling_rate).to(self.device)
         self.discriminator: Discriminator | None = None
         self.disc_optimizer: torch.optim.Adam | None = None
+        self.average = Average(self.codec, recipe.average) if recipe.average else None
         self.step, self.seconds = 0, 0.0
 
     def take_step(self, clips: np.ndarray) -> dict[str, float]:
@@ -94,7 +99,7 @@ class Trainer:
             z = self.codec.latent(wav)
             quantized, commitment = self._quantize(z, rng)
             y = self.codec.sound(quantized, wav)
-        found = self._losses(wav, y)
+        found = self._losses(wav, y, rng)
         self.optimizer.zero_grad(set_to_none=True)
         if commitment is None:
             found["squared"].backward()
@@ -108,6 +113,8 @@ class Trainer:
         distributed.average_gradients(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.codec)
         figures = {**found, "gradient": norm, "latent": z.detach().square().mean().sqrt()}
         if commitment is not None:
             figures["commitment"] = commitment
@@ -172,12 +179,14 @@ class Trainer:
         around = torch.from_numpy(rng.random(len(z)) < self.recipe.bypass).to(z.device)
         return torch.where(around[:, None, None], z, quantized), commitment
 
-    def _losses(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _losses(self, x: Tensor, y: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         emphasised = (losses.emphasise(wav, self.recipe.emphasis) for wav in (x, y))
         found = {"l1": losses.l1_time(x, y), "squared": losses.relative_squared_error(*emphasised)}
         if not self.codec.quantizer.started:
             return found
-        found["mel"] = losses.mel_loss(self.mel(x), self.mel(y))
+        found["mel"] = _spectral(self.mel, x, y, self.recipe.mel_windows, rng)
+        if self.recipe.fine:
+            found["fine"] = _spectral(self.fine, x, y, self.recipe.fine_windows, rng)
         if self.recipe.envelope:
             found["envelope"] = envelope_loss(self.envelopes(x), self.envelopes(y))
         if self.recipe.loudness:
@@ -206,3 +215,12 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
         self.disc_optimizer.step()
         return loss
+
+
+def _spectral(scales: MelScales | FineScales, x: Tensor, y: Tensor, n_windows: int, rng: np.random.Generator) -> Tensor:
+    """The loss at `n_windows` of the resolutions, drawn without replacement if these are not all."""
+    total = len(scales.scales)
+    picks = sorted(rng.choice(total, n_windows, replace=False).tolist()) if n_windows < total else None
+    with torch.no_grad():
+        wanted = scales(x, picks)
+    return losses.mel_loss(wanted, scales(y, picks))
