@@ -14,6 +14,7 @@ Chapter 14 of the tutorials uses it.
 from collections.abc import Callable
 
 import numpy as np
+from scipy import fft
 
 _SPEED = 1.25  # at most, and at least its inverse
 _TILT = 3.0  # dB per octave
@@ -29,9 +30,9 @@ def altered(read: Callable[[int], np.ndarray], length: int, sample_rate: int, rn
     read : gives float32 [C, n] of it for any n
     """
     speed = float(np.exp(rng.uniform(-np.log(_SPEED), np.log(_SPEED))))
-    n_out = length + 2 * _MARGIN
-    n_in = round(n_out * speed)
-    spectrum = np.fft.rfft(read(n_in))
+    n_out = fft.next_fast_len(length + 2 * _MARGIN, real=True)
+    n_in = fft.next_fast_len(round(n_out * speed), real=True)
+    spectrum = fft.rfft(read(n_in))
     frequencies = np.arange(spectrum.shape[1]) * sample_rate / n_out  # Hz, in the result
     return resampled(spectrum * gains(frequencies, rng), n_in, n_out)[:, _MARGIN:_MARGIN + length]
 
@@ -44,7 +45,7 @@ def resampled(spectrum: np.ndarray, n_in: int, n_out: int) -> np.ndarray:
     bins = n_out // 2 + 1
     fitting = spectrum[:, :bins] if bins <= spectrum.shape[1] else np.pad(
         spectrum, ((0, 0), (0, bins - spectrum.shape[1])))
-    return (np.fft.irfft(fitting, n_out) * (n_out / n_in)).astype(np.float32)
+    return fft.irfft(fitting * np.float32(n_out / n_in), n_out)
 
 
 def gains(frequencies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -57,4 +58,4 @@ def gains(frequencies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < _LIMITED:
         bottom = np.exp(rng.uniform(*np.log(_BOTTOM)))
         gain *= np.clip((frequencies - bottom) / (_EDGE * bottom) + 1, 0, 1)
-    return gain
+    return gain.astype(np.float32)

@@ -181,7 +181,8 @@ class Residual(nn.Module):
 class SkipLSTM(nn.Module):
     """y = x + lstm(x) over time, [B, C, T] -> [B, C, T]. Biases start at zero.
 
-    In float32 also under autocast: a rounding of the state would go on through all later steps.
+    Under autocast in bfloat16 like the rest: with tiny_24khz the latent's error is 46 dB below it, and 47 dB with the
+    LSTM in float32.
     """
 
     def __init__(self, channels: int, layers: int):
@@ -193,6 +194,4 @@ class SkipLSTM(nn.Module):
                     value.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            return x + self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0)  # [T, B, C] inside
+        return x + self.lstm(x.permute(2, 0, 1))[0].permute(1, 2, 0)  # [T, B, C] inside

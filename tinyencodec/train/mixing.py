@@ -15,6 +15,7 @@ if it had not stopped.
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import fft
 
 from tinyencodec.train.augment import altered
 from tinyencodec.train.packed import PackedCorpus
@@ -92,12 +93,12 @@ def reverberate(wav: np.ndarray, sample_rate: int, rng: np.random.Generator) -> 
     """
     length = wav.shape[1]
     fall = rng.uniform(0.1, 1.0)  # seconds
-    t = np.arange(1, length) / sample_rate
-    answer = rng.standard_normal((len(wav), length - 1)) * np.exp(-6.9 * t / fall)
+    t = np.arange(1, length, dtype=np.float32) / sample_rate
+    answer = rng.standard_normal((len(wav), length - 1), np.float32) * np.exp(-6.9 * t / np.float32(fall))
     answer *= rng.uniform(0.2, 0.9) / np.sqrt(np.square(answer).sum(axis=1, keepdims=True) + 1e-12)
-    answer = np.concatenate([np.ones((len(wav), 1)), answer], axis=1)
-    size = 1 << (2 * length - 1).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(wav, size) * np.fft.rfft(answer, size), size)[:, :length]
+    answer = np.concatenate([np.ones((len(wav), 1), np.float32), answer], axis=1)
+    size = fft.next_fast_len(2 * length, real=True)
+    wet = fft.irfft(fft.rfft(wav, size) * fft.rfft(answer, size), size)[:, :length]
     return (wet * np.sqrt(np.mean(np.square(wav)) / (np.mean(np.square(wet)) + 1e-12))).astype(np.float32)
 
 
