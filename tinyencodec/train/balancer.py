@@ -15,7 +15,7 @@ relative to the signal's size, have a smaller share in the average.
 Chapter 14 of the tutorials walks through it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -27,10 +27,13 @@ _MOST = 10  # times the average
 
 
 class Balancer:
-    """Keeps the averages. `norms`: by loss, [sum, weight], two tensors whose quotient is <|g|>."""
+    """Keeps the averages. `norms`: by loss, [sum, weight], two tensors whose quotient is <|g|>.
 
-    def __init__(self, decay: float = DECAY):
-        self.decay = decay
+    freed : losses that share nothing but the output with others, and are not used again: frees memory
+    """
+
+    def __init__(self, decay: float = DECAY, freed: Collection[str] = ()):
+        self.decay, self.freed = decay, freed
         self.norms: dict[str, Tensor] = {}
 
     def gradient(self, losses: Mapping[str, Tensor], weights: Mapping[str, float], output: Tensor,
@@ -45,7 +48,7 @@ class Balancer:
         for name, loss in losses.items():
             if weights[name] <= 0:
                 continue
-            (gradient,) = torch.autograd.grad(loss, output, retain_graph=True)
+            (gradient,) = torch.autograd.grad(loss, output, retain_graph=name not in self.freed)
             length = gradient.flatten(1).norm(dim=1).mean()
             old = self.norms.get(name, torch.zeros(2, device=length.device))
             length = torch.where(old[0] > 0, torch.minimum(length, _MOST * old[0] / old[1]), length)

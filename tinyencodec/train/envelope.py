@@ -12,7 +12,7 @@ Chapter 14 of the tutorials uses it.
 import torch
 from torch import Tensor, nn
 
-from tinyencodec.train.mel import stft
+from tinyencodec.train.mel import power
 
 _LOWEST = 150.0  # Hz, centre of the first band
 _BANDS = 15  # thirds of an octave
@@ -42,9 +42,7 @@ class Envelopes(nn.Module):
         self.register_buffer("bands", third_octaves(sample_rate, size), persistent=False)
 
     def forward(self, wav: Tensor) -> Tensor:
-        spectrum = stft(wav, self.window)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return (power @ self.bands + 1e-12).sqrt().transpose(1, 2)
+        return (power(wav, self.window) @ self.bands + 1e-12).sqrt().transpose(1, 2)
 
 
 def stretches(envelopes: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ Chapter 14 of the tutorials uses it.
 import torch
 from torch import Tensor, nn
 
-from tinyencodec.train.mel import FLOOR, stft
+from tinyencodec.train.mel import log_floor, magnitude, power
 
 WINDOWS = (1024, 2048, 4096)  # samples
 
@@ -26,9 +26,7 @@ class LogSpectrum(nn.Module):
         self.register_buffer("window", torch.hann_window(window), persistent=False)
 
     def forward(self, wav: Tensor) -> Tensor:
-        spectrum = stft(wav, self.window)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return ((power + 1e-12).sqrt() + FLOOR).log()  # the root's slope at 0 is infinite
+        return log_floor(magnitude(power(wav, self.window)))
 
 
 class FineScales(nn.Module):

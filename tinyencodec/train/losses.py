@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tinyencodec.train.fused import fusible
+
 FAINT = 1e-3  # an amplitude (RMS) that counts as next to nothing: what is relative to a signal's size stays finite
 _QUIET = 0.1  # of the batch's mean power, added to a clip's own: what is much softer than the others counts less
 
@@ -35,10 +37,12 @@ def emphasise(wav: Tensor, share: float) -> Tensor:
 
 def mel_loss(x: list[Tensor], y: list[Tensor]) -> Tensor:
     """Mean and root mean square of the difference of two `MelScales`, summed; a mean over clips and scales."""
-    return torch.stack([_mel_scale(a - b) for a, b in zip(x, y)]).mean()
+    return torch.stack([_mel_scale(a, b) for a, b in zip(x, y)]).mean()
 
 
-def _mel_scale(difference: Tensor) -> Tensor:
+@fusible
+def _mel_scale(a: Tensor, b: Tensor) -> Tensor:
+    difference = a - b
     return difference.abs().mean() + (difference.square().mean(dim=(1, 2)) + 1e-8).sqrt().mean()
 
 

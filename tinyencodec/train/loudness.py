@@ -22,7 +22,7 @@ Chapter 14 of the tutorials shows what it hears.
 import torch
 from torch import Tensor, nn
 
-from tinyencodec.train.mel import stft
+from tinyencodec.train import mel
 
 _WINDOW = 0.032  # s; a quarter of it from frame to frame
 _BANDS = 48
@@ -71,8 +71,7 @@ class Loudness(nn.Module):
 
     def forward(self, wav: Tensor) -> Tensor:
         """Power of each band in each frame: [B, C, T] -> [B * C, frames, bands]."""
-        spectrum = stft(wav, self.window)
-        return (spectrum.real.square() + spectrum.imag.square()) @ self.bands
+        return mel.power(wav, self.window) @ self.bands
 
     def heard(self, power: Tensor) -> Tensor:
         """How loud bands of a power are, brought to their level before."""

@@ -26,7 +26,7 @@ from tinyencodec.train.loudness import Loudness, loudness_loss
 from tinyencodec.train.mel import MelScales
 from tinyencodec.train.mixing import Mixer, loudness_share, with_sound
 from tinyencodec.train.network import Codec, freeze
-from tinyencodec.train.recipe import Recipe
+from tinyencodec.train.recipe import LOSSES, Recipe
 from tinyencodec.train.transform_start import transform_start
 
 _BETAS = (0.5, 0.9)
@@ -66,8 +66,8 @@ class Trainer:
         if recipe.freeze:
             freeze(getattr(self.codec, recipe.freeze))
         self.parameters = [p for p in self.codec.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS)
-        self.balancer = Balancer()
+        self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS, fused=True)
+        self.balancer = Balancer(freed=set(LOSSES) - {"adversarial"})  # whose layers are the features'
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
         self.fine = FineScales().to(self.device)
         self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
