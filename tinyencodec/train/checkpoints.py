@@ -67,6 +67,8 @@ def restore(trainer: Trainer, state: dict) -> None:
     """Put a new trainer of the same configuration into the state that `read_checkpoint` gave."""
     trainer.codec.load_state_dict(state["codec"])
     trainer.optimizer.load_state_dict(state["optimizer"])
+    for group in trainer.optimizer.param_groups:
+        group["fused"] = True  # whatever it was in the run that wrote this
     trainer.balancer.load_state_dict({name: value.to(trainer.device) for name, value in state["balancer"].items()})
     if "discriminator" in state:
         trainer.add_discriminator()
