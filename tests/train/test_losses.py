@@ -10,6 +10,7 @@ from tinyencodec.train import losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss, third_octaves
+from tinyencodec.train.fine import FineScales
 from tinyencodec.train.loudness import Loudness, bark, level, loudness_loss, threshold
 from tinyencodec.train.mel import BANDS, LogMel, MelScales, mel_filters, stft
 
@@ -74,6 +75,28 @@ def test_mel_losses_see_loudness():
     scale = mel.scales[-1:]
     assert losses.mel_distance([s(x) for s in scale], [s(0.1 * x) for s in scale]).item() == pytest.approx(1, abs=0.15)
     assert losses.mel_loss(mel(x), mel(0.1 * x)) > losses.mel_loss(mel(x), mel(0.5 * x)) > 0.5
+
+
+def test_fine_loss_hears_a_comb_that_mel_bands_hardly_do():
+    """Noise against other noise: the power between 1.2 and 6 kHz gathered in lines 75 Hz apart, bands as loud."""
+    x, y = noise(1, 1, 48_000), noise(1, 1, 48_000, seed=1)
+    frequencies = torch.fft.rfftfreq(48_000, 1 / 24_000)
+    inside = (frequencies > 1162) & (frequencies < 6037)
+    line = ((frequencies + 37.5) % 75 - 37.5).abs() < 1
+    gain = torch.where(inside, torch.where(line, math.sqrt((75 - 0.1**2 * 72) / 3), 0.1), 1.0)
+    comb = torch.fft.irfft(torch.fft.rfft(y) * gain)
+    rise = [losses.mel_loss(scales(x), scales(comb)) / losses.mel_loss(scales(x), scales(y))
+            for scales in (MelScales(24_000), FineScales())]
+    assert rise[0] < 1.2 and rise[1] > 1.35
+
+
+def test_scales_by_number():
+    """Some of the resolutions are those of all."""
+    x = noise(2, 1, 5000)
+    for scales in (MelScales(24_000), FineScales()):
+        every = scales(x)
+        some = scales(x, [0, 2])
+        assert len(some) == 2 and torch.equal(some[0], every[0]) and torch.equal(some[1], every[2])
 
 
 def test_gradient_of_silence_is_finite():
