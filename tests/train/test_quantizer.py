@@ -160,3 +160,31 @@ class TestResidualQuantizer:
         quantizer(z, 2, generator())
         same = [torch.equal(book.embed, old) for book, old in zip(quantizer.codebooks, before)]
         assert same == [False, False, True, True]
+
+
+class TestSearch:
+    def left(self, quantizer, z, width):
+        quantized, codes = quantizer.search(z, 4, width)
+        decoded = sum(book.embed[codes[:, number]] for number, book in enumerate(quantizer.codebooks[:4]))
+        assert torch.allclose(decoded.transpose(1, 2), quantized, atol=1e-6)
+        return (z - quantized).square().sum(dim=1)
+
+    def quantizer(self):
+        quantizer = ResidualQuantizer(4, 8, 3)
+        rng = torch.Generator().manual_seed(0)
+        quantizer.start(torch.randn(200, 3, generator=rng), rng)
+        return quantizer, torch.randn(2, 3, 300, generator=rng)
+
+    def test_one_choice_is_the_nearest_entry(self):
+        quantizer, z = self.quantizer()
+        for found, expected in zip(quantizer.search(z, 3, 1), quantizer.quantize(z, 3)):
+            assert found.shape == expected.shape and torch.allclose(found.float(), expected.float(), atol=1e-5)
+
+    def test_more_choices_leave_less_and_all_leave_least(self):
+        quantizer, z = self.quantizer()
+        means = [self.left(quantizer, z, width).mean() for width in (1, 2, 4, 16)]
+        assert means == sorted(means, reverse=True) and means[2] < 0.95 * means[0]
+        every = torch.cartesian_prod(*[torch.arange(8)] * 4)
+        sums = sum(book.embed[every[:, number]] for number, book in enumerate(quantizer.codebooks))
+        least = torch.cdist(z.transpose(1, 2).flatten(0, 1), sums).square().min(dim=1).values
+        assert torch.allclose(self.left(quantizer, z, 8**3).flatten(), least, atol=1e-4)

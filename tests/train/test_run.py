@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -167,6 +168,42 @@ def test_frozen_parts_stay(corpus, model, part, learns):
     changed = {name.split(".")[0] for name, value in trainer.codec.state_dict().items()
                if not torch.equal(value, before[name])}
     assert changed == learns
+
+
+def test_searched_codes_for_a_decoder(corpus, model):
+    """With a frozen encoder the decoder can learn from searched codes: it gets what they make, and a smaller error."""
+    seen, left = {}, {}
+    for search in (1, 8):
+        mixer = Mixer(PackedCorpus(corpus, "train"), 1200, 0)
+        recipe = dataclasses.replace(RECIPE, freeze="encoder", bypass=0.0, search=search)
+        trainer = Trainer(recipe, mixer, codec=load(model))
+        hook = partial(lambda search, part, given, y: seen.update({search: given[0].detach()}), search)
+        trainer.codec.decoder.register_forward_hook(hook)
+        wav = torch.from_numpy(mixer.batch(0, 2))
+        z = trainer.codec.latent(wav).detach()
+        before = [value.clone() for value in trainer.codec.encoder.parameters()]
+        advance(trainer)
+        left[search] = (seen[search] - z).square().mean()
+        assert all(torch.equal(a, b) for a, b in zip(before, trainer.codec.encoder.parameters()))
+    assert left[8] < left[1]
+    with pytest.raises(ValueError, match="search: expected 1, or 'encoder' for freeze"):
+        Recipe(search=4)
+
+
+def test_some_scales_of_the_adversary(corpus, monkeypatch):
+    """Only as many windows look as asked, others at other steps; and it learns at its own pace."""
+    trainer = make_trainer(corpus, disc_scales=2, disc_pace=3.0, disc_power=0.4, disc_rate=1.0)
+    seen, figures = [], []
+    for _ in range(9):
+        figures.append(advance(trainer))
+        if trainer.discriminator is not None and not seen:
+            for number, scale in enumerate(trainer.discriminator.scales):
+                scale.register_forward_hook(lambda part, given, y, number=number: seen.append((trainer.step, number)))
+    by_step = {step: {number for at, number in seen if at == step} for step, _ in seen}
+    assert len(by_step) == 4 and set().union(*by_step.values()) > by_step[5]
+    assert all(2 <= len(numbers) <= 4 for numbers in by_step.values())  # two for the codec, two for the lesson
+    assert trainer.disc_optimizer.param_groups[0]["lr"] == pytest.approx(3 * trainer.optimizer.param_groups[0]["lr"])
+    assert all(np.isfinite(value) for step in figures for value in step.values())
 
 
 @pytest.mark.parametrize("bypass, changes", [(0.0, True), (1.0, False)])

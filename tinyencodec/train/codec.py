@@ -103,7 +103,8 @@ class Run:
         if self.first:
             self.log = RunLog(args.out, trainer.step)
             corpus = PackedCorpus(args.corpus, "validation", or_none=True)
-            self.validator = Validator(corpus, args.clips, trainer.config.chunk_length_s or 3.0)
+            self.validator = Validator(corpus, args.clips, trainer.config.chunk_length_s or 3.0,
+                                       trainer.recipe.search)
 
     def loop(self) -> None:
         """Take steps until the recipe's end, the end of the time, or a signal."""

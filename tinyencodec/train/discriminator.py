@@ -20,16 +20,21 @@ from torch.nn.utils.parametrizations import weight_norm
 from tinyencodec.train.mel import stft
 
 WINDOWS = (2048, 1024, 512, 256, 128)  # samples
+_SOFT = 1e-8  # added to a squared magnitude before it is raised to a power
 _SLOPE = 0.2  # of the leaky ReLU
 
 
 class StftDiscriminator(nn.Module):
-    """One window. [B, C, T] -> (scores [B, 1, frames, places], list of five inner layers)."""
+    """One window. [B, C, T] -> (scores [B, 1, frames, places], list of five inner layers).
+
+    power : to which magnitudes are raised; below 1, soft parts of the spectrum count more
+    """
 
     window: Tensor
 
-    def __init__(self, channels: int, filters: int, window: int):
+    def __init__(self, channels: int, filters: int, window: int, power: float = 1.0):
         super().__init__()
+        self.power = power
         self.register_buffer("window", torch.hann_window(window), persistent=False)
         self.convs = nn.ModuleList([
             _conv(2 * channels, filters, (3, 9)),
@@ -40,6 +45,9 @@ class StftDiscriminator(nn.Module):
     def forward(self, wav: Tensor) -> tuple[Tensor, list[Tensor]]:
         with torch.autocast(wav.device.type, enabled=False):
             spectrum = stft(wav.float(), self.window) * len(self.window) ** 0.5
+            if self.power != 1:
+                size = spectrum.real.square() + spectrum.imag.square() + _SOFT
+                spectrum = spectrum * size ** ((self.power - 1) / 2)
         parts = torch.view_as_real(spectrum)  # [B * C, frames, frequencies, 2]
         x = parts.reshape(len(wav), -1, *parts.shape[1:]).permute(0, 1, 4, 2, 3).flatten(1, 2)
         x = x.contiguous(memory_format=torch.channels_last)  # [B, 2 C, frames, frequencies]
@@ -63,10 +71,11 @@ def _conv(c_in: int, c_out: int, kernel: tuple[int, int], dilation: tuple[int, i
 class Discriminator(nn.Module):
     """All windows. [B, C, T] -> (list of scores, list of lists of inner layers)."""
 
-    def __init__(self, channels: int, filters: int = 32, windows: tuple[int, ...] = WINDOWS):
+    def __init__(self, channels: int, filters: int = 32, windows: tuple[int, ...] = WINDOWS, power: float = 1.0):
         super().__init__()
-        self.scales = nn.ModuleList(StftDiscriminator(channels, filters, window) for window in windows)
+        self.scales = nn.ModuleList(StftDiscriminator(channels, filters, window, power) for window in windows)
 
-    def forward(self, wav: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-        found = [scale(wav) for scale in self.scales]
+    def forward(self, wav: Tensor, picks: list[int] | None = None) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """picks : which of the windows; None: all."""
+        found = [scale(wav) for number, scale in enumerate(self.scales) if picks is None or number in picks]
         return [scores.float() for scores, _ in found], [features for _, features in found]

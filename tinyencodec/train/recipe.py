@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from tinyencodec.codec.config import ENCODEC_48KHZ, PRESETS, CodecConfig
 from tinyencodec.system.errors import require
 from tinyencodec.train import fine, mel
+from tinyencodec.train.discriminator import WINDOWS as DISC_WINDOWS
 from tinyencodec.train.mixing import STRATEGIES
 
 CODECS = {
@@ -58,6 +59,9 @@ class Recipe:
     adversary_from: int = 30_000  # step at which the third stage begins
     disc_filters: int = 32  # of the discriminator
     disc_rate: float = 2 / 3  # probability that it learns in a step
+    disc_scales: int = 5  # of its five windows, how many look at a step, drawn anew each time
+    disc_pace: float = 1.0  # its learning rate, relative to the codec's
+    disc_power: float = 1.0  # to which the magnitudes that it sees are raised
     commitment: float = 1.0  # weight, outside the balancer
     bypass: float = 0.2  # probability that a clip goes round the quantiser
     emphasis: float = 0.0  # of high frequencies in the squared error: the share of the last sample taken off each
@@ -73,6 +77,7 @@ class Recipe:
     fine_windows: int = 1  # of the three of the fine loss
     alter: float = 0.0  # probability that a source is changed in speed, tilt and band (`augment`)
     average: float = 0.0  # decay of a running average of the weights, for validation and export; 0: none is kept
+    search: int = 1  # choices that the quantiser keeps (`ResidualQuantizer.search`), if the encoder is frozen
     bf16: bool = False  # convolutions in bfloat16
     freeze: str = ""  # what is not trained: "encoder" (and codebooks), "quantizer" (codebooks) or "decoder"
 
@@ -80,7 +85,8 @@ class Recipe:
         for field in dataclasses.fields(self):
             if field.type is float:
                 self._require(math.isfinite(getattr(self, field.name)), field.name, "a finite number")
-        for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip"):
+        for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip", "disc_pace", "disc_power",
+                     "search"):
             self._require(getattr(self, name) > 0, name, "a number above 0")
         for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES, *STRATEGIES):
             self._require(getattr(self, name) >= 0, name, "a number of at least 0")
@@ -91,6 +97,8 @@ class Recipe:
         self._require(0 <= self.average < 1, "average", "a number from 0 to below 1")
         self._require(1 <= self.mel_windows <= len(mel.WINDOWS), "mel_windows", "a number from 1 to 7")
         self._require(1 <= self.fine_windows <= len(fine.WINDOWS), "fine_windows", "a number from 1 to 3")
+        self._require(1 <= self.disc_scales <= len(DISC_WINDOWS), "disc_scales", "a number from 1 to 5")
+        self._require(self.search == 1 or self.freeze == "encoder", "search", "1, or 'encoder' for freeze")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
         self._require(sum(self.shares().values()) > 0, "s1", "a share above 0, or one for s2, s3 or s4")
         self._require(self.start in ("transform", "random"), "start", "'transform' or 'random'")

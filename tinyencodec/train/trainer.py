@@ -18,7 +18,7 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import distributed, losses
 from tinyencodec.train.average import Average
 from tinyencodec.train.balancer import Balancer
-from tinyencodec.train.discriminator import Discriminator
+from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss
 from tinyencodec.train.fine import FineScales
 from tinyencodec.train.initialise import initialise
@@ -91,9 +91,9 @@ class Trainer:
         rng = np.random.default_rng([recipe.seed, self.step, _DRAWS])
         wav = self.to_device(clips)
         self._begin_stage()
-        for optimizer in filter(None, (self.optimizer, self.disc_optimizer)):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate(self.step)
+        for optimizer, pace in ((self.optimizer, 1.0), (self.disc_optimizer, recipe.disc_pace)):
+            for group in optimizer.param_groups if optimizer is not None else ():
+                group["lr"] = pace * recipe.rate(self.step)
         self.codec.train()
         with self.autocast():
             z = self.codec.latent(wav)
@@ -119,7 +119,7 @@ class Trainer:
         if commitment is not None:
             figures["commitment"] = commitment
         if self.discriminator is not None and rng.random() < recipe.disc_rate:
-            figures["discriminator"] = self._teach_discriminator(wav, y.detach())
+            figures["discriminator"] = self._teach_discriminator(wav, y.detach(), self._draw_scales(rng))
         self.step += 1
         values = torch.stack([value.detach() for value in figures.values()]).tolist()  # the device is waited for here
         if not all(map(math.isfinite, values)):
@@ -137,7 +137,8 @@ class Trainer:
         """Make the adversary and its optimiser."""
         recipe = self.recipe
         torch.manual_seed(int(np.random.default_rng([recipe.seed, _WEIGHTS, 1]).integers(2**31)))
-        self.discriminator = Discriminator(self.config.audio_channels, recipe.disc_filters).to(self.device)
+        adversary = Discriminator(self.config.audio_channels, recipe.disc_filters, power=recipe.disc_power)
+        self.discriminator = adversary.to(self.device)
         self.disc_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=recipe.lr, betas=_BETAS)
 
     def _clips_from(self, step: int) -> tuple[np.ndarray, int]:
@@ -175,7 +176,11 @@ class Trainer:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         with torch.autocast(self.device.type, enabled=False):
             still = self.recipe.freeze in ("encoder", "quantizer")
-            quantized, commitment = quantizer(z, n, None if still else generator)
+            if self.recipe.search > 1:
+                quantized, _ = quantizer.search(z, n, self.recipe.search)
+                commitment = (z - quantized).square().mean()  # a figure, since nothing before it learns
+            else:
+                quantized, commitment = quantizer(z, n, None if still else generator)
         around = torch.from_numpy(rng.random(len(z)) < self.recipe.bypass).to(z.device)
         return torch.where(around[:, None, None], z, quantized), commitment
 
@@ -192,20 +197,25 @@ class Trainer:
         if self.recipe.loudness:
             found["loudness"] = loudness_loss(self.loudness, x, y)
         if self.discriminator is not None:
+            scales = self._draw_scales(rng)
             self.discriminator.requires_grad_(False)  # its gradients are not wanted here
             with self.autocast():
                 with torch.no_grad():
-                    _, real = self.discriminator(x)
-                scores, fake = self.discriminator(y)
+                    _, real = self.discriminator(x, scales)
+                scores, fake = self.discriminator(y, scales)
             self.discriminator.requires_grad_(True)
             found["adversarial"] = losses.hinge_generator(scores)
             found["features"] = losses.feature_matching(real, fake)
         return found
 
-    def _teach_discriminator(self, x: Tensor, y: Tensor) -> Tensor:
+    def _draw_scales(self, rng: np.random.Generator) -> list[int] | None:
+        total, n = len(WINDOWS), self.recipe.disc_scales
+        return sorted(rng.choice(total, n, replace=False).tolist()) if n < total else None
+
+    def _teach_discriminator(self, x: Tensor, y: Tensor, scales: list[int] | None) -> Tensor:
         assert self.discriminator is not None and self.disc_optimizer is not None
         with self.autocast():
-            scores, _ = self.discriminator(torch.cat([x, y]))
+            scores, _ = self.discriminator(torch.cat([x, y]), scales)
         real, fake = zip(*(score.chunk(2) for score in scores))
         loss = losses.hinge_real_fake(real, fake)
         self.disc_optimizer.zero_grad(set_to_none=True)

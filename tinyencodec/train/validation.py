@@ -33,9 +33,13 @@ class Report:
 
 
 class Validator:
-    """Holds the clips: for each kind `clips` of `seconds`, always the same for a corpus; those of no kind are faint."""
+    """Holds the clips: for each kind `clips` of `seconds`, always the same for a corpus; those of no kind are faint.
 
-    def __init__(self, corpus: PackedCorpus, clips: int = 8, seconds: float = 3.0):
+    search : choices that the quantiser keeps
+    """
+
+    def __init__(self, corpus: PackedCorpus, clips: int = 8, seconds: float = 3.0, search: int = 1):
+        self.search = search
         length, self.clips = int(seconds * corpus.sample_rate), {}
         self.mel = MelScales(corpus.sample_rate)
         for number, kind in enumerate(corpus.entries):
@@ -67,7 +71,7 @@ class Validator:
             versions = {UNQUANTIZED: z}
             if codec.quantizer.started:
                 for bandwidth in config.target_bandwidths:
-                    versions[bandwidth] = codec.quantizer.quantize(z, config.codebooks_for(bandwidth))[0]
+                    versions[bandwidth] = codec.quantizer.search(z, config.codebooks_for(bandwidth), self.search)[0]
             for bandwidth, latent in versions.items():
                 y = codec.sound(latent, wav)
                 snr = float(losses.si_snr(wav.flatten(1), y.flatten(1)).mean())
