@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.train import fused
-from tinyencodec.train.layers import Conv, ConvTranspose, in_blocks, out_of_blocks, pad
+from tinyencodec.train.layers import Conv, ConvTranspose, TimeGroupNorm, in_blocks, out_of_blocks, pad
 from tinyencodec.train.mel import power, stft
 
 CAUSAL = CodecConfig()
@@ -61,6 +61,15 @@ def test_transposed_convolution(config, stride):
         return y[..., layer.trim_left:layer.trim_left + x.shape[2] * stride]
 
     same_gradients(layer, plain, noise(2, 3, 9))
+
+
+def test_group_norm():
+    layer = TimeGroupNorm(1, 5)
+    with torch.no_grad():
+        layer.weight.copy_(noise(5))
+        layer.bias.copy_(noise(5, seed=1))
+    same_gradients(layer, lambda x: F.group_norm(x, 1, layer.weight, layer.bias), 3 * noise(2, 5, 40) + 2,
+                   tolerance=1e-4)
 
 
 def test_blocks():

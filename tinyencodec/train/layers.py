@@ -109,6 +109,17 @@ def out_of_blocks(x: Tensor, size: int) -> Tensor:
     return x.transpose(1, 2).reshape(len(x), x.shape[2] * size, -1).transpose(1, 2)
 
 
+class TimeGroupNorm(nn.GroupNorm):
+    """One mean and variance for all channels and times: [B, C, T] -> [B, C, T]. Keeps channels last in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.transpose(1, 2)
+        flat = rows.flatten(1)
+        normal = F.layer_norm(flat, flat.shape[1:], eps=self.eps).reshape(rows.shape)
+        weight, bias = (value.to(normal.dtype) for value in (self.weight, self.bias))
+        return torch.addcmul(bias, normal, weight).transpose(1, 2)
+
+
 class Conv(nn.Module):
     """Convolution with EnCodec's padding, and a group norm if the model has one: [B, C, T] -> [B, C', ceil(T / s)].
 
@@ -119,7 +130,7 @@ class Conv(nn.Module):
         super().__init__()
         weight_norm = config.norm_type == "weight_norm"
         self.conv = Kernel((c_out, c_in, kernel), c_out, weight_norm)
-        self.norm = None if weight_norm else nn.GroupNorm(1, c_out)
+        self.norm = None if weight_norm else TimeGroupNorm(1, c_out)
         self.stride, self.dilation, self.pad_mode = stride, dilation, config.pad_mode
         self.span = (kernel - 1) * dilation + 1
         self.pad_left = self.span - stride - (0 if config.use_causal_conv else (self.span - stride) // 2)
@@ -145,7 +156,7 @@ class ConvTranspose(nn.Module):
         super().__init__()
         weight_norm = config.norm_type == "weight_norm"
         self.conv = Kernel((c_in, c_out, kernel), c_out, weight_norm)
-        self.norm = None if weight_norm else nn.GroupNorm(1, c_out)
+        self.norm = None if weight_norm else TimeGroupNorm(1, c_out)
         self.stride, trim = stride, kernel - stride
         right = math.ceil(trim * config.trim_right_ratio) if config.use_causal_conv else trim // 2
         self.trim_left = trim - right
