@@ -117,7 +117,7 @@ def test_names_are_shown_as_they_are(name, tmp_path):
 @needs_libraries
 def test_a_name_that_is_no_text():
     wav = notes(0.5, 8000)
-    same = Rendition("6 kbit/s", wav, {"kbps": 6.0, "si_snr": 3.0})
+    same = Rendition("6 kbit/s", wav, {"kbps": 6.0, "si_snr_aligned": 3.0})
     original = Rendition("original", wav, {"kbps": 128.0})
     text = page.render("a\udcffb.wav", "mono", ["<i>"], [original, same], 8000).decode()
     assert "<h1>a\N{REPLACEMENT CHARACTER}b.wav</h1>" in text and "&lt;i&gt;" in text
@@ -144,7 +144,7 @@ def test_speech_has_pesq_and_stoi(tmp_path, monkeypatch):
     wav = notes(1, 8000)
     original, same = renditions.listen(Same(), wav, 8000, True)
     assert (original.label, original.figures) == ("original", {"kbps": 128.0}) and original.wav is wav
-    assert same.label == "6 kbit/s" and same.figures["si_snr"] > 80
+    assert same.label == "6 kbit/s" and same.figures["si_snr_aligned"] > 80
     assert {name: same.figures[name] for name in ("kbps", "kbps_lm", "mel", "pesq")} == pytest.approx(
         {"kbps": 6, "kbps_lm": 3, "mel": 0, "pesq": 4.5}) and "stoi" not in same.figures
     assert "pesq" not in (figures := renditions.listen(Same(), wav, 8000, False)[1].figures) and figures["visqol"] == 4

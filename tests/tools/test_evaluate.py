@@ -159,11 +159,11 @@ def score_of(name):
     return measure.score
 
 
-LISTENING = ("pesq", "stoi", "visqol")
+LISTENING = ("pesq", "stoi", "visqol", "visqol_speech")
 
 
 class TestListening:
-    @pytest.mark.parametrize("name, best", [("pesq", 4.64), ("stoi", 1.0), ("visqol", 4.73)])
+    @pytest.mark.parametrize("name, best", [("pesq", 4.64), ("stoi", 1.0), ("visqol", 4.73), ("visqol_speech", 5.0)])
     def test_falls_with_noise(self, name, best, speech):
         score = score_of(name)
         same, good, bad = (score(speech, y, 24_000) for y in (speech, noisy(speech, 20), noisy(speech, 0)))
@@ -184,8 +184,8 @@ class TestListening:
 
     def test_only_some_are_for_all_kinds(self):
         names = {speech: [measure.name for measure in find_measures(speech)] for speech in (True, False)}
-        assert names[False] == [name for name in names[True] if name not in ("pesq", "stoi")]
-        assert names[False][:2] == ["si_snr", "mel"]
+        assert names[False] == [name for name in names[True] if name not in ("pesq", "stoi", "visqol_speech")]
+        assert names[False][:2] == ["si_snr_aligned", "mel"]
 
     @pytest.mark.parametrize("name", LISTENING)
     def test_silence_is_the_worst_that_speech_can_become(self, name, speech):
@@ -195,6 +195,8 @@ class TestListening:
 
     def test_what_is_not_installed_is_not_found(self, monkeypatch):
         monkeypatch.setattr(measures.importlib.util, "find_spec", lambda name: None)
-        assert [measure.name for measure in find_measures(speech=True)] == ["si_snr", "mel"]
+        assert [measure.name for measure in find_measures(speech=True, details=False)] == ["si_snr_aligned", "mel"]
+        details = [measure.name for measure in find_measures(speech=True) if measure.detail]
+        assert details == ["si_snr", "error_0_1", "error_1_4", "error_4_8", "error_8_12", "error_12_24", "comb"]
         assert [line.split(":")[0] for line in left_out(speech=True)] == ["PESQ", "STOI", "VISQOL"]
         assert [line.split(":")[0] for line in left_out(speech=False)] == ["VISQOL"]

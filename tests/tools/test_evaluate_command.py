@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.helpers.evaluation import CONFIGS, SMALL, here, notes, write_corpus  # noqa: F401
 from tinyencodec.cli import main as cli
@@ -18,9 +20,9 @@ from tinyencodec.ecdc.container import EcdcHeader, payload_size
 from tinyencodec.models.store import load_model
 from tinyencodec.tools.evaluate import plots, programs
 from tinyencodec.tools.evaluate.clips import Clip
-from tinyencodec.tools.evaluate.codecs import Coded, OurCodec, payload_bits
+from tinyencodec.tools.evaluate.codecs import Coded, OurCodec, Pcm, payload_bits
 from tinyencodec.tools.evaluate.distance import si_snr
-from tinyencodec.tools.evaluate.figures import means, measure_clips
+from tinyencodec.tools.evaluate.figures import interval, means, measure_clips
 from tinyencodec.tools.evaluate.match import match
 from tinyencodec.tools.evaluate.measures import MEASURES, find_measures
 from tinyencodec.tools.evaluate.programs import Missing, Mp3, Opus, Program, ogg_packets
@@ -48,9 +50,21 @@ def test_figures_and_files(capsys, tmp_path):
         (kind, rate, 2) for kind in ("music", "speech") for rate in (1.6, 3.2)]
     assert len(figures["each"]) == 8
     for row in figures["means"]:
-        assert row["kbps"] == pytest.approx(row["rate"]) and row["mel"] > 0 and np.isfinite(row["si_snr"])
+        assert row["kbps"] == pytest.approx(row["rate"]) and row["mel"] > 0 and np.isfinite(row["si_snr_aligned"])
         of = [one for one in figures["each"] if (one["kind"], one["rate"]) == (row["kind"], row["rate"])]
-        assert row["si_snr"] == pytest.approx(np.mean([one["si_snr"] for one in of]))
+        for name in ("si_snr", "si_snr_aligned", "error_0_1", "error_1_4"):
+            assert row[name] == pytest.approx(np.mean([one[name] for one in of]))
+        assert not {"error_4_8", "error_8_12"} & row.keys()  # the model works at 8 kHz
+        two = [one["mel"] for one in of]  # Student's t of one degree of freedom: 12.706
+        assert row["mel_ci95"] == pytest.approx(12.7062 * abs(two[0] - two[1]) / 2, rel=1e-4)
+    [model] = figures["models"]
+    frames = sum(-(-int(clip["seconds"] * 8000) // 40) for clip in figures["clips"])
+    assert (model["coder"], model["frame_rate"], model["frames"]) == ("mono", 200, frames)
+    assert model["tokens_per_second"] == [{"rate": 1.6, "tokens_per_second": 200 * 2},
+                                          {"rate": 3.2, "tokens_per_second": 200 * 4}]
+    assert [book["codebook"] for book in model["codebooks"]] == [1, 2, 3, 4]
+    assert all(0 < book["used"] <= 1 and 1 <= book["perplexity"] <= 16 for book in model["codebooks"])
+    assert figures["visqol_modes"] == {"visqol": "audio", "visqol_speech": "speech, polynomial"}
     assert sum("model mono has no" in line for line in figures["left_out"]) == 2
 
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -68,6 +82,10 @@ def test_figures_and_files(capsys, tmp_path):
     assert max(len(line) for line in out.splitlines() if not line.startswith("left out")) <= 100
     assert re.search(r"^music +kbit/s +SI-SNR, dB +mel distance", out, re.MULTILINE)
     assert re.search(r"^mono at 1.6 +1.60 ", out, re.MULTILINE)
+    assert re.search(r"^music, details +as it is, dB +0-1 +1-4", out, re.MULTILINE)
+    assert re.search(r"^speech, means \+- +SI-SNR, dB +mel distance", out, re.MULTILINE)
+    assert "mono: 200 frames/s; tokens/s: 400 at 1.6, 800 at 3.2; by codebook, over 2 s, entries used: " in out
+    assert "ViSQOL: in its mode audio; ViSQOL-S: speech, polynomial" in out
     assert "| mono at 3.2 | 3.20 | " in (tmp_path / "out/table.md").read_text()
 
 
@@ -114,17 +132,50 @@ def test_a_coder_of_known_quality():
     clips = {"speech": [Clip("speech", "a", 0.0, notes(1, 8000)), Clip("speech", "b", 0.0, notes(0.5, 8000))]}
     figures = measure_clips(clips, [Late()], 8000)
     first, second = figures["means"]
-    assert first["si_snr"] == pytest.approx(20, abs=0.3) and second["si_snr"] == pytest.approx(40, abs=0.3)
+    assert first["si_snr_aligned"] == pytest.approx(20, abs=0.3)
+    assert second["si_snr_aligned"] == pytest.approx(40, abs=0.3)
+    assert max(first["si_snr"], second["si_snr"]) < 10  # as it came back: late
     assert first["mel"] > second["mel"] > 0
     assert first["kbps"] == pytest.approx(1.5) and first["kbps_lm"] == pytest.approx(0.75)  # 1 and 2, by length
     assert first["delay"] == [100, 100] and first["gain"] == pytest.approx(1.25, rel=0.02)
-    assert {measure.name for measure in find_measures(speech=True)} <= figures["each"][0].keys()
+    expected = {measure.name for measure in find_measures(speech=True) if not measure.by_frames}
+    assert expected <= figures["each"][0].keys() and "comb" not in figures["each"][0]
 
 
 def test_means_are_of_what_is_known():
     row = {"kind": "speech", "coder": "x", "rate": 6, "kbps": 6.0, "delay": 1}
-    [mean] = means([row | {"pesq": 1.0}, row | {"pesq": None}, row | {"pesq": 3.0, "delay": -1}])
-    assert mean == {"kind": "speech", "coder": "x", "rate": 6, "clips": 3, "kbps": 6.0, "pesq": 2.0, "delay": [-1, 1]}
+    [mean] = means([row | {"pesq": 1.0}, row | {"pesq": None, "stoi": 0.9}, row | {"pesq": 3.0, "delay": -1}])
+    assert mean.pop("pesq_ci95") == pytest.approx(12.7062, rel=1e-4)
+    assert mean == {"kind": "speech", "coder": "x", "rate": 6, "clips": 3, "kbps": 6.0, "pesq": 2.0, "stoi": 0.9,
+                    "delay": [-1, 1]}
+
+
+def test_intervals_hold_the_true_mean_in_95_of_100():
+    rng = np.random.default_rng(0)
+    draws = rng.exponential(1.0, (2000, 40)) ** 0.5  # skewed a little, as marks are
+    true = math.gamma(1.5)
+    inside = [abs(np.mean(some) - true) < interval(list(some)) for some in draws]
+    assert 0.93 < np.mean(inside) < 0.97
+
+
+def test_pcm_of_8_bits():
+    wav = notes(1, 24_000)
+    codec = Pcm(24_000, 1)
+    coded = codec.code(wav, codec.rates[0])
+    assert codec.rates == (192.0,) and coded.bits == {"none": 192_000}
+    assert np.abs(coded.wav - wav).max() <= 1 / 256 and len(np.unique(coded.wav)) <= 256
+    assert np.abs(codec.code(np.array([[-1.0, 1.0]]), 192.0).wav - [[-1.0, 1.0]]).max() <= 1 / 128
+
+
+def test_the_comb_of_a_model_is_measured(capsys, tmp_path):
+    """Its lines are at multiples of the model's own frame rate, here 75 Hz; the baseline has no codebooks."""
+    soundfile.write(tmp_path / "hum.wav", notes(1, 24_000)[0], 24_000)
+    assert run("music=hum.wav", "-m", "tiny_24khz", "-b", "1.5", "--against", "pcm", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    ours, pcm = figures["means"]
+    assert (ours["coder"], pcm["coder"], pcm["rate"]) == ("tiny_24khz", "PCM", 192)
+    assert np.isfinite(ours["comb"]) and abs(pcm["comb"]) < abs(ours["comb"]) + 3
+    assert pcm["error_1_4"] < ours["error_1_4"] and len(figures["models"]) == 1
 
 
 @pytest.mark.parametrize("missing, shape", [

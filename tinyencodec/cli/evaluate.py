@@ -19,7 +19,7 @@ tinyencodec evaluate music=song.flac --against none --clips 4
 tinyencodec evaluate speech=readings/ -m tiny_24khz -m ./mine -b 3,6
 tinyencodec evaluate --corpus corpus24/ --kinds speech --entropy table,lm
 """
-_AGAINST = ("opus", "mp3")
+_AGAINST = ("opus", "mp3", "pcm")
 _ENTROPY = ("table", "lm")
 _SPLITS = ("train", "validation", "test")
 _KIND = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)")
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     clips = _clips(args, kinds, sample_rate, channels)
     if args.out is not None:
         _check_folder(args)
-    figures = measure_clips(clips, coders, sample_rate)
+    figures = measure_clips(clips, coders, sample_rate, coders[0].frame_rate)
     figures["left_out"] = [*missing, *figures["left_out"]]
     source = f"the {args.split} split of {args.corpus.resolve().name}" if args.corpus else "files"
     figures = {"command": shlex.join(["tinyencodec", *args.words]), "source": source, "seed": args.seed} | figures
@@ -106,7 +106,7 @@ def _kinds(words: list[str]) -> dict[str, list[Path]]:
 def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     """Who takes part, a line for each that was asked for and cannot, and the models' sample rate and channels."""
     from tinyencodec.models.store import load_model
-    from tinyencodec.tools.evaluate.codecs import OurCodec
+    from tinyencodec.tools.evaluate.codecs import OurCodec, Pcm
     from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
 
     models = [load_model(name) for name in args.models or [None]]
@@ -125,7 +125,9 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
         coders.append(ours)
         missing += ours.missing
     for name in args.against:
-        if name != "none":
+        if name == "pcm":
+            coders.append(Pcm(sample_rate, channels))
+        elif name != "none":
             try:
                 other = PROGRAMS[name](sample_rate, channels, args.against_rates and tuple(args.against_rates))
             except Missing as error:

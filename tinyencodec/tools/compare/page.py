@@ -69,7 +69,7 @@ def clock(seconds: float) -> str:
 
 def _rates(figures: dict[str, float]) -> str:
     """Measured rates in a line, of a decoded sound."""
-    if "si_snr" not in figures:
+    if "si_snr_aligned" not in figures:
         return f"{figures['kbps']:g} kbit/s as 16-bit PCM"
     return ", ".join(f"{_TITLES[name][0]} {figures[name]:.2f}" for name in _RATES if name in figures)
 

@@ -63,7 +63,7 @@ def listen(codec: OurCodec, wav: np.ndarray, sample_rate: int, is_speech: bool) 
             if report is not None:
                 report(number, len(codec.rates))
             coded = codec.code(wav, rate)
-            figures, _ = measure_clip(wav, coded, sample_rate, is_speech)
+            figures, _ = measure_clip(wav, coded, sample_rate, is_speech, details=False)
             known = {name: value for name, value in figures.items() if value is not None}
             renditions.append(Rendition(f"{rate:g} kbit/s", coded.wav, known))
     return renditions

@@ -1,4 +1,4 @@
-"""Ours: a model's sound and the bits of its files, by the codec and the container themselves."""
+"""Ours: a model's sound and the bits of its files, by the codec and the container themselves; and PCM beside it."""
 
 import io
 from typing import Any, NamedTuple
@@ -8,7 +8,8 @@ import numpy as np
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.compression import compress, decompress
 from tinyencodec.ecdc.coders import load_coder
-from tinyencodec.ecdc.container import read_header
+from tinyencodec.ecdc.container import read_ecdc, read_header
+from tinyencodec.tools.evaluate.codebooks import CodebookUse
 from tinyencodec.version import __version__
 
 
@@ -17,6 +18,20 @@ class Coded(NamedTuple):
 
     wav: np.ndarray
     bits: dict[str, int]
+
+
+class Pcm:
+    """No codec at all: samples rounded to 8 bits each. Used as an `OurCodec`."""
+
+    name, version, bits = "PCM", "8 bits", 8
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self.rates = (self.bits * sample_rate * channels / 1000,)
+
+    def code(self, wav: np.ndarray, rate: float) -> Coded:
+        """Round [C, T]; `rate` is the only one there is."""
+        half = 2 ** (self.bits - 1)
+        return Coded(np.clip(np.round(wav * half), -half, half - 1) / half, {"none": self.bits * wav.size})
 
 
 class OurCodec:
@@ -36,6 +51,8 @@ class OurCodec:
     def __init__(self, model: EncodecModel, rates: list[float] | None, entropy: list[str]) -> None:
         self.name, self.rates = model.name, tuple(rates or model.bandwidths)
         self._model = model
+        self._use = CodebookUse(model.n_codebooks, model.config.codebook_size)
+        self._seconds = 0.0
         self._coders: dict[str, Any] = {}
         self.missing: list[str] = []
         for kind in entropy:
@@ -52,10 +69,27 @@ class OurCodec:
         """Encode and decode [C, T], at a rate in kbit/s; as many samples as came."""
         data, n_codebooks = compress(self._model, wav, rate), self._model.codebooks_for(rate)
         bits = {"none": payload_bits(data)}
+        if rate == max(self.rates):  # its first codes are those of lower rates
+            for codes, _ in read_ecdc(fo := io.BytesIO(data), self._model, read_header(fo)):
+                self._use.add(codes)
+            self._seconds += wav.shape[1] / self._model.sample_rate
         for kind, coder in self._coders.items():
             if kind != "lm" or n_codebooks <= self._known:
                 bits[kind] = payload_bits(compress(self._model, wav, rate, entropy=coder))
         return Coded(decompress(data, self._model)[0], bits)
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second, in Hz."""
+        return self._model.config.sampling_rate / self._model.config.hop_length
+
+    def about(self) -> dict:
+        """Frames and tokens per second, and what became of each codebook at the highest rate asked for."""
+        return {"coder": self.name, "frame_rate": self.frame_rate,
+                "tokens_per_second": [{"rate": rate,
+                                       "tokens_per_second": self.frame_rate * self._model.codebooks_for(rate)}
+                                      for rate in self.rates],
+                "codebooks": self._use.rows(), "frames": self._use.frames, "seconds": self._seconds}
 
 
 def payload_bits(data: bytes) -> int:

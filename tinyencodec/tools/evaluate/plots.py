@@ -6,8 +6,10 @@ Backgrounds are clear and lines of text mid-grey, to be seen on a light page and
 import io
 from typing import Any
 
+from tinyencodec.tools.evaluate.codecs import Pcm
 from tinyencodec.tools.evaluate.measures import MEASURES, RATES, SPEECH
 
+_SHOWN = [measure for measure in MEASURES if not measure.detail]
 _GREY = "#7f7f7f"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind too
 _MARKS = "os^Dv*"
@@ -23,10 +25,10 @@ def rate_distortion(figures: dict) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    means, file = figures["means"], io.BytesIO()
+    means, file = [row for row in figures["means"] if row["coder"] != Pcm.name], io.BytesIO()  # far off to the right
     kinds = list(dict.fromkeys(row["kind"] for row in means))
-    wanted = [[(kind, measure) for measure in MEASURES if not measure.speech_only] for kind in kinds]
-    wanted.append([(SPEECH, measure) for measure in MEASURES if measure.speech_only])
+    wanted = [[(kind, measure) for measure in _SHOWN if not measure.speech_only] for kind in kinds]
+    wanted.append([(SPEECH, measure) for measure in _SHOWN if measure.speech_only])
     columns = [column for panels in wanted
                if (column := [(kind, measure) for kind, measure in panels
                               if any(row["kind"] == kind and measure.name in row for row in means)])]
