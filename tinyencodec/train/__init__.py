@@ -4,12 +4,13 @@ In reading order:
 
     debian, sounds, packed, corpus   free audio in, packed for training
     augment, mixing, feed            clips from it
-    fused, layers, quantizer         the codec once more, as PyTorch modules
-    network                          all of it; to and from model folders; a running average of it (`average`)
+    fused, layers                    the codec once more, as PyTorch modules
+    quantizer, network               its codebooks; all of it, to and from model folders
+    average                          a running average of its weights
     transform, transform_start       weights to begin with: those of a transform codec
     initialise                       or random ones
-    mel, fine, envelope, loudness    what a good reconstruction is
-    losses                           all of it in numbers
+    mel, fine, envelope, loudness    spectra, and what the ear makes of them
+    losses                           what a good reconstruction is
     discriminator, balancer          the adversary; the share of each loss
     recipe, distributed, trainer     one step of training
     state_file, checkpoints          what is kept of a run, to go on from,
