@@ -66,8 +66,9 @@ class Trainer:
         if recipe.freeze:
             freeze(getattr(self.codec, recipe.freeze))
         self.parameters = [p for p in self.codec.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS, fused=True)
-        self.balancer = Balancer(freed=set(LOSSES) - {"adversarial"})  # whose layers are the features'
+        one_kernel = self.device.type == "cuda" or (self.device.type == "cpu" and torch.__version__ >= "2.4")
+        self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS, fused=one_kernel)
+        self.balancer = Balancer(freed=set(LOSSES) - {"adversarial"})  # the features come from the same layers
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
         self.fine = FineScales().to(self.device)
         self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
