@@ -422,8 +422,10 @@ book.say(f"At first both have the same score; in the last steps the recording's 
 #
 # ## Where this lives in the package
 #
-# - `tinyencodec.train.losses`, `tinyencodec.train.mel`, `tinyencodec.train.envelope`, `tinyencodec.train.loudness`,
-#   `tinyencodec.train.balancer`, `tinyencodec.train.discriminator`: what is wanted, and who may pull how hard.
+# - `tinyencodec.train.losses`, `tinyencodec.train.mel`, `tinyencodec.train.fine`, `tinyencodec.train.envelope`,
+#   `tinyencodec.train.loudness`, `tinyencodec.train.balancer`, `tinyencodec.train.discriminator`: what is wanted, and
+#   who may pull how hard.
+# - `tinyencodec.train.augment`, `tinyencodec.train.average`: sources altered, and weights averaged, both on demand.
 # - `tinyencodec.train.quantizer`: k-means start, moving averages, replacement.
 # - `tinyencodec.train.refit`: codebooks once more, when the encoder is done. It measures from gradients how loud an
 #   error in each direction of the latent would be, and turns the latent so that the loud ones are small.
