@@ -6,6 +6,15 @@ import pytest
 import tinyencodec
 from tests.helpers.models import SHAPES
 from tests.helpers.signals import noise
+from tinyencodec.kernels import jit
+
+
+def assert_same(got, expected):
+    """The same bits; of NumPy's product, whose sums may depend on the number of rows, nearly the same."""
+    if jit.JIT:
+        np.testing.assert_array_equal(got, expected)
+    else:
+        np.testing.assert_allclose(got, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 def scales_of(frames):
@@ -33,7 +42,7 @@ def test_decoding_what_codes_stand_for_is_decoding_the_codes(models, shape):
     z = model.latents_of(np.concatenate([frame.codes for frame in frames], axis=1))
     assert z.dtype == np.float32 and z.shape[0] == model.config.hidden_size
     expected = model.decode(frames, 1003)
-    np.testing.assert_array_equal(model.decode_latents(z, scales_of(frames), 1003), expected)
+    assert_same(model.decode_latents(z, scales_of(frames), 1003), expected)
     assert model.decode_latents(z.astype(np.float64), scales_of(frames)).shape[1] >= 1003
 
 
@@ -55,10 +64,10 @@ def test_one_thread_or_more(models):
     z = model.latents(wav)
     before, model.threads = model.threads, 1
     try:
-        np.testing.assert_array_equal(model.latents(wav), z)
+        assert_same(model.latents(wav), z)
         one = model.decode_latents(z)
         model.threads = 3
-        np.testing.assert_array_equal(model.decode_latents(z), one)
+        assert_same(model.decode_latents(z), one)
     finally:
         model.threads = before
 
