@@ -108,3 +108,19 @@ def test_compiled_once_enabled(monkeypatch):
     assert double(3) == 6 and not calls
     fused.enable()
     assert double(4) == 8 and double(5) == 10 and len(calls) == 1
+
+
+def test_without_a_compiler(monkeypatch, capsys):
+    """It is told once, for all functions; errors that are not the compiler's stay errors."""
+    def fails(*args):
+        raise RuntimeError("no compiler\nfound")
+
+    monkeypatch.setattr(fused, "_enabled", True)
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: fails)
+    double, treble = fused.fusible(lambda x: 2 * x), fused.fusible(lambda x: 3 * x)
+    assert double(4) == 8 and treble(4) == 12 and double(5) == 10
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "goes on without --compile" in said and "no compiler" in said
+    monkeypatch.setattr(fused, "_enabled", True)
+    with pytest.raises(RuntimeError, match="no compiler"):
+        fused.fusible(fails)(1)

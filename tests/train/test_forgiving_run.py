@@ -16,7 +16,7 @@ from tinyencodec.train.mixing import HEARD, with_sound
 from tinyencodec.train.network import load, save
 from tinyencodec.train.recipe import Recipe
 from tinyencodec.train.trainer import Trainer
-from tinyencodec.train.validation import Validator
+from tinyencodec.train.validation import Report, Validator
 
 COMMON = ["--batch", "2", "--seconds", "0.1", "--unquantized", "1", "--disc-filters", "2", "--log-every", "1",
           "--clips", "1", "--threads", "1", "--device", "cpu"]
@@ -71,7 +71,7 @@ def one_file(tmp_path_factory):
 @pytest.mark.parametrize("start", ["transform", "random"])
 def test_a_silent_batch_changes_nothing(level, start):
     """At no stage: neither averages, codebooks, weights nor the discriminator; and the steps after it are the same."""
-    trainer, _ = trained(Clips(), start=start)
+    trainer, _ = trained(Clips(), start=start, average=0.9)
     quiet = (level * 0.1 * np.random.default_rng(0).standard_normal((2, 1, 1200))).astype(np.float32)
     before = {name: value.clone() for name, value in state_of(trainer).items()}
     assert trainer.discriminator is not None and trainer.codec.quantizer.started
@@ -288,6 +288,7 @@ def test_a_table_that_a_power_cut_left_unfinished(tmp_path):
     (["--batch", "1000000000"], "seconds: expected a batch of at most 3600 s in all"),
     (["--lr", "inf"], "lr: expected a finite number, got inf"),
     (["--disc-filters", "1000000"], "disc_filters: expected at most 1024, got 1000000"),
+    (["--search", "1000000000", "--freeze", "encoder"], "search: expected a number from 1 to 64, got 1000000000"),
     (["--log-every", "0"], "--log-every: expected at least 1, got 0"),
     (["--validate-every", "0"], "--validate-every: expected at least 1, got 0"),
     (["--keep-every", "-2"], "--keep-every: expected at least 1, got -2"),
@@ -309,3 +310,16 @@ def test_numbers_of_a_recipe_are_finite():
         if field.type is float:
             with pytest.raises(ValueError, match=f"{field.name}: expected a finite number, got inf"):
                 Recipe(**{field.name: np.inf})
+
+
+def test_figures_are_of_the_average(one_file, model, tmp_path, monkeypatch):
+    """Validation and spectrograms hear the running average, whatever else goes wrong."""
+    heard = []
+    monkeypatch.setattr(Validator, "measure", lambda self, codec: heard.append(codec) or Report([], [], 0.0, 0.0))
+    monkeypatch.setattr(log.RunLog, "draw_curves", lambda self: 1 / 0)
+    monkeypatch.setattr(log.RunLog, "draw_spectrograms", lambda self, codec, validator: heard.append(codec))
+    monkeypatch.setattr(codec.Run, "save", lambda self: averages.append(self.trainer.average.codec))
+    averages = []
+    assert codec.main(["--corpus", str(one_file), "--model", str(model), "--out", str(tmp_path), "--steps", "2",
+                       "--average", "0.9", *COMMON]) == 0
+    assert len(heard) == 2 and all(one is averages[0] for one in heard)

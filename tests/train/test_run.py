@@ -64,6 +64,8 @@ def state_of(trainer):
                 found |= {f"{part}.{number}.{slot}": value for slot, value in slots.items()}
     if trainer.discriminator is not None:
         found |= {f"discriminator.{name}": value for name, value in trainer.discriminator.state_dict().items()}
+    if trainer.average is not None:
+        found |= {f"average.{name}": value for name, value in trainer.average.codec.state_dict().items()}
     return found
 
 
@@ -224,10 +226,13 @@ def test_fresh_codebooks(corpus, model, tmp_path):
     assert codec.main([*common, "--out", str(out), "--model", str(model), "--batch", "2", "--seconds", "0.1",
                        "--unquantized", "0", "--steps", "2"]) == 0
     args = codec.parser().parse_args([*common, "--out", str(out)])
-    again = codec.parser().parse_args([*common, "--out", str(out), "--fresh-codebooks"])
+    again = codec.parser().parse_args([*common, "--out", str(out), "--fresh-codebooks", "--average", "0.9"])
     trainer, fresh = (codec.make_trainer(a, torch.device("cpu")) for a in (args, again))
     assert trainer.codec.quantizer.started and not fresh.codec.quantizer.started
+    assert not fresh.average.codec.quantizer.started  # nor are those of the average kept
     assert fresh.step == 2 and advance(fresh)["mel"] > 0 and fresh.codec.quantizer.started
+    embed, averaged = (part.quantizer.codebooks[0].embed for part in (fresh.codec, fresh.average.codec))
+    assert torch.equal(embed, averaged)
 
 
 def test_dimensions_of_a_latent():

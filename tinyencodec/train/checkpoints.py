@@ -67,9 +67,8 @@ def restore(trainer: Trainer, state: dict) -> None:
     """Put a new trainer of the same configuration into the state that `read_checkpoint` gave."""
     trainer.codec.load_state_dict(state["codec"])
     fused = trainer.optimizer.param_groups[0]["fused"]  # a matter of this device, not of the one that wrote the state
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    for group in trainer.optimizer.param_groups:
-        group["fused"] = fused
+    groups = [group | {"fused": fused} for group in state["optimizer"]["param_groups"]]  # it tells where tensors belong
+    trainer.optimizer.load_state_dict(state["optimizer"] | {"param_groups": groups})
     trainer.balancer.load_state_dict({name: value.to(trainer.device) for name, value in state["balancer"].items()})
     if "discriminator" in state:
         trainer.add_discriminator()

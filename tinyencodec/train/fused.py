@@ -1,7 +1,8 @@
 """Element-wise functions that `torch.compile` makes faster: one pass over memory, where PyTorch takes several.
 
 Only these are worth it: compiled as a whole, the codec takes as long as without on a CPU, since its convolutions are
-library calls in any case. `enable` needs a C++ compiler on a CPU; without it, everything is PyTorch as it is.
+library calls in any case. `enable` needs a C++ compiler on a CPU; without one, that is told once, and everything is
+PyTorch as it is.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tinyencodec.train.command import tell
 
 _enabled = False
 
@@ -27,12 +30,18 @@ def fusible(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @wraps(function)
     def call(*args: Any) -> Tensor:
+        global _enabled
         nonlocal compiled
         if not _enabled:
             return function(*args)
         if compiled is None:
             compiled = torch.compile(function, dynamic=True)
-        return compiled(*args)
+        try:
+            return compiled(*args)
+        except RuntimeError as error:  # PyTorch's if it cannot compile; any other comes again below
+            _enabled = False
+            tell(f"goes on without --compile: {error!r:.200}")
+            return function(*args)
 
     return call
 

@@ -85,8 +85,7 @@ class Recipe:
         for field in dataclasses.fields(self):
             if field.type is float:
                 self._require(math.isfinite(getattr(self, field.name)), field.name, "a finite number")
-        for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip", "disc_pace", "disc_power",
-                     "search"):
+        for name in ("batch", "rise", "steps", "disc_filters", "seconds", "lr", "clip", "disc_pace", "disc_power"):
             self._require(getattr(self, name) > 0, name, "a number above 0")
         for name in ("seed", "cooldown", "unquantized", "adversary_from", "commitment", *LOSSES, *STRATEGIES):
             self._require(getattr(self, name) >= 0, name, "a number of at least 0")
@@ -98,6 +97,7 @@ class Recipe:
         self._require(1 <= self.mel_windows <= len(mel.WINDOWS), "mel_windows", "a number from 1 to 7")
         self._require(1 <= self.fine_windows <= len(fine.WINDOWS), "fine_windows", "a number from 1 to 3")
         self._require(1 <= self.disc_scales <= len(DISC_WINDOWS), "disc_scales", "a number from 1 to 5")
+        self._require(1 <= self.search <= 64, "search", "a number from 1 to 64")
         self._require(self.search == 1 or self.freeze == "encoder", "search", "1, or 'encoder' for freeze")
         self._require(self.squared + self.mel + self.l1 > 0, "squared", "a share above 0, or one for l1 or mel")
         self._require(sum(self.shares().values()) > 0, "s1", "a share above 0, or one for s2, s3 or s4")
