@@ -173,7 +173,7 @@ BAD = {  # name -> arguments, message; ... stands for anything
     "high rate": (lambda: [*C, sound("a.wav", np.zeros(9), 2_000_000)],
         "tinyencodec: a.wav: sample rate: expected an integer from 1 to 1000000 Hz, got 2000000"),
     "odd rate": (lambda: [*C, sound("a.wav", np.zeros(9), 999_983)],
-        "tinyencodec: a.wav: sample rates: expected two whose ratio is of integers up to 262144, got "
+        "tinyencodec: a.wav: sample rates: expected two whose ratio is of integers up to 65536, got "
         "999983 Hz to 8000 Hz"),
     "raw sound of no channels": (lambda: [*C, "--raw", "s16le", "--channels", "0", "in.wav"],
         "tinyencodec: in.wav: channels: expected 1 to 1024, got 0"),

@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 MAX_RATE, MAX_RATIO = 1_000_000, 1_000  # Hz; output to input rate and back
-_MAX_STEPS = 1 << 18  # up or down; the filter has 20 times as many taps
+_MAX_STEPS = 1 << 16  # up or down; the filter has 20 times as many taps, and making it takes six times its memory
 
 
 class Resampler:
@@ -123,7 +123,7 @@ def convert_audio(wav: np.ndarray, sr_in: int, sr_out: int, channels: int) -> np
     Parameters
     ----------
     wav : float [C, T], T >= 1
-    sr_in, sr_out : Hz, integers from 1 to 1 000 000, neither over 1000 times the other, nor above 262 144 once both are
+    sr_in, sr_out : Hz, integers from 1 to 1 000 000, neither over 1000 times the other, nor above 65 536 once both are
         divided by their greatest common divisor
     channels : 1, 2, or the C of the input
 
