@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.codec.segments import segment_frames
 from tinyencodec.system.errors import require
 from tinyencodec.system.files import read_exactly
 
@@ -195,6 +194,7 @@ def _distance(a: bytes, b: bytes) -> int:
 
 def payload_size(config: CodecConfig, header: EcdcHeader) -> int:
     """Bytes after the header in a file of version 0 without language model or packets, found without a walk."""
+    from tinyencodec.codec.segments import segment_frames  # brings NumPy, which the command line loads with care
 
     def size(frames: int) -> int:
         bits = frames * header.n_codebooks * config.bits_per_code
