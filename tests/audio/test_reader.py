@@ -56,7 +56,9 @@ def test_files_and_pipes_give_the_same(tmp_path, monkeypatch, file_format, rate,
     for file in (tmp_path / "a", io.BytesIO(data), Pipe(data)):
         reader = AudioReader(file, rate, channels)
         assert (reader.sample_rate, reader.channels) == (rate or RATE, channels or 2)
-        assert reader.length == whole.shape[1]
+        assert reader.announced == whole.shape[1]
+        plain = file_format in ("WAV", "AIFF")  # not copied to a file, so that nobody knows what is behind them
+        assert reader.length == (None if plain and isinstance(file, Pipe) else whole.shape[1])
         assert np.array_equal(joined(reader), whole)
     later = io.BytesIO(b"before" + data)
     later.seek(6)
@@ -96,12 +98,6 @@ def test_named_pipe(tmp_path):
     feeder.start()
     assert np.array_equal(joined(AudioReader(tmp_path / "pipe")), read_audio(io.BytesIO(stored(noise()))))
     feeder.join()
-
-
-def test_nothing_is_read_behind_the_samples():
-    fo = Pipe(stored(noise()) + b"behind")
-    joined(AudioReader(fo))
-    assert io.BytesIO.read(fo) == b"behind"
 
 
 @pytest.mark.parametrize("make, message", [

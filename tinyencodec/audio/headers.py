@@ -45,6 +45,9 @@ class Header(NamedTuple):
     length_form: str  # and how, for `struct`
     counted: int = 0  # bytes that it counts besides the samples
     peeked: bytes = b""  # samples that have been read
+    chunk: str = ""  # how a chunk begins: its name and its length, for `struct`; "": there are no chunks
+    own: int = 0  # bytes of that beginning that the length counts
+    align: int = 1  # chunks begin at multiples of it
 
 
 def read_header(fo: BinaryIO) -> Header | None:
@@ -89,7 +92,7 @@ def _read(file: _Counted) -> Header | None:
         return _read_au(file, ">" if name == b".snd" else "<")
     if name == b"caff":
         file.take(4)
-        return _read_chunks(file, ">4sQ", b"desc", b"data", _parse_caf, skip=4)
+        return _read_chunks(file, ">4sQ", b"desc", b"data", _parse_caf, skip=4, align=1)
     if name == b"riff" and file.take(36)[:12] == _W64[4:]:
         return _read_chunks(file, "<16sQ", b"fmt " + _W64_WAVE, b"data" + _W64_WAVE, _parse_fmt, own=24, align=8)
     if name in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
@@ -128,14 +131,13 @@ def _read_chunks(file: _Counted, head: str, form: bytes, samples: bytes,
             if size == 0 and riff_size > file.at:
                 peeked = file.some(4)
                 told = 0 if peeked in _BEHIND else None
-            return Header(pcm, told, start, length_at, length_form, own + skip, peeked)
+            return Header(pcm, told, start, length_at, length_form, own + skip, peeked, head, own, align)
         body = file.take(size - own if size >= own else _MAX_HEADER)
         if name == form:
             pcm, known = parse(body, head[0]), True
         elif name == b"ds64" and len(body) >= 16:
             long_size, long_at = struct.unpack_from("<8xQ", body)[0], file.at - len(body) + 8
-        if head != ">4sQ":  # chunks of CAF may begin anywhere
-            file.take(-size % align)
+        file.take(-size % align)
 
 
 def _checked(encoding: str | None, order: str, rate: int, channels: int, width: int | None = None) -> Pcm | None:

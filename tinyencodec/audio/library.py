@@ -5,6 +5,7 @@ that number is a guess. From a pipe it tells none, and reads to the end: so `Fed
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from typing import Any, BinaryIO
@@ -17,6 +18,11 @@ _FEW = 8  # channels; a file may have 1024, and its blocks are shorter then
 _ENDLESS = 1 << 62  # samples; what libsndfile says when a header does not tell is more
 UNENDED = "the end is missing; there may have been more"  # a remark
 _PATIENCE = 1.0  # seconds; the thread ends at once, unless a child process holds the pipe too
+# Of these formats libsndfile tells the samples that are there, not those that the header promises. Its log has them,
+# or the text at the beginning of a NIST file.
+_CLIPPED = ("AVR", "MAT4", "MAT5", "MPC2K", "NIST", "SVX", "VOC")
+_COUNT = re.compile(r"(?:Frames +:|Cols +:|OneShotHiSamples +:|sample_count -i) (\d+)")
+_CUT = re.compile("should be|truncated")
 _MISLED = 7  # libsndfile's code for .mp3 files without MPEG frames; its text speaks of missing files and pipes
 
 
@@ -27,6 +33,7 @@ class LibraryReader:
     ----------
     last : samples after which an error is the end: the last frame breaks off; None: an error is an error
     least : samples that there would be if nothing were missing at the end; for files that promise no number
+    head : the beginning of the file, if it is at hand
 
     Attributes
     ----------
@@ -43,7 +50,8 @@ class LibraryReader:
     ValueError : what libsndfile does not read.
     """
 
-    def __init__(self, file: str | os.PathLike | BinaryIO | int, last: int | None = None, least: int = 0) -> None:
+    def __init__(self, file: str | os.PathLike | BinaryIO | int, last: int | None = None, least: int = 0,
+                 head: bytes = b"") -> None:
         import soundfile
 
         class File(soundfile.SoundFile):
@@ -63,6 +71,11 @@ class LibraryReader:
         self.sample_rate, self.channels = self._sound.samplerate, self._sound.channels
         self.guesses = self._sound.format == "MP3"
         self.length = self.promised = self._sound.frames if 0 < self._sound.frames < _ENDLESS else None
+        if self._sound.format in _CLIPPED:
+            log = self._sound.extra_info + head.decode("latin1")
+            told = _COUNT.findall(log)
+            self.promised = int(told[-1]) if told else self.promised
+            self.remark = "ends before its header says" if not told and _CUT.search(log) else ""
 
     def read(self) -> np.ndarray:
         """The next samples, float32 [C, n]; n = 0 at the end."""

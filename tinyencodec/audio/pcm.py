@@ -103,7 +103,8 @@ class PcmReader:
     ----------
     length : samples, if `size` is told
     missing : promised samples that were not there; holds at the end
-    remark : what else is to be told: nothing
+    rest : at the end, the bytes of a part of an instant
+    remark : what else is to be told
     """
 
     def __init__(self, fo: BinaryIO, pcm: Pcm, size: int | None, promised: int | None, at_once: int,
@@ -113,21 +114,21 @@ class PcmReader:
         self._pcm, self._left, self._at_once = pcm, size, at_once * pcm.width
         self._promised = 0 if promised is None else promised // pcm.width
         self._read_some = getattr(fo, "read1", fo.read)  # what has come, rather than wait for more
-        self._rest = start  # of an instant
+        self.rest = start
         self._taken = 0
 
     def read(self) -> np.ndarray:
         """The next samples, float32 [C, n], as soon as one has come; n = 0 at the end, where part of one is dropped."""
-        data = self._rest
+        data = self.rest
         while len(data) < self._pcm.width:
             piece = self._read_some(self._at_once if self._left is None else min(self._left, self._at_once))
             if not piece:
-                self.missing = max(0, self._promised - self._taken)
+                self.rest, self.missing = data, max(0, self._promised - self._taken)
                 return self._pcm.decode(b"")
             self._left = None if self._left is None else self._left - len(piece)
             data += piece
         whole = len(data) // self._pcm.width * self._pcm.width
-        self._rest = data[whole:]
+        self.rest = data[whole:]
         self._taken += whole // self._pcm.width
         return self._pcm.decode(data[:whole])
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from tinyencodec.audio.headers import read_header
 from tinyencodec.audio.library import BLOCK, shorter
+from tinyencodec.audio.parts import COPIED, Source, spooled
 from tinyencodec.audio.pcm import Pcm, PcmReader
 from tinyencodec.audio.resample import Converter
-from tinyencodec.audio.sources import PIPED, Source, piped_source, sources, spooled
+from tinyencodec.audio.sources import PIPED, piped_sources, sources
 from tinyencodec.system.errors import blame
 
-_AT_ONCE = 1 << 20  # bytes copied
 _EMPTY = "expected at least one sample, got none"
 
 
@@ -33,8 +33,8 @@ class AudioReader:
 
     Parameters
     ----------
-    file : a path (a named pipe will do), or a binary file object, which is read from where it stands. If that
-        cannot seek, a block is what has arrived, and short; an unbuffered one loses no byte behind the sound.
+    file : a path (a named pipe will do), or a binary file object, which is read from where it stands, to its end.
+        If that cannot seek, a block is what has arrived, and short.
     sample_rate : Hz to convert to; None: as in the file
     channels : 1 or 2 to convert to; None: as in the file
     raw : the form of raw PCM; None: an audio file of any kind
@@ -44,6 +44,7 @@ class AudioReader:
     sample_rate, channels : of the blocks
     source_rate, source_channels : of the file; of its first part, if it has several
     length : samples in total, if certain beforehand, else None. A damaged file may have fewer.
+    announced : the same; in a pipe, where nothing is certain, what a header says
     missing : at the end: samples per channel, at the file's rate, that its header promises and that it does not have
     remarks : at the end: what the user should be told about the sound, one line each, with the name of the file
 
@@ -59,6 +60,7 @@ class AudioReader:
         self.name, self.missing = name_of(file), 0
         self.remarks: list[str] = []
         self._source: Source | None = None
+        self._announced: int | None = None  # samples at the file's rate
         self._missing = 0.0  # seconds
         self._files: list = []  # to be closed, the last first
         try:
@@ -79,7 +81,9 @@ class AudioReader:
         except BaseException:
             self.close()
             raise
-        self.length = None if source.length is None else -(-source.length * self.sample_rate // self.source_rate)
+        self.length, self.announced = (
+            None if length is None else -(-length * self.sample_rate // self.source_rate)
+            for length in (source.length, self._announced or source.length))
 
     def _open(self, fo: BinaryIO, path: str | os.PathLike | None, raw: Pcm | None) -> Iterator[Source]:
         seekable = fo.seekable() and (path is None or os.path.isfile(path))
@@ -96,14 +100,15 @@ class AudioReader:
         replay = _Recorded(fo)
         header = read_header(cast(BinaryIO, replay))
         if header is not None and header.pcm is not None:
-            return iter([piped_source(fo, header)])
+            self._announced = header.size and header.size // header.pcm.width
+            return piped_sources(fo, header)
         if not replay.data:
             raise ValueError("expected an audio file, got nothing")
         return sources(self._spool(replay.data, fo))
 
     def _spool(self, start: bytes, fo: BinaryIO) -> BinaryIO:
         """`start` and the rest of `fo` in a temporary file."""
-        return self._keep(spooled(itertools.chain([start], iter(lambda: fo.read(_AT_ONCE), b""))))
+        return self._keep(spooled(itertools.chain([start], iter(lambda: fo.read(COPIED), b""))))
 
     def _keep(self, file: Any) -> Any:
         if hasattr(file, "close"):

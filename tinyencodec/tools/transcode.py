@@ -87,23 +87,31 @@ def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | 
     with quiet_libraries():
         sound = AudioReader(source, model.sample_rate, model.channels, raw)
     with sound, output(dest, force) if dest is None or isinstance(dest, Path) else nullcontext(dest) as fo:
-        blocks = quietly(sound) if is_rewritable(fo) else _as_long_as_announced(sound)
+        rewritable = is_rewritable(fo)
+        blocks = quietly(sound) if rewritable else _as_long_as_announced(sound)
         if model.config.normalize and model.channels == 2:
             blocks = _with_cancellation_told(blocks, sound)
-        samples = compress_stream(model, blocks, fo, bandwidth, sound.length, entropy=entropy, block=block,
-                                  protect=protect, progress=progress)
+        samples = compress_stream(model, blocks, fo, bandwidth, sound.length if rewritable else sound.announced,
+                                  entropy=entropy, block=block, protect=protect, progress=progress)
     return Compressed(samples, model.sample_rate, sound.remarks, sound.source_rate, sound.source_channels,
                       sound.missing)
 
 
 def _as_long_as_announced(sound: AudioReader) -> Iterator[np.ndarray]:
-    """The blocks of a sound whose length goes out before it: if it ends early, silence follows, within reason."""
+    """The blocks of a sound whose length goes out before it.
+
+    If it ends early, silence follows, within reason; if it goes on, the rest is left out.
+    """
     samples = 0
     for block in quietly(sound):
+        kept = block.shape[1] if sound.announced is None else max(0, min(block.shape[1], sound.announced - samples))
         samples += block.shape[1]
-        yield block
-    left = (sound.length or 0) - samples
-    if 0 < left <= max(_MOST_SILENCE * samples, 60 * sound.sample_rate):
+        yield block[:, :kept]
+    left = 0 if sound.announced is None else sound.announced - samples
+    if left < 0:
+        sound.remarks.append(f"{sound.name}: {-left / sound.sample_rate:.1f} s are left out: the length that had gone "
+                             "out already is shorter; a file as output keeps them")
+    elif 0 < left <= max(_MOST_SILENCE * samples, 60 * sound.sample_rate):
         sound.remarks.append(f"{sound.name}: silence follows, up to the length that had gone out already")
         for start in range(0, left, _SILENCE):
             yield np.zeros((sound.channels, min(_SILENCE, left - start)), np.float32)
