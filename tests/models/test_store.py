@@ -50,7 +50,7 @@ def test_a_recording_comes_back():
             back, rate = tinyencodec.decompress(data)
             assert back.shape == wav.shape and rate == model.sample_rate
             ratios.append(10 * np.log10(np.square(wav).sum() / np.square(wav - back).sum()))
-        assert 4 < ratios[0] < ratios[1] - 1  # dB
+        assert 3 < ratios[0] < ratios[1] - 1  # dB; of sounds it has not learnt from
 
 
 def test_a_folder_is_a_model_too(tmp_path):
