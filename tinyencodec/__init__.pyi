@@ -17,7 +17,7 @@ from tinyencodec.ecdc.codes_file import read_codes as read_codes
 from tinyencodec.ecdc.codes_file import write_codes as write_codes
 from tinyencodec.many_signals import decode_batch as decode_batch
 from tinyencodec.many_signals import encode_batch as encode_batch
-from tinyencodec.models.fetch.install import fetch_model as fetch_model
+from tinyencodec.models.fetch import fetch_model as fetch_model
 from tinyencodec.models.store import list_models as list_models
 from tinyencodec.models.store import load_model as load_model
 from tinyencodec.tools.tokenize.dataset import TokenDataset as TokenDataset

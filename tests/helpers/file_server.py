@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -12,22 +12,17 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        server = self.server
-        request = SimpleNamespace(path=self.path, range=self.headers.get("Range"), sent=0,
-                                  if_range=self.headers.get("If-Range"))
-        server.requests.append(request)
-        self.request_log, self.close_connection = request, True
-        act = server.acts.pop(0) if server.acts else plain
-        try:
-            act(self, server.files.get(self.path))
-        except OSError:  # the other side has left
-            pass
+        self.request_log = SimpleNamespace(path=self.path, range=self.headers.get("Range"), sent=0)
+        self.server.requests.append(self.request_log)
+        self.close_connection = True
+        act = self.server.acts.pop(0) if self.server.acts else plain
+        with suppress(OSError):  # the other side has left
+            act(self, self.server.files.get(self.path))
 
     def head(self, status, **headers):
         self.send_response(status)
         for name, value in headers.items():
-            if value is not None:
-                self.send_header(name.replace("_", "-"), value)
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
     def body(self, data):
@@ -38,27 +33,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def plain(handler, data, cut=None, ranges=True):
-    """A good server; `cut`: the connection breaks after so many bytes."""
+def plain(handler, data, cut=None, ranges=True, silence=0):
+    """A good server; `cut`: the connection breaks after so many bytes and seconds of `silence`."""
+    wanted = re.fullmatch(r"bytes=(\d+)-", handler.request_log.range or "")
+    start = int(wanted[1]) if wanted and ranges else 0
     if data is None:
         handler.head(404, Content_Length="0")
-        return
-    etag, wanted = handler.server.etag, re.fullmatch(r"bytes=(\d+)-", handler.request_log.range or "")
-    if wanted and ranges and handler.request_log.if_range in (None, etag):
-        start = int(wanted[1])
-        if start >= len(data):
-            handler.head(416, Content_Range=f"bytes */{len(data)}", Content_Length="0")
-            return
-        handler.head(206, Content_Range=f"bytes {start}-{len(data) - 1}/{len(data)}", ETag=etag,
-                     Content_Length=str(len(data) - start))
+    elif start and start >= len(data):
+        handler.head(416, Content_Length="0")
     else:
-        start = 0
-        handler.head(200, Content_Length=str(len(data)), ETag=etag)
-    handler.body(data[start:][:cut])
+        handler.head(206 if start else 200, Content_Length=str(len(data) - start))
+        handler.body(data[start:][:cut])
+        time.sleep(silence)
 
 
-def cut(after):
-    return lambda handler, data: plain(handler, data, cut=after)
+def cut(after, silence=0):
+    return lambda handler, data: plain(handler, data, after, silence=silence)
 
 
 def status(code, **headers):
@@ -76,17 +66,8 @@ def chunked(after):
     """In chunks, of which only the first ones come."""
     def act(handler, data):
         handler.head(200, Transfer_Encoding="chunked")
-        handler.wfile.write(b"%x\r\n" % after + data[:after] + b"\r\n")
-        handler.wfile.write(b"0\r\n\r\n" if after == len(data) else b"ffff\r\n")
-    return act
-
-
-def hang(after, seconds):
-    """Falls silent."""
-    def act(handler, data):
-        handler.head(200, Content_Length=str(len(data)))
-        handler.body(data[:after])
-        time.sleep(seconds)
+        handler.body(b"%x\r\n" % after + data[:after] + b"\r\n")
+        handler.body(b"0\r\n\r\n" if after == len(data) else b"ffff\r\n")
     return act
 
 
@@ -94,7 +75,7 @@ def hang(after, seconds):
 def serving(files):
     """A server of `files` (path -> bytes) on this machine; `.acts` are taken for the next requests, one each."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files, server.acts, server.requests, server.etag = files, [], [], None
+    server.files, server.acts, server.requests = files, [], []
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     server.daemon_threads, server.block_on_close = True, False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -9,7 +9,7 @@ from tests.helpers import file_server
 from tests.helpers.torch_writer import torch_file
 from tinyencodec.codec.config import PRESETS, CodecConfig
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
-from tinyencodec.models.fetch import download
+from tinyencodec.models import download
 from tinyencodec.models.official import OFFICIAL, Official, OfficialFile
 from tinyencodec.models.tensors import expected_tensors
 from tinyencodec.system.files import sha256_of
@@ -51,4 +51,4 @@ def served(tmp_path, monkeypatch):
     with file_server.serving({f"/official/{file.name}": file.read_bytes() for file in files}) as server:
         register(monkeypatch, server.url, hashes, sizes)
         yield SimpleNamespace(server=server, hashes=hashes, sizes=sizes, home=tmp_path / "home", away=away,
-                              folder=tmp_path / "home" / "models" / NAME, told=[])
+                              folder=tmp_path / "home" / "models" / NAME)

@@ -18,6 +18,7 @@ def test_every_preset_can_be_fetched():
     assert {name: official.files["codec"].config for name, official in OFFICIAL.items()} == PRESETS
     assert [official.files["lm"].config for official in OFFICIAL.values() if "lm" in official.files] == \
         list(LM_PRESETS.values())
+    assert len({file.name for file in FILES}) == len({file.url for file in FILES}) == len(FILES)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -34,17 +35,8 @@ def test_files(file):
     else:
         assert url.path == f"/encodec/v0/{file.name}"
     assert isinstance(file.config, LMConfig if "_lm_" in file.name else CodecConfig)
-
-
-def test_names_are_unique():
-    assert len({file.name for file in FILES}) == len({file.url for file in FILES}) == len(FILES)
-
-
-def test_sizes():
-    """They bound a download: at most twice as many bytes."""
-    for file in FILES:
-        numbers = sum(math.prod(shape) for shape in expected_tensors(file.config).values())
-        assert 4 * numbers < file.size < 5 * numbers
+    numbers = sum(math.prod(shape) for shape in expected_tensors(file.config).values())
+    assert 4 * numbers < file.size < 5 * numbers  # a download may have twice as many bytes
 
 
 @pytest.mark.parametrize("name", OFFICIAL)

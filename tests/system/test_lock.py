@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from tinyencodec.system import lock
 from tinyencodec.system.lock import exclusive
 
 HOLD = ("import sys, time; from tinyencodec.system.lock import exclusive\n"
@@ -45,10 +44,10 @@ def test_is_given_back_after_an_error(tmp_path):
 
 
 def test_a_file_system_without_locks(tmp_path, monkeypatch):
-    def fail(fd):
+    def fail(fd, operation):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(lock, "_lock", fail)
+    monkeypatch.setattr("fcntl.flock", fail)
     with exclusive(tmp_path / "lock", lambda: pytest.fail("nobody can be waited for")):
         pass
 

@@ -12,7 +12,6 @@ tinyencodec -m encodec_24khz speech.wav            # as the official program com
 # For a machine without network, a file or a folder from elsewhere:
 tinyencodec fetch encodec_24khz --from encodec_24khz-d7cc33bc.th
 tinyencodec fetch encodec_24khz encodec_48khz --from ~/.cache/torch/hub/checkpoints
-tinyencodec fetch encodec_24khz --url https://mirror.example/encodec
 """
 
 
@@ -23,23 +22,21 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help=f"{', '.join(OFFICIAL)}")
     add("--from", dest="source", metavar="FILE|DIR", help="take the weights from here, not from the network: an "
-        "official file, a folder with some, a Hub folder, or a model folder of another machine")
+        "official file, a folder with some, or a Hub folder")
     add("--no-lm", dest="lm", action="store_false", help="without the language model")
     add("--half", action="store_true", help="store float16: half the size")
-    add("--url", metavar="BASE", help="a mirror: address below which the files lie under their own names; default: the "
-        "environment variable TINYENCODEC_MIRROR, else the official addresses. Hashes are checked all the same")
-    add("--offline", action="store_true", default=None, help="do not use the network; so does the environment variable "
+    add("--offline", action="store_true", help="do not use the network; so does the environment variable "
         "TINYENCODEC_OFFLINE=1")
     declare_force(parser, "fetch it again, and replace the model's folder with all in it")
 
 
 def run(args: argparse.Namespace) -> None:
     """Fetch one after another, up to the first that fails."""
-    from tinyencodec.models.fetch.install import fetch_model
+    from tinyencodec.models.fetch import fetch_model
     from tinyencodec.system.model_files import LM
 
     for name in args.names:
         folder = fetch_model(name, args.source, lm=args.lm, half=args.half, force=args.force, offline=args.offline,
-                             mirror=args.url, tell=partial(print, flush=True))
+                             tell=partial(print, flush=True))
         lm = "with" if (folder / LM).is_dir() else "without"
         print(f"{name}: {lm} language model; use it with -m {name}")

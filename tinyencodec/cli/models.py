@@ -26,14 +26,10 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(models, indent=2))
         return
-    for line in text_table([_HEADINGS, *map(_row, models)], left=len(_HEADINGS)):
-        print(line)
-    print()
+    print(*text_table([_HEADINGS, *map(_row, models)], left=len(_HEADINGS)), sep="\n", end="\n\n")
     for model in models:
         if model["problem"]:
             print(f"{model['name']} is damaged: {model['problem']}")
-        if model["checked"] == "nothing":
-            print(f"{model['name']} was taken as it came: nothing tells whether its weights are the official ones.")
     print(f"{DEFAULT_MODEL} is used where no model is named.")
     print("`tinyencodec fetch NAME` gets a fetchable one, with its language model (LM) if it has one.")
     try:
@@ -44,8 +40,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _row(model: dict) -> tuple[str, ...]:
     """The cells of one model's line."""
-    about, megabytes = "" if model["bytes_exact"] else "~", model["bytes"] / 1e6
-    cells = model["name"], model["where"], f"{about}{megabytes:.{0 if megabytes >= 10 else 1}f} MB"
+    megabytes = model["bytes"] / 1e6
+    cells = model["name"], model["where"], f"{megabytes:.{0 if megabytes >= 10 else 1}f} MB"
     if "channels" not in model:
         return *cells, "damaged", "", "", model["licence"]
     sound = f"{model['sample_rate'] / 1000:g} kHz {'stereo' if model['channels'] == 2 else 'mono'}"

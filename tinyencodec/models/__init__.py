@@ -9,7 +9,8 @@
     tensors       names and shapes of a model's tensors
     store         where models live, and how to load one, or a language model
     convert       any weights into a model folder
-    fetch/        official weights over the network or from files at hand
+    download      one large file over HTTP
+    fetch         official weights, over the network or from files at hand
     listing       which models there are
 
 Imports `codec`, `lm`, `entropy` and `system`.

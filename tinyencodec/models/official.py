@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_32KHZ, ENCODEC_48KHZ, CodecConfig
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
 
+TERMS = "LICENCE.txt"  # of a fetched model, in its folder: `statement`, and where the weights are from
 _HUB_32KHZ = "https://huggingface.co/facebook/encodec_32khz/resolve/4966e19f4931abbc51c4bfb92ae06bdcb53b392e/"
 
 

@@ -24,7 +24,7 @@ checked.
 
 
 def listed(folder: Path) -> list[str]:
-    """Modules ("conv") and folders ("fetch/") that a folder's docstring names, in its order."""
+    """Modules ("conv") and folders ("codec/") that a folder's docstring names, in its order."""
     text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()), clean=False) or ""
     return [name for names in _LINE.findall(text) for name in names.split(", ")]
 
