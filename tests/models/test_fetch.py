@@ -4,9 +4,9 @@ import dataclasses
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
-import resource
 import threading
 from datetime import date
 from pathlib import Path
