@@ -44,8 +44,9 @@ rate = 24_000  # Hz
 speech = book.recording("speech", rate)
 channels, length = speech.shape
 assert channels == 1 and speech.dtype == np.float32 and np.abs(speech).max() <= 1
-book.say(f"{length} samples at {rate} Hz are {length / rate:.2f} s of sound. Samples 20 000 to 20 007 are: "
-         + ", ".join(f"{value:.3f}" for value in speech[0, 20_000:20_008]) + ".")
+book.say(f"{length} samples at {rate} Hz are {length / rate:.2f} s of sound. Samples 20 "
+         f"000 to 20 007 are: " + ", ".join(f"{value:.3f}"
+                                            for value in speech[0, 20_000:20_008]) + ".")
 book.play(rate, speech=speech)
 
 # %% [markdown]
@@ -59,9 +60,11 @@ wav = speech[0]
 time = np.arange(length) / rate  # s
 fig, axes = plt.subplots(3, 1, figsize=(8, 5.4))
 axes[0].plot(time, wav, linewidth=0.4)
-axes[0].set(title="The whole sentence", xlabel="time (s)", ylabel="sample value", ylim=(-0.5, 0.5))
+axes[0].set(title="The whole sentence", xlabel="time (s)", ylabel="sample value",
+            ylim=(-0.5, 0.5))
 start = int(1.15 * rate)
-zooms = (axes[1], 1200, "50 ms of it: a vowel", "-"), (axes[2], 120, "5 ms: single samples", "o-")
+zooms = ((axes[1], 1200, "50 ms of it: a vowel", "-"),
+         (axes[2], 120, "5 ms: single samples", "o-"))
 for axis, n, title, style in zooms:
     axis.plot(1000 * time[start:start + n], wav[start:start + n], style, markersize=3)
     axis.set(title=title, xlabel="time (ms)", ylabel="sample value")
@@ -80,11 +83,12 @@ period = shifts[np.argmax(fit)]
 assert max(fit) > 0.8  # it does repeat
 plt.plot(1000 * shifts / rate, fit)
 plt.axvline(1000 * period / rate, color="C1", linestyle="--", label="best fit")
-plt.gca().set(title="How well the vowel fits a later piece of itself", xlabel="shift (ms)", ylabel="correlation")
+plt.gca().set(title="How well the vowel fits a later piece of itself",
+              xlabel="shift (ms)", ylabel="correlation")
 plt.legend()
 book.show("pitch")
-book.say(f"The vowel repeats every {1000 * period / rate:.1f} ms, {rate / period:.0f} times a second: "
-         f"its pitch is {rate / period:.0f} Hz.")
+book.say(f"The vowel repeats every {1000 * period / rate:.1f} ms, {rate / period:.0f} "
+         f"times a second: its pitch is {rate / period:.0f} Hz.")
 
 # %% [markdown]
 # ## How many samples a second?
@@ -104,14 +108,16 @@ book.say(f"The vowel repeats every {1000 * period / rate:.1f} ms, {rate / period
 # %%
 low_rate = 8000
 n = np.arange(17)
-tone_5, tone_3 = np.cos(2 * np.pi * 5000 * n / low_rate), np.cos(2 * np.pi * 3000 * n / low_rate)
+tone_5 = np.cos(2 * np.pi * 5000 * n / low_rate)
+tone_3 = np.cos(2 * np.pi * 3000 * n / low_rate)
 assert np.allclose(tone_5, tone_3)  # the same numbers, although the tones differ
 
 t = np.linspace(0, n[-1] / low_rate, 2000)
 plt.plot(1000 * t, np.cos(2 * np.pi * 5000 * t), alpha=0.6, label="5 kHz")
 plt.plot(1000 * t, np.cos(2 * np.pi * 3000 * t), alpha=0.9, label="3 kHz")
 plt.plot(1000 * n / low_rate, tone_5, "o", color="C3", label="samples at 8 kHz")
-plt.gca().set(title="Two tones, one row of samples", xlabel="time (ms)", ylabel="sample value", ylim=(-1.15, 1.6))
+plt.gca().set(title="Two tones, one row of samples", xlabel="time (ms)",
+              ylabel="sample value", ylim=(-1.15, 1.6))
 plt.legend(ncols=3, loc="upper right")
 book.show("aliasing")
 
@@ -128,8 +134,10 @@ book.show("aliasing")
 slow = tinyencodec.convert_audio(speech, rate, low_rate, 1)
 careless = speech[:, ::3]
 assert slow.shape == careless.shape == (1, length // 3)
-slow_24, careless_24 = (tinyencodec.convert_audio(x, low_rate, rate, 1)[0] for x in (slow, careless))
-book.play(rate, sampled_at_24_kHz=speech, sampled_at_8_kHz=slow_24, every_third_sample=careless_24)
+slow_24, careless_24 = (tinyencodec.convert_audio(x, low_rate, rate, 1)[0]
+                        for x in (slow, careless))
+book.play(rate, sampled_at_24_kHz=speech, sampled_at_8_kHz=slow_24,
+          every_third_sample=careless_24)
 
 # %% [markdown]
 # ## A picture of sound
@@ -156,7 +164,8 @@ frequencies = np.arange(513) * rate / 1024  # Hz
 spectrum = levels(wav[start:start + 1024])
 plt.plot(frequencies / 1000, spectrum)
 for harmonic in range(1, 21):
-    plt.axvline(harmonic * rate / period / 1000, color="C1", linewidth=0.7, linestyle="--")
+    plt.axvline(harmonic * rate / period / 1000, color="C1", linewidth=0.7,
+                linestyle="--")
 plt.gca().set(title="What is in 43 ms of the vowel (dashed: multiples of its pitch)",
               xlabel="frequency (kHz)", ylabel="level (dB)", xlim=(0, 2.5))
 book.show("spectrum")
@@ -171,13 +180,16 @@ book.show("spectrum")
 
 # %%
 padded = np.pad(wav, 512)  # so that the first window is centred on the first sample
-ours = np.stack([levels(padded[at:at + 1024]) for at in range(0, len(padded) - 1023, 256)], axis=1)
+ours = np.stack([levels(padded[at:at + 1024])
+                 for at in range(0, len(padded) - 1023, 256)], axis=1)
 full, extent = book.spectrogram(wav, rate)
 columns = ours.shape[1]
 assert np.allclose(ours, full[:, :columns], atol=0.1)  # dB
-plt.imshow(ours, extent=(0, columns * 256 / rate, 0, rate / 2000), vmin=-100, vmax=-20, cmap="magma")
+plt.imshow(ours, extent=(0, columns * 256 / rate, 0, rate / 2000), vmin=-100, vmax=-20,
+           cmap="magma")
 plt.colorbar(label="level (dB)")
-plt.gca().set(title="Spectrogram of the sentence", xlabel="time (s)", ylabel="frequency (kHz)")
+plt.gca().set(title="Spectrogram of the sentence", xlabel="time (s)",
+              ylabel="frequency (kHz)")
 book.show("spectrogram")
 
 # %% [markdown]
@@ -190,9 +202,11 @@ book.show("spectrogram")
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True)
-pictures = {"24 kHz": (wav, rate), "8 kHz": (slow[0], low_rate), "every third sample": (careless[0], low_rate)}
+pictures = {"24 kHz": (wav, rate), "8 kHz": (slow[0], low_rate),
+            "every third sample": (careless[0], low_rate)}
 for axis, (title, (sound, its_rate)) in zip(axes, pictures.items()):
-    picture, extent = book.spectrogram(sound, its_rate, window=1024 * its_rate // rate // 2 * 2)
+    picture, extent = book.spectrogram(sound, its_rate, window=1024 * its_rate // rate
+                                       // 2 * 2)
     image = axis.imshow(picture, extent=extent, vmin=-100, vmax=-20, cmap="magma")
     axis.set(title=title, xlabel="time (s)", xlim=(0.4, 1.4), ylim=(0, 8))
 axes[0].set_ylabel("frequency (kHz)")
@@ -201,8 +215,9 @@ book.show("rates")
 
 high = np.abs(np.fft.rfft(wav)) ** 2
 share = high[int(4000 * length / rate):].sum() / high.sum()
-book.say(f"Only {100 * share:.1f} % of this sentence's energy lies above 4 kHz, and yet you heard it go. "
-         "What the ear misses and what an energy sum misses are two different things.")
+book.say(f"Only {100 * share:.1f} % of this sentence's energy lies above 4 kHz, and yet "
+         f"you heard it go. " "What the ear misses and what an energy sum misses are two "
+                              "different things.")
 assert 0 < share < 0.05
 
 # %% [markdown]
@@ -233,18 +248,22 @@ measured = [snr(wav, quantise(wav, b)) for b in bits]
 per_bit = np.polyfit(bits[4:], measured[4:], 1)[0]
 assert abs(per_bit - 6.02) < 0.3
 plt.plot(bits, measured, "o", label="measured")
-plt.plot(bits, measured[6] + 20 * np.log10(2) * (bits - 8), "--", label="20 log10(2) = 6.02 dB per bit")
-plt.gca().set(title="Each bit buys about 6 dB", xlabel="bits per sample", ylabel="signal-to-noise ratio (dB)")
+plt.plot(bits, measured[6] + 20 * np.log10(2) * (bits - 8), "--",
+         label="20 log10(2) = 6.02 dB per bit")
+plt.gca().set(title="Each bit buys about 6 dB", xlabel="bits per sample",
+              ylabel="signal-to-noise ratio (dB)")
 plt.legend()
 book.show("snr")
-book.say(f"From 6 to 16 bits, each bit adds {per_bit:.1f} dB. With 16 bits the noise lies {measured[-1]:.0f} dB below "
-         f"this speech, with 4 bits only {measured[2]:.0f} dB.")
+book.say(f"From 6 to 16 bits, each bit adds {per_bit:.1f} dB. With 16 bits the noise "
+         f"lies {measured[-1]:.0f} dB below this speech, with 4 bits only "
+         f"{measured[2]:.0f} dB.")
 
 # %% [markdown]
 # Hear it. Eight bits hiss softly, four bits roar.
 
 # %%
-book.play(rate, all_16_bits=wav, with_8_bits=quantise(wav, 8), with_4_bits=quantise(wav, 4))
+book.play(rate, all_16_bits=wav, with_8_bits=quantise(wav, 8),
+          with_4_bits=quantise(wav, 4))
 
 # %% [markdown]
 # ## Bits each second
@@ -255,20 +274,22 @@ book.play(rate, all_16_bits=wav, with_8_bits=quantise(wav, 8), with_4_bits=quant
 # $$ \text{bitrate} = \text{sample rate} \times \text{bits per sample} \times \text{channels}. $$
 
 # %%
-pcm = {"CD, stereo": 44_100 * 16 * 2, "24 kHz, mono": 24_000 * 16 * 1, "telephone": 8_000 * 8 * 1}
+pcm = {"CD, stereo": 44_100 * 16 * 2, "24 kHz, mono": 24_000 * 16 * 1,
+       "telephone": 8_000 * 8 * 1}
 codec = {f"EnCodec, {kbit:g} kbit/s": int(1000 * kbit) for kbit in (24, 12, 6, 3, 1.5)}
 rates = pcm | codec  # bit/s
 fig, axis = plt.subplots(figsize=(8, 3.4))
 bars = axis.barh(list(rates)[::-1], [value / 1000 for value in rates.values()][::-1],
                  color=["C1"] * len(codec) + ["C0"] * len(pcm))
 axis.bar_label(bars, fmt="{:g}", padding=4)
-axis.set(title="PCM (blue) and the codec of this book (orange)", xlabel="bitrate (kbit/s), logarithmic",
-         xscale="log", xlim=(1, 4000))
+axis.set(title="PCM (blue) and the codec of this book (orange)",
+         xlabel="bitrate (kbit/s), logarithmic", xscale="log", xlim=(1, 4000))
 book.show("bitrates")
 ratio = pcm["24 kHz, mono"] / codec["EnCodec, 6 kbit/s"]
 assert ratio == 64
-book.say(f"At 6 kbit/s, EnCodec has {6000 / rate:g} bits for each sample: {ratio:g} times fewer than PCM at the same "
-         f"rate. {60 * 6000 / 8000:.0f} kilobytes are a minute of sound.")
+book.say(f"At 6 kbit/s, EnCodec has {6000 / rate:g} bits for each sample: {ratio:g} "
+         f"times fewer than PCM at the same rate. {60 * 6000 / 8000:.0f} kilobytes are a "
+         f"minute of sound.")
 
 # %% [markdown]
 # A quarter of a bit per sample! What would PCM do with so little? At most one bit per sample, 6000 times a second:

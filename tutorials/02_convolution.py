@@ -83,10 +83,12 @@ book.show("two_kernels")
 frequency = np.fft.rfftfreq(1024, 1 / rate) / 1000  # kHz
 for name, kernel in {"mean of 13": mean, "difference": difference}.items():
     plt.plot(frequency, book.decibels(np.fft.rfft(kernel, 1024), floor=-50), label=name)
-plt.gca().set(title="What the two kernels let through", xlabel="frequency (kHz)", ylabel="gain (dB)", ylim=(-50, 20))
+plt.gca().set(title="What the two kernels let through", xlabel="frequency (kHz)",
+              ylabel="gain (dB)", ylim=(-50, 20))
 plt.legend(ncols=2)
 book.show("responses")
-book.play(rate, original=wav, mean_of_13=smooth, difference=edges * np.std(wav) / np.std(edges))
+book.play(rate, original=wav, mean_of_13=smooth, difference=edges * np.std(wav)
+          / np.std(edges))
 
 # %% [markdown]
 # A trained kernel is such a filter too. Here are those of the first layer of this package's codec, each 7 samples long.
@@ -141,10 +143,11 @@ x = rng.standard_normal((3000 + k - 1, c_in), dtype=np.float32)  # signals of 64
 w = rng.standard_normal((c_out, c_in, k), dtype=np.float32) / 20
 b = rng.standard_normal(c_out, dtype=np.float32)
 slow = loops(x[:20 + k - 1], w, b)  # 20 outputs are enough to wait for
-reference = Conv1d(w, b).valid(x)  # the package; "valid": only where the kernel lies inside
+# the package; "valid": only where the kernel lies inside
+reference = Conv1d(w, b).valid(x)
 assert reference.shape == (3000, c_out) and np.allclose(slow, reference[:20], atol=1e-4)
-book.say(f"Each output takes {c_in * k} multiplications, and there are {c_out} × 3000 of them: "
-         f"{c_in * k * c_out * 3000 / 1e6:.0f} million for this layer alone.")
+book.say(f"Each output takes {c_in * k} multiplications, and there are {c_out} × 3000 of "
+         f"them: {c_in * k * c_out * 3000 / 1e6:.0f} million for this layer alone.")
 
 # %% [markdown]
 # ## One product of matrices
@@ -161,14 +164,17 @@ book.say(f"Each output takes {c_in * k} multiplications, and there are {c_out} �
 # %%
 def im2col(x, w, b):
     c_out, c_in, k = w.shape
-    windows = np.stack([x[t:t + k].reshape(-1) for t in range(len(x) - k + 1)])  # [T', k * C_in]
-    matrix = w.transpose(2, 1, 0).reshape(k * c_in, c_out)  # the same order: moment, then channel
+    # [T', k * C_in]
+    windows = np.stack([x[t:t + k].reshape(-1) for t in range(len(x) - k + 1)])
+    # the same order: moment, then channel
+    matrix = w.transpose(2, 1, 0).reshape(k * c_in, c_out)
     return b + windows @ matrix
 
 
 assert np.allclose(im2col(x, w, b), reference, atol=1e-4)
 copied = 3000 * k * c_in
-book.say(f"The windows hold {copied / x.size:.1f} times as many numbers as the signal: each one is there {k} times.")
+book.say(f"The windows hold {copied / x.size:.1f} times as many numbers as the signal: "
+         f"each one is there {k} times.")
 
 # %% [markdown]
 # ## The matrix that is already there
@@ -190,8 +196,8 @@ for axis, stride in zip(axes, (1, 2)):
     for m, row in enumerate(rows):
         reads[m, row] = row // channels  # the moment that each number belongs to
     axis.imshow(reads, origin="upper", cmap="viridis")
-    axis.set(title=f"stride {stride}: row step {stride * channels}", xlabel="place in memory (floats)",
-             ylabel="row of the matrix")
+    axis.set(title=f"stride {stride}: row step {stride * channels}",
+             xlabel="place in memory (floats)", ylabel="row of the matrix")
     axis.set_xticks(range(0, 18, 2))
     axis.set_yticks(range(len(rows)))
 book.show("rows_in_memory")
@@ -271,14 +277,16 @@ times = {
 fig, axis = plt.subplots(figsize=(8, 2.8))
 names = list(times)[::-1]
 bars = axis.barh(names, [1000 * times[name] for name in names])
-axis.bar_label(bars, [f"{1000 * times[name]:,.3g} ms" if times[name] < 1 else f"{times[name]:,.0f} s"
-                      for name in names], padding=4)
-axis.set(title="The same convolution, five times", xlabel="time (ms), logarithmic", xscale="log",
-         xlim=(200 * min(times.values()), 10_000 * times["Python loops"]))
+axis.bar_label(bars,
+               [f"{1000 * times[name]:,.3g} ms" if times[name] < 1
+                else f"{times[name]:,.0f} s" for name in names], padding=4)
+axis.set(title="The same convolution, five times", xlabel="time (ms), logarithmic",
+         xscale="log", xlim=(200 * min(times.values()), 10_000 * times["Python loops"]))
 book.show("times")
 operations = 2 * 3000 * k * c_in * c_out
-book.say(f"From the loops to the package's kernel: {times['Python loops'] / times['our gemm']:,.0f} times "
-         f"faster. That kernel does {operations / times['our gemm'] / 1e9:.0f} billion additions and "
+book.say(f"From the loops to the package's kernel: "
+         f"{times['Python loops'] / times['our gemm']:,.0f} times faster. That kernel "
+         f"does {operations / times['our gemm'] / 1e9:.0f} billion additions and "
          f"multiplications a second here; the plain compiled loops, "
          f"{operations / times['Numba, plain loops'] / 1e9:.0f} billion.")
 assert times["Python loops"] > 100 * times["Numba, plain loops"] > 100 * times["our gemm"]
@@ -307,8 +315,10 @@ assert np.array_equal(by_two, reference[::2])
 point = gemm(x, pack(w[:, :, 0].T), len(x), c_in, b)  # kernel 1: a product at each moment
 assert np.allclose(point, x @ w[:, :, 0].T + b, atol=1e-5)
 
-entries = rng.standard_normal((10, c_in), dtype=np.float32)  # ten vectors: which is nearest to each moment of x?
-scores = gemm(x, pack(entries.T), len(x), c_in, (-np.square(entries).sum(1) / 2).astype(np.float32))
+# ten vectors: which is nearest to each moment of x?
+entries = rng.standard_normal((10, c_in), dtype=np.float32)
+scores = gemm(x, pack(entries.T), len(x), c_in,
+              (-np.square(entries).sum(1) / 2).astype(np.float32))
 distance = np.linalg.norm(x[:, None] - entries, axis=2)
 assert np.array_equal(scores.argmax(axis=1), distance.argmin(axis=1))
 
@@ -338,12 +348,13 @@ assert not our_change.any() and np.abs(numpy_change).max() < 1e-4
 plt.figure(figsize=(8, 2.4))
 plt.plot(np.abs(numpy_change).max(axis=1), ".", markersize=2, label="NumPy's product")
 plt.plot(np.abs(our_change).max(axis=1), ".", markersize=2, label="our gemm")
-plt.gca().set(title="Change of each row when computed on its own", xlabel="row", ylabel="largest change",
+plt.gca().set(title="Change of each row when computed on its own", xlabel="row",
+              ylabel="largest change",
               ylim=(-3e-7, 1.5 * np.abs(numpy_change).max() + 1e-7))
 plt.legend(markerscale=5, ncols=2, loc="upper right")
 book.show("order_of_sums")
-book.say(f"With NumPy's product, {100 * np.mean(numpy_change != 0):.0f} % of the outputs differ, by "
-         f"{np.abs(numpy_change).max():.1e} at most. With ours, none does.")
+book.say(f"With NumPy's product, {100 * np.mean(numpy_change != 0):.0f} % of the outputs "
+         f"differ, by {np.abs(numpy_change).max():.1e} at most. With ours, none does.")
 
 # %% [markdown]
 # ## Summary

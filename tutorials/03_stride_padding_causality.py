@@ -51,12 +51,14 @@ config = tinyencodec.load_model().config
 strides = config.upsampling_ratios[::-1]  # listed in the decoder's order
 rates = rate / np.cumprod([1, *strides])
 plt.step(range(len(rates)), rates, where="mid")
-plt.gca().set(title="Moments per second, after each strided convolution", xlabel="strided convolutions passed",
-              ylabel="moments per second (Hz)", yscale="log", xticks=range(len(rates)))
+plt.gca().set(title="Moments per second, after each strided convolution",
+              xlabel="strided convolutions passed", ylabel="moments per second (Hz)",
+              yscale="log", xticks=range(len(rates)))
 book.show("rates")
 assert math.prod(strides) == config.hop_length
-book.say(f"Strides of {', '.join(map(str, strides))} in a row make one frame of {config.hop_length} samples: "
-         f"{rates[-1]:g} frames a second, one each {1000 / rates[-1]:.1f} ms.")
+book.say(f"Strides of {', '.join(map(str, strides))} in a row make one frame of "
+         f"{config.hop_length} samples: {rates[-1]:g} frames a second, one each "
+         f"{1000 / rates[-1]:.1f} ms.")
 
 # %% [markdown]
 # A moment at the end of the encoder is called a [frame](glossary.md#frame), and the samples from one to the next are
@@ -80,8 +82,10 @@ def ones(kernel, **options):
 
 
 def draw(axis, matrix, title):
-    axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", vmin=0, vmax=2, origin="upper")
-    axis.set(title=title, xlabel="input", xticks=range(0, matrix.shape[1], 3), yticks=range(0, len(matrix), 3))
+    axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", vmin=0, vmax=2,
+                origin="upper")
+    axis.set(title=title, xlabel="input", xticks=range(0, matrix.shape[1], 3),
+             yticks=range(0, len(matrix), 3))
     axis.title.set_fontsize(9)
 
 
@@ -89,8 +93,10 @@ def draw(axis, matrix, title):
 fig, axes = plt.subplots(1, 3, figsize=(9, 3))
 inside = dependencies(ones(3), 12)[2:]  # the outputs whose windows need no padding
 draw(axes[0], inside, "kernel 3: only whole windows")
-draw(axes[1], dependencies(ones(3, causal=False, pad_mode="constant"), 12), "kernel 3, zeros on both sides")
-draw(axes[2], dependencies(ones(4, stride=2, causal=False, pad_mode="constant"), 12), "kernel 4, stride 2, zeros")
+draw(axes[1], dependencies(ones(3, causal=False, pad_mode="constant"), 12),
+     "kernel 3, zeros on both sides")
+draw(axes[2], dependencies(ones(4, stride=2, causal=False, pad_mode="constant"), 12),
+     "kernel 4, stride 2, zeros")
 axes[0].set_ylabel("output")
 book.show("padding")
 assert inside.shape == (10, 12)  # two outputs fewer than inputs
@@ -124,7 +130,8 @@ for axis, (title, shape) in zip(axes, shapes.items()):
     draw(axis, matrix, f"{title}, causal, zeros")
     stride = shape.get("stride", 1)
     for t, row in enumerate(matrix):
-        assert np.flatnonzero(row).max() <= (t + 1) * stride - 1  # no input after the output's own samples
+        # no input after the output's own samples
+        assert np.flatnonzero(row).max() <= (t + 1) * stride - 1
 axes[0].set_ylabel("output")
 book.show("causal")
 
@@ -148,15 +155,19 @@ whole, piece = speech.T, speech.T[start:start + n]  # [T, 1]
 
 
 def mean(x, mode):
-    return Conv1d(np.full((1, 1, kernel), 1 / kernel), np.zeros(1), pad_mode=mode)(np.ascontiguousarray(x))[:, 0]
+    return Conv1d(np.full((1, 1, kernel), 1 / kernel), np.zeros(1),
+                  pad_mode=mode)(np.ascontiguousarray(x))[:, 0]
 
 
 ms = 1000 * np.arange(n) / rate
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
-for axis, mode, title in zip(axes, ("constant", "reflect"), ("zeros in front", "mirror in front")):
+for axis, mode, title in zip(axes, ("constant", "reflect"),
+                             ("zeros in front", "mirror in front")):
     padded = pad(np.ascontiguousarray(piece), kernel - 1, 0, mode)[:, 0]
-    axis.plot(1000 * np.arange(-kernel + 1, n) / rate, padded, color="0.6", label="signal and its padding")
-    axis.plot(ms, mean(whole, mode)[start:start + n], ":", color="C3", label="the true course")
+    axis.plot(1000 * np.arange(-kernel + 1, n) / rate, padded, color="0.6",
+              label="signal and its padding")
+    axis.plot(ms, mean(whole, mode)[start:start + n], ":", color="C3",
+              label="the true course")
     axis.plot(ms, mean(piece, mode), color="C1", label="mean of 48 samples")
     axis.axvline(0, color="0.6", linewidth=0.6)
     axis.set(title=title, xlabel="time (ms)", ylim=(-0.5, 0.7))
@@ -169,13 +180,16 @@ truth = mean(whole, "constant")[start:start + n]
 error = {mode: np.abs(mean(piece, mode) - truth) for mode in ("constant", "reflect")}
 for mode, label in (("constant", "zeros"), ("reflect", "mirror")):
     plt.plot(ms[:80], error[mode][:80], label=label)
-plt.gca().set(title="Distance from the true course", xlabel="time (ms)", ylabel="absolute error")
+plt.gca().set(title="Distance from the true course", xlabel="time (ms)",
+              ylabel="absolute error")
 plt.legend()
 book.show("onset_error")
-assert all(e[kernel - 1:].max() < 1e-6 for e in error.values())  # past the first windows, padding is forgotten
+# past the first windows, padding is forgotten
+assert all(e[kernel - 1:].max() < 1e-6 for e in error.values())
 assert error["reflect"][:4].mean() < error["constant"][:4].mean()
-book.say(f"At the first sample the layer is off by {error['constant'][0]:.3f} with zeros and by "
-         f"{error['reflect'][0]:.3f} with the mirror. After {kernel - 1} samples the padding is out of sight.")
+book.say(f"At the first sample the layer is off by {error['constant'][0]:.3f} with zeros "
+         f"and by {error['reflect'][0]:.3f} with the mirror. After {kernel - 1} samples "
+         f"the padding is out of sight.")
 
 # %% [markdown]
 # Neither is the truth; a mirrored vowel is not what was spoken before. But its level is right, and there is no step.
@@ -186,7 +200,8 @@ book.say(f"At the first sample the layer is off by {error['constant'][0]:.3f} wi
 # %%
 model = tinyencodec.load_model()
 config, tensors = read_model_folder(model.folder)
-zeros = EncodecModel("zeros", dataclasses.replace(config, pad_mode="constant"), tensors)  # the same weights
+# the same weights
+zeros = EncodecModel("zeros", dataclasses.replace(config, pad_mode="constant"), tensors)
 hop, frames = config.hop_length, 20
 full = model.encoder(np.ascontiguousarray(speech.T))  # [F, D]
 loud = [f for f in range(30, 380, 4) if speech[0, f * hop:(f + 3) * hop].std() > 0.05]
@@ -194,18 +209,22 @@ curves = {"zeros": [], "mirror": []}
 for f in loud:
     cut = np.ascontiguousarray(speech.T[f * hop:(f + frames) * hop])
     for name, encoder in (("mirror", model.encoder), ("zeros", zeros.encoder)):
-        curves[name].append(np.linalg.norm(encoder(cut) - full[f:f + frames], axis=1) / np.linalg.norm(full[f]))
+        curves[name].append(np.linalg.norm(encoder(cut) - full[f:f + frames], axis=1)
+                            / np.linalg.norm(full[f]))
 for name, curve in curves.items():
     plt.plot(np.mean(curve, axis=0), "o-", markersize=3, label=name)
-plt.gca().set(title=f"Starting cold at {len(loud)} places", xlabel="frame after the start", xticks=range(0, 20, 2),
+plt.gca().set(title=f"Starting cold at {len(loud)} places",
+              xlabel="frame after the start", xticks=range(0, 20, 2),
               ylabel="relative error of the latent")
 plt.legend()
 book.show("cold_start")
 gap = np.abs(np.mean(curves["zeros"], axis=0) - np.mean(curves["mirror"], axis=0))
 assert gap.mean() < 0.5 * np.mean(curves["mirror"])
-book.say(f"In the first frame, the mean error is {np.mean(curves['zeros'], axis=0)[0]:.2f} with zeros and "
+book.say(f"In the first frame, the mean error is "
+         f"{np.mean(curves['zeros'], axis=0)[0]:.2f} with zeros and "
          f"{np.mean(curves['mirror'], axis=0)[0]:.2f} with the mirror; ten frames later, "
-         f"{np.mean(curves['zeros'], axis=0)[10]:.2f} and {np.mean(curves['mirror'], axis=0)[10]:.2f}.")
+         f"{np.mean(curves['zeros'], axis=0)[10]:.2f} and "
+         f"{np.mean(curves['mirror'], axis=0)[10]:.2f}.")
 
 # %% [markdown]
 # Much of this error is due neither to zeros nor to mirrors: the encoder has simply not heard what went before, and it
@@ -250,9 +269,10 @@ assert layer.needs(1) == 7  # the package's own account: inputs before the first
 # %%
 names, needed, n = [], [], 1
 for layer in reversed(model.encoder.layers):
-    convolution = getattr(layer, "first", layer)  # of a residual block: its first convolution
+    # of a residual block: its first convolution
+    convolution = getattr(layer, "first", layer)
     if isinstance(convolution, Conv1d):
-        mirror = convolution.span - convolution.stride + 1 if convolution.span > convolution.stride else 1
+        mirror = max(1, convolution.span - convolution.stride + 1)
         n = max(n * convolution.stride, mirror)
         names.append(f"kernel {convolution.kernel_size}, stride {convolution.stride}")
         needed.append(n)
@@ -262,11 +282,13 @@ plt.figure(figsize=(8, 3.6))
 bars = plt.barh(places, needed, color="C0")
 plt.bar_label(bars, padding=4)
 plt.yticks(places, names)
-plt.gca().set(title="Inputs that a layer needs for the codec's first frame (last layer at the bottom)", xscale="log",
-              ylabel="layer", xlabel="inputs (logarithmic)", xlim=(1, 2 * max(needed)))
+plt.gca().set(title="Inputs that a layer needs for the codec's first frame (last layer "
+                    "at the bottom)", xscale="log", ylabel="layer",
+              xlabel="inputs (logarithmic)", xlim=(1, 2 * max(needed)))
 book.show("delay")
-book.say(f"The first frame needs {n} samples, {1000 * n / rate:.1f} ms: {n // hop} frames of {hop} samples. "
-         f"With zeros it would be {zeros.encoder_delay} samples, {1000 * zeros.encoder_delay / rate:.1f} ms.")
+book.say(f"The first frame needs {n} samples, {1000 * n / rate:.1f} ms: {n // hop} "
+         f"frames of {hop} samples. With zeros it would be {zeros.encoder_delay} "
+         f"samples, {1000 * zeros.encoder_delay / rate:.1f} ms.")
 assert n == config.last_kernel_size * hop and zeros.encoder_delay == hop
 
 # %% [markdown]
@@ -286,13 +308,17 @@ for b in range(reaction.shape[1]):
     poked[b * block:(b + 1) * block] += 0.05
     reaction[:, b] = np.linalg.norm(model.encoder(poked) - before, axis=1)
 with np.errstate(divide="ignore"):
-    plt.imshow(np.log10(reaction), extent=(0, 1000 * length / rate, 16, 0), origin="upper", cmap="viridis")
+    plt.imshow(np.log10(reaction), extent=(0, 1000 * length / rate, 16, 0),
+               origin="upper", cmap="viridis")
 plt.colorbar(label="log10 of the change")
 plt.plot([0, 1000 * length / rate], [0, 16], color="C1", linestyle="--")
-plt.gca().set(title="Which frames react to which moment of sound", xlabel="time of the change (ms)", ylabel="frame")
+plt.gca().set(title="Which frames react to which moment of sound",
+              xlabel="time of the change (ms)", ylabel="frame")
 book.show("encoder_map")
-reach = [(np.flatnonzero(row).max() + 1) * block for row in reaction]  # samples up to the last that matters
-assert reach[0] == model.encoder_delay and reach[6:] == [(f + 1) * hop for f in range(6, 16)]
+# samples up to the last that matters
+reach = [(np.flatnonzero(row).max() + 1) * block for row in reaction]
+assert reach[0] == model.encoder_delay
+assert reach[6:] == [(f + 1) * hop for f in range(6, 16)]
 
 # %% [markdown]
 # The triangle at the top left is the mirror at work: frame 0 reacts to all of the first 93 ms, frame 1 to a little
@@ -306,7 +332,8 @@ assert reach[0] == model.encoder_delay and reach[6:] == [(f + 1) * hop for f in 
 # Let us run the codec live, in small pieces, and see when what comes out.
 
 # %%
-encoder, decoder = model.streaming_encoder(bandwidth=6.0), model.streaming_decoder(live=True)
+encoder = model.streaming_encoder(bandwidth=6.0)
+decoder = model.streaming_decoder(live=True)
 step, fed, coded, heard = 80, [0], [0], [0]  # samples
 for at in range(0, 16 * hop, step):
     codes = encoder.push(speech[:, at:at + step])
@@ -314,14 +341,17 @@ for at in range(0, 16 * hop, step):
     coded.append(coded[-1] + codes.shape[1] * hop)
     heard.append(heard[-1] + decoder.push(codes).shape[1])
 as_ms = 1000 / rate
-plt.step(np.array(fed) * as_ms, np.array(heard) * as_ms, where="post", label="sound given out")
+plt.step(np.array(fed) * as_ms, np.array(heard) * as_ms, where="post",
+         label="sound given out")
 plt.plot(np.array(fed) * as_ms, np.array(fed) * as_ms, ":", label="sound taken in")
-plt.gca().set(title="A live codec's first 213 ms", xlabel="time since the start (ms)", ylabel="amount of sound (ms)")
+plt.gca().set(title="A live codec's first 213 ms", xlabel="time since the start (ms)",
+              ylabel="amount of sound (ms)")
 plt.legend()
 book.show("live")
 first = next(i for i, amount in enumerate(heard) if amount)
 assert coded == heard and fed[first] == model.encoder_delay == heard[first]
-book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then {heard[first] * as_ms:.1f} ms of sound come out, "
+book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then "
+         f"{heard[first] * as_ms:.1f} ms of sound come out, "
          "and from there on one frame for each frame.")
 
 # %% [markdown]

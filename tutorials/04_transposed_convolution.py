@@ -57,9 +57,11 @@ stride, hill = 4, np.hanning(10)[1:-1]  # a kernel of 8, twice the stride
 x = np.array([1.0, 0.4, -0.8, -0.3, 0.9])
 y = overlap_add(x, hill, stride)
 for t, value in enumerate(x):
-    plt.fill_between(np.arange(t * stride, t * stride + 8), value * hill, alpha=0.35, label=f"copy of input {t}")
+    plt.fill_between(np.arange(t * stride, t * stride + 8), value * hill, alpha=0.35,
+                     label=f"copy of input {t}")
 plt.plot(y, "o-", color="C5", markersize=3, label="sum")
-plt.gca().set(title="Five inputs, stride 4, kernel of 8", xlabel="output sample", ylabel="value", ylim=(-1, 1.6))
+plt.gca().set(title="Five inputs, stride 4, kernel of 8", xlabel="output sample",
+              ylabel="value", ylim=(-1, 1.6))
 plt.legend(ncols=3, fontsize=8)
 book.show("copies")
 
@@ -74,14 +76,18 @@ book.show("copies")
 # %%
 kernel = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
 down = Conv1d(kernel[None, None], np.zeros(1, np.float32), stride=2)
-collect = np.stack([down.valid(pulse[:, None])[:, 0] for pulse in np.eye(14, dtype=np.float32)], axis=1)
+collect = np.stack([down.valid(pulse[:, None])[:, 0]
+                    for pulse in np.eye(14, dtype=np.float32)], axis=1)
 hand_out = np.stack([overlap_add(pulse, kernel, 2) for pulse in np.eye(6)], axis=1)
 assert np.array_equal(hand_out, collect.T)
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), width_ratios=(2, 1))
-for axis, matrix, title in ((axes[0], collect, "convolution"), (axes[1], hand_out, "transposed")):
-    image = axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", origin="upper", aspect="equal")
-    axis.set(title=f"{title}: {matrix.shape[1]} in, {matrix.shape[0]} out", xlabel="input", ylabel="output")
+for axis, matrix, title in ((axes[0], collect, "convolution"),
+                            (axes[1], hand_out, "transposed")):
+    image = axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis",
+                        origin="upper", aspect="equal")
+    axis.set(title=f"{title}: {matrix.shape[1]} in, {matrix.shape[0]} out",
+             xlabel="input", ylabel="output")
 fig.colorbar(image, label="weight", shrink=0.8)
 book.show("transposed")
 
@@ -106,11 +112,13 @@ book.show("transposed")
 # %%
 stride = 8
 box = np.ones(8)  # each input repeated eight times
-triangle = 1 - np.abs(np.arange(-7.5, 8)) / 8  # a straight line from one input to the next
+# a straight line from one input to the next
+triangle = 1 - np.abs(np.arange(-7.5, 8)) / 8
 uneven = triangle * (1 + 0.3 * rng.standard_normal(16))  # as training might leave it
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True)
 sums = {}
-for axis, (name, w) in zip(axes, {"box": box, "triangle": triangle, "uneven": uneven}.items()):
+for axis, (name, w) in zip(axes,
+                           {"box": box, "triangle": triangle, "uneven": uneven}.items()):
     sums[name] = w.reshape(-1, stride).sum(axis=0)  # S_p
     axis.plot(overlap_add(np.ones(12), w, stride), label="output")
     axis.plot(w, color="0.6", label="kernel")
@@ -118,7 +126,9 @@ for axis, (name, w) in zip(axes, {"box": box, "triangle": triangle, "uneven": un
 axes[0].set_ylabel("value")
 axes[0].legend(fontsize=8, loc="lower right")
 book.show("constant_in")
-assert np.ptp(sums["box"]) == 0 and np.ptp(sums["triangle"]) < 1e-12 and np.ptp(sums["uneven"]) > 0.1
+assert np.ptp(sums["box"]) == 0
+assert np.ptp(sums["triangle"]) < 1e-12
+assert np.ptp(sums["uneven"]) > 0.1
 
 # %% [markdown]
 # At the ends only one copy is there, which gives the slopes. In between, box and triangle are flat, since their phase
@@ -141,11 +151,12 @@ for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
     response = np.fft.rfft(w, 2400) / stride
     plt.plot(frequency, book.decibels(response, floor=-80), label=name)
     at_tones = np.abs(response[300::300])  # 3, 6, 9, 12 kHz
-    assert (at_tones.max() < 1e-9) == (np.ptp(sums[name]) < 1e-9)  # no tones: equal phase sums, and the reverse
+    # no tones: equal phase sums, and the reverse
+    assert (at_tones.max() < 1e-9) == (np.ptp(sums[name]) < 1e-9)
 for tone in (3, 6, 9, 12):
     plt.axvline(tone, color="0.6", linewidth=0.7, linestyle="--")
-plt.gca().set(title="What each kernel lets through (dashed: where the tones are)", xlabel="frequency (kHz)",
-              ylabel="gain (dB)", ylim=(-80, 15))
+plt.gca().set(title="What each kernel lets through (dashed: where the tones are)",
+              xlabel="frequency (kHz)", ylabel="gain (dB)", ylim=(-80, 15))
 plt.legend(ncols=3)
 book.show("kernels")
 
@@ -158,7 +169,8 @@ book.show("kernels")
 # is removed afterwards.
 
 # %%
-low = tinyencodec.convert_audio(book.recording("speech", rate), rate, 3000, 1)[0, 4500:12_000]
+low = tinyencodec.convert_audio(book.recording("speech", rate), rate, 3000,
+                                1)[0, 4500:12_000]
 offset = np.std(low)
 sounds = {}
 for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
@@ -194,11 +206,12 @@ levels = {}
 for name, sound in {"original": guitar[0], "coded at 6 kbit/s": coded}.items():
     picture, _ = book.spectrogram(sound, rate, window=4096)
     levels[name] = 10 * np.log10(np.mean(10 ** (picture / 10), axis=1))
-    plt.plot(np.arange(2049) * rate / 4096 / 1000, levels[name], label=name, linewidth=0.9)
+    plt.plot(np.arange(2049) * rate / 4096 / 1000, levels[name], label=name,
+             linewidth=0.9)
 for tone in np.arange(0.6, 12, 0.6):
     plt.axvline(tone, color="0.6", linewidth=0.5, linestyle="--")
-plt.gca().set(title="Average spectrum (dashed: multiples of 600 Hz)", xlabel="frequency (kHz)", ylabel="level (dB)",
-              xlim=(1, 7))
+plt.gca().set(title="Average spectrum (dashed: multiples of 600 Hz)",
+              xlabel="frequency (kHz)", ylabel="level (dB)", xlim=(1, 7))
 plt.legend()
 book.show("codec_tones")
 
@@ -211,13 +224,17 @@ def stands_out(levels, frequency):
 
 tones = np.arange(600, 12_000, 600)
 for name, level in levels.items():
-    plt.plot(tones / 1000, [stands_out(level, tone) for tone in tones], "o-", markersize=4, label=name)
-plt.gca().set(title="How far multiples of 600 Hz stand out", xlabel="frequency (kHz)", ylabel="above surroundings (dB)")
+    plt.plot(tones / 1000, [stands_out(level, tone) for tone in tones], "o-",
+             markersize=4, label=name)
+plt.gca().set(title="How far multiples of 600 Hz stand out", xlabel="frequency (kHz)",
+              ylabel="above surroundings (dB)")
 plt.legend()
 book.show("stand_out")
-mean = {name: np.mean([stands_out(level, tone) for tone in tones[1:10]]) for name, level in levels.items()}
-book.say(f"Between 1.2 and 6 kHz, multiples of 600 Hz stand out by {mean['coded at 6 kbit/s']:.1f} dB on average in "
-         f"the coded sound of {model.name}, and by {mean['original']:.1f} dB in the original.")
+mean = {name: np.mean([stands_out(level, tone) for tone in tones[1:10]])
+        for name, level in levels.items()}
+book.say(f"Between 1.2 and 6 kHz, multiples of 600 Hz stand out by "
+         f"{mean['coded at 6 kbit/s']:.1f} dB on average in the coded sound of "
+         f"{model.name}, and by {mean['original']:.1f} dB in the original.")
 
 # %% [markdown]
 # How strongly a codec whistles depends on how long and by what it was trained. A loss that looks at spectra, and a
@@ -240,12 +257,15 @@ book.say(f"Between 1.2 and 6 kHz, multiples of 600 Hz stand out by {mean['coded 
 # %%
 c_in, c_out, s = 6, 3, 4
 x = rng.standard_normal((50, c_in), dtype=np.float32)
-w = rng.standard_normal((c_in, c_out, 2 * s), dtype=np.float32)  # [C_in, C_out, kernel]: input channels first
+# [C_in, C_out, kernel]: input channels first
+w = rng.standard_normal((c_in, c_out, 2 * s), dtype=np.float32)
 b = rng.standard_normal(c_out, dtype=np.float32)
 
 halves = w[:, :, s:], w[:, :, :s]  # for the input before, and for the present one
-matrix = np.concatenate([half.transpose(0, 2, 1).reshape(c_in, s * c_out) for half in halves])
-before = np.concatenate([np.zeros((1, c_in), np.float32), x[:-1]])  # x[t - 1]; silence before the first
+matrix = np.concatenate([half.transpose(0, 2, 1).reshape(c_in, s * c_out)
+                         for half in halves])
+# x[t - 1]; silence before the first
+before = np.concatenate([np.zeros((1, c_in), np.float32), x[:-1]])
 blocks = np.concatenate([before, x], axis=1) @ matrix  # [T, 2 * C_in] -> [T, s * C_out]
 y = blocks.reshape(-1, c_out) + b  # [T * s, C_out]
 
@@ -266,12 +286,15 @@ assert np.allclose(y, layer(x), atol=1e-4) and layer(x).shape == (50 * s, c_out)
 one, no_bias = np.ones((1, 1), np.float32), np.zeros(1, np.float32)
 pulse = np.zeros((7, 1), np.float32)
 pulse[[0, 3, 6]] = one
-for offset, (causal, label) in enumerate([(True, "causal: cut at the end"), (False, "not causal: cut at both ends")]):
+for offset, (causal,
+             label) in enumerate([(True, "causal: cut at the end"),
+                                  (False, "not causal: cut at both ends")]):
     up = ConvTranspose1d(hill[None, None], no_bias, stride=4, causal=causal)
     plt.plot(up(pulse)[:, 0] - 1.3 * offset, "o-", markersize=3, label=label)
-plt.vlines([0, 12, 24], -1.5, 1.1, color="0.6", linewidth=0.7, linestyle="--", label="place of the inputs")
-plt.gca().set(title="Three pulses, stride 4, kernel of 8, seven inputs", xlabel="output sample",
-              ylabel="value (shifted)", ylim=(-1.6, 1.8))
+plt.vlines([0, 12, 24], -1.5, 1.1, color="0.6", linewidth=0.7, linestyle="--",
+           label="place of the inputs")
+plt.gca().set(title="Three pulses, stride 4, kernel of 8, seven inputs",
+              xlabel="output sample", ylabel="value (shifted)", ylim=(-1.6, 1.8))
 plt.legend(fontsize=8, ncols=3)
 book.show("trimming")
 

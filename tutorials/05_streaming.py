@@ -51,13 +51,15 @@ def alone(wav):
 
 def forget(size):
     """Pieces of `size` samples, each on its own, in a row."""
-    return np.concatenate([alone(speech[:, at:at + size]) for at in range(0, speech.shape[1], size)], axis=1)
+    return np.concatenate([alone(speech[:, at:at + size])
+                           for at in range(0, speech.shape[1], size)], axis=1)
 
 
 size = 6 * hop
 batch, forgetful, frame_by_frame = alone(speech), forget(size), forget(hop)
 assert forgetful.shape == batch.shape and not np.allclose(forgetful, batch, atol=1e-3)
-book.play(rate, original=speech, in_one_go=batch, pieces_of_80_ms=forgetful, single_frames=frame_by_frame)
+book.play(rate, original=speech, in_one_go=batch, pieces_of_80_ms=forgetful,
+          single_frames=frame_by_frame)
 
 # %% [markdown]
 # Something breaks in, 12 times a second, and with single frames 75 times a second: a rattle, a buzz. Let us look at the
@@ -65,14 +67,16 @@ book.play(rate, original=speech, in_one_go=batch, pieces_of_80_ms=forgetful, sin
 
 # %%
 seams = np.arange(size, speech.shape[1], size)
-jumps = [np.diff(forgetful[0, at - 1:at + 1])[0] - np.diff(batch[0, at - 1:at + 1])[0] for at in seams]
+jumps = [np.diff(forgetful[0, at - 1:at + 1])[0] - np.diff(batch[0, at - 1:at + 1])[0]
+         for at in seams]
 seam = seams[np.argmax(np.abs(jumps))]
 around = slice(seam - 120, seam + 120)
 ms = 1000 * np.arange(around.start, around.stop) / rate
 plt.plot(ms, batch[0, around], label="in one go")
 plt.plot(ms, forgetful[0, around], label="pieces of 80 ms")
 plt.axvline(1000 * seam / rate, color="0.6", linestyle="--", linewidth=0.8)
-plt.gca().set(title="10 ms around a seam (dashed)", xlabel="time (ms)", ylabel="sample value")
+plt.gca().set(title="10 ms around a seam (dashed)", xlabel="time (ms)",
+              ylabel="sample value")
 plt.legend(fontsize=8)
 book.show("seam")
 
@@ -83,19 +87,22 @@ book.show("seam")
 
 # %%
 def error_curve(sound, frame=120):
-    """Root mean square of the difference from the batch result, every 5 ms, relative to the recording's level."""
+    """RMS of the difference from the batch result, every 5 ms, in units of the sound's level."""
     squares = np.square(sound[0] - batch[0], dtype=np.float64).reshape(-1, frame)
     return np.sqrt(squares.mean(axis=1)) / speech.std()
 
 
 seconds = np.arange(0, speech.shape[1], 120) / rate
 errors = error_curve(forgetful)
-by_place = np.sqrt(np.mean(errors.reshape(-1, size // 120)[1:] ** 2, axis=0))  # without the first piece
+# without the first piece
+by_place = np.sqrt(np.mean(errors.reshape(-1, size // 120)[1:] ** 2, axis=0))
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1), sharey=True)
 axes[0].plot(seconds, errors, linewidth=0.8)
-axes[0].set(title="Pieces of 80 ms against the batch result", xlabel="time (s)", ylabel="relative error")
+axes[0].set(title="Pieces of 80 ms against the batch result", xlabel="time (s)",
+            ylabel="relative error")
 axes[1].plot(np.arange(len(by_place)) * 5 + 2.5, by_place, "o-", markersize=4)
-axes[1].set(title="by time since the seam", xlabel="time since the seam (ms)", ylim=(0, None))
+axes[1].set(title="by time since the seam", xlabel="time since the seam (ms)",
+            ylim=(0, None))
 book.show("forgetful")
 book.play(rate, the_error_alone=forgetful - batch)
 assert by_place[0] > by_place[-1]
@@ -113,7 +120,8 @@ assert by_place[0] > by_place[-1]
 
 # %%
 def start(layer):
-    return np.zeros((layer.kernel_size - layer.stride, layer.in_channels), np.float32)  # the padding, here zeros
+    # the padding, here zeros
+    return np.zeros((layer.kernel_size - layer.stride, layer.in_channels), np.float32)
 
 
 def step(layer, x, buffer):
@@ -150,10 +158,11 @@ for name, each in {"zeros in front": layer, "mirror in front": mirrored}.items()
     state, made = each.start(), [0]
     for sample in x[:24]:
         made.append(made[-1] + len(each.step(sample[None], state)))
-    plt.step(range(25), made, where="post", label=name, linewidth=4 if each is layer else 1.5)
+    plt.step(range(25), made, where="post", label=name, linewidth=4 if each is layer
+             else 1.5)
     assert made[each.needs(1)] >= 1 and made[each.needs(1) - 1] == 0 and made[24] == 8
-plt.gca().set(title="Kernel 6, stride 3, fed one sample at a time", xlabel="inputs given", ylabel="outputs received",
-              xticks=range(0, 25, 3))
+plt.gca().set(title="Kernel 6, stride 3, fed one sample at a time", xlabel="inputs given",
+              ylabel="outputs received", xticks=range(0, 25, 3))
 plt.legend()
 book.show("step")
 
@@ -167,7 +176,10 @@ def numbers(state):
     """How many floats a state holds, its parts included."""
     if isinstance(state, np.ndarray):
         return state.size
-    parts = state if isinstance(state, list) else vars(state).values() if hasattr(state, "__dict__") else []
+    if isinstance(state, list):
+        parts = state
+    else:
+        parts = vars(state).values() if hasattr(state, "__dict__") else []
     return sum(numbers(part) for part in parts)
 
 
@@ -175,10 +187,12 @@ state = model.encoder.start()
 model.encoder.step(np.ascontiguousarray(speech.T), state)
 held = [numbers(part) for part in state]
 plt.bar(range(len(held)), held)
-plt.gca().set(title="What the encoder remembers, layer by layer", xlabel="layer", ylabel="numbers in its state")
+plt.gca().set(title="What the encoder remembers, layer by layer", xlabel="layer",
+              ylabel="numbers in its state")
 book.show("state")
-book.say(f"After {speech.shape[1] / rate:.1f} s of sound the encoder's state holds {sum(held)} numbers, "
-         f"{4 * sum(held) / 1024:.1f} KiB. After an hour it would hold as many.")
+book.say(f"After {speech.shape[1] / rate:.1f} s of sound the encoder's state holds "
+         f"{sum(held)} numbers, {4 * sum(held) / 1024:.1f} KiB. After an hour it would "
+         f"hold as many.")
 assert sum(held) < 100_000
 
 # %% [markdown]
@@ -188,7 +202,8 @@ assert sum(held) < 100_000
 # from single samples to some tenths of a second, push piece after piece, and see what comes out.
 
 # %%
-cuts = np.sort(np.concatenate([rng.integers(0, speech.shape[1], 20), np.arange(50_000, 50_010)]))
+cuts = np.sort(np.concatenate([rng.integers(0, speech.shape[1], 20),
+                               np.arange(50_000, 50_010)]))
 encoder = model.streaming_encoder(bandwidth=6.0)
 decoder = model.streaming_decoder(length=speech.shape[1])
 heard = [decoder.push(encoder.push(piece)) for piece in np.split(speech, cuts, axis=1)]
@@ -199,7 +214,8 @@ assert np.array_equal(streamed, batch)  # every bit
 fig, axis = plt.subplots(figsize=(8, 3))
 axis.plot(seconds, error_curve(forgetful), label="pieces of 80 ms, each alone")
 axis.plot(seconds, error_curve(streamed), label="with state", linewidth=2)
-axis.set(title="Distance from the batch result", xlabel="time (s)", ylabel="relative error")
+axis.set(title="Distance from the batch result", xlabel="time (s)",
+         ylabel="relative error")
 axis.legend()
 book.show("streamed")
 book.play(rate, pieces_of_80_ms=forgetful, with_state=streamed)
@@ -226,7 +242,8 @@ matrix = weight.transpose(2, 1, 0).reshape(-1, 64)  # [kernel * C_in, C_out]
 
 
 def with_numpy(x):
-    windows = np.lib.stride_tricks.sliding_window_view(x.reshape(-1), matrix.shape[0])[::3 * 64]
+    view = np.lib.stride_tricks.sliding_window_view
+    windows = view(x.reshape(-1), matrix.shape[0])[::3 * 64]
     return windows @ matrix + bias
 
 
@@ -241,16 +258,19 @@ assert changed.max() < 1e-4
 
 # %%
 state = layer.start()
-ours = np.abs(np.concatenate([layer.step(sample[None], state) for sample in x]) - layer(x)).max(axis=1)
+ours = np.abs(np.concatenate([layer.step(sample[None], state) for sample in x])
+              - layer(x)).max(axis=1)
 assert not ours.any()
 plt.plot(changed, ".", markersize=3, label="NumPy's product")
 plt.plot(ours, ".", markersize=3, label="tinyencodec")
-plt.gca().set(title="One sample at a time against all at once", xlabel="output", ylabel="largest difference",
+plt.gca().set(title="One sample at a time against all at once", xlabel="output",
+              ylabel="largest difference",
               ylim=(-0.1 * changed.max() - 1e-9, 1.4 * changed.max() + 1e-8))
 plt.legend(ncols=2, markerscale=3)
 book.show("almost")
-book.say(f"With NumPy's product, {100 * np.mean(changed > 0):.0f} % of the moments differ somewhere, "
-         f"by {changed.max():.1e} at most, in outputs of about {np.abs(whole).std():.0f}. With ours, none does.")
+book.say(f"With NumPy's product, {100 * np.mean(changed > 0):.0f} % of the moments "
+         f"differ somewhere, by {changed.max():.1e} at most, in outputs of about "
+         f"{np.abs(whole).std():.0f}. With ours, none does.")
 
 # %% [markdown]
 # This is why the package has its own product of matrices, and its own exponential function: not only for speed, but so
@@ -268,20 +288,23 @@ model.threads = 1
 sizes = [hop, 2 * hop, 5 * hop, 20 * hop, 100 * hop]
 speeds = []
 for size in sizes:
-    encoder, decoder = model.streaming_encoder(bandwidth=6.0), model.streaming_decoder(live=True)
+    encoder = model.streaming_encoder(bandwidth=6.0)
+    decoder = model.streaming_decoder(live=True)
     taken = []
     for _ in range(3):
         begin = time.process_time()
         for at in range(0, 100 * hop, size):
             decoder.push(encoder.push(speech[:, at:at + size]))
         taken.append(time.process_time() - begin)
-    speeds.append(100 * hop / rate / min(taken))  # what disturbs a run only makes it longer
+    # what disturbs a run only makes it longer
+    speeds.append(100 * hop / rate / min(taken))
 plt.plot([1000 * size / rate for size in sizes], speeds, "o-")
-plt.gca().set(title=f"Coding and decoding with {model.name}, one thread", xlabel="length of a piece (ms), logarithmic",
-              xscale="log", ylabel="times real time", ylim=(0, None))
+plt.gca().set(title=f"Coding and decoding with {model.name}, one thread",
+              xlabel="length of a piece (ms), logarithmic", xscale="log",
+              ylabel="times real time", ylim=(0, None))
 book.show("speed")
-book.say(f"One frame at a time, coding and decoding run at {speeds[0]:.0f} times real time; in pieces of "
-         f"{sizes[-1] / rate:.1f} s, at {speeds[-1]:.0f} times.")
+book.say(f"One frame at a time, coding and decoding run at {speeds[0]:.0f} times real "
+         f"time; in pieces of {sizes[-1] / rate:.1f} s, at {speeds[-1]:.0f} times.")
 
 # %% [markdown]
 # So one can choose: short pieces for a call, long ones for a file. The bits do not change.

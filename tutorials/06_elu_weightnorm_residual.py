@@ -77,11 +77,13 @@ for (name, y), style in zip(curves.items(), (":", "--", "-")):
     axes[0].plot(u, y, style, label=name)
     axes[1].plot(u[1:], np.diff(y) / np.diff(u), style, label=name)
 axes[0].set(title="Curve", xlabel="input", ylabel="output", ylim=(-2, 3))
-axes[1].set(title="Slope", xlabel="input", ylabel="slope (output per input)", ylim=(-0.05, 1.1))
+axes[1].set(title="Slope", xlabel="input", ylabel="slope (output per input)",
+            ylim=(-0.05, 1.1))
 axes[0].legend()
 book.show("curves")
 slopes = np.diff(elu(u)) / np.diff(u)
-assert slopes.min() > 0 and np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
+assert slopes.min() > 0
+assert np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
 
 # %% [markdown]
 # Left of 0 the ELU falls to $-1$ and no further. Its slope there is $e^x$, which is 1 at $x = 0$, just as on the right:
@@ -105,10 +107,11 @@ _, axes = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(1, 1.6))
 overtones = {}
 for name, y in bent.items():
     axes[0].plot(1000 * t[:120], y[:120], label=name)
-    overtones[name] = book.decibels(np.fft.rfft(y)[400::400] / (rate / 2), floor=-140)  # 400, 800, ... Hz
+    # 400, 800, ... Hz
+    overtones[name] = book.decibels(np.fft.rfft(y)[400::400] / (rate / 2), floor=-140)
 for name, marker in (("ReLU", "s-"), ("ELU", "o-")):  # even multiples; the sine has none
-    axes[1].plot(0.8 * np.arange(1, 15), overtones[name][1:29:2], marker, markersize=4, label=name,
-                 color="C1" if name == "ReLU" else "C2")
+    axes[1].plot(0.8 * np.arange(1, 15), overtones[name][1:29:2], marker, markersize=4,
+                 label=name, color="C1" if name == "ReLU" else "C2")
 axes[0].set(title="400 Hz, bent", xlabel="time (ms)", ylabel="value")
 axes[0].legend(fontsize=8)
 axes[1].set(title="Even overtones", xlabel="frequency (kHz)", ylabel="level (dB)")
@@ -151,22 +154,25 @@ assert np.allclose(latent, model.encoder(np.ascontiguousarray(speech.T)), atol=1
 assert np.allclose(plain, model.decoder(z), atol=1e-4)
 
 # %%
-names = [f"{'encoder' if n < in_encoder else 'decoder'} {n if n < in_encoder else n - in_encoder}"
-         for n in range(len(seen))]
+names = [f"{'encoder' if n < in_encoder else 'decoder'} "
+         f"{n if n < in_encoder else n - in_encoder}" for n in range(len(seen))]
 low, high = np.array([np.quantile(values, (0.05, 0.95)) for values in seen]).T
 places = np.arange(len(seen))
 plt.figure(figsize=(8, 3.4))
-plt.barh(places, high - low, left=low, color=["C0"] * in_encoder + ["C1"] * (len(seen) - in_encoder))
+plt.barh(places, high - low, left=low, color=["C0"] * in_encoder + ["C1"]
+         * (len(seen) - in_encoder))
 for at, values in zip(places, seen):
-    plt.annotate(f"{100 * np.mean(values < 0):.0f} % negative", (1.02, at), xycoords=("axes fraction", "data"),
-                 va="center", fontsize=8)
+    plt.annotate(f"{100 * np.mean(values < 0):.0f} % negative", (1.02, at),
+                 xycoords=("axes fraction", "data"), va="center", fontsize=8)
 plt.axvline(0, color="0.6", linewidth=0.8)
 plt.axvline(-1, color="0.6", linewidth=0.8, linestyle=":")
 plt.yticks(places, names)
 plt.xscale("symlog", linthresh=1)
-plt.xticks(ticks := [t for t in (-100, -10, -1, -0.5, 0, 0.5, 1, 10, 100) if low.min() < t < high.max()], ticks)
+plt.xticks(ticks := [t for t in (-100, -10, -1, -0.5, 0, 0.5, 1, 10, 100) if low.min() < t
+                     < high.max()], ticks)
 plt.gca().invert_yaxis()
-plt.gca().set(title="What arrives at the ELUs: nine of ten values", xlabel="value (beyond ±1 logarithmic)")
+plt.gca().set(title="What arrives at the ELUs: nine of ten values",
+              xlabel="value (beyond ±1 logarithmic)")
 book.show("arrivals")
 assert all(0.1 < np.mean(values < 0) < 0.95 for values in seen)
 
@@ -176,45 +182,46 @@ assert all(0.1 < np.mean(values < 0) < 0.95 for values in seen)
 
 # %%
 x = seen[in_encoder - 2]  # behind the encoder's last stage but one
-channel = np.argmax(np.minimum((x > 0.3).mean(axis=0), (x < -0.3).mean(axis=0)))  # one that is often on both sides
+# one that is often on both sides
+channel = np.argmax(np.minimum((x > 0.3).mean(axis=0), (x < -0.3).mean(axis=0)))
 per_second = len(x) / (speech.shape[1] / rate)
 part = slice(round(1.2 * per_second), round(1.2 * per_second) + 40)
-courses = {"before": (x, "0.6"), "behind a ReLU": (np.maximum(x, 0), "C1"), "behind the ELU": (elu(x), "C2")}
+courses = {"before": (x, "0.6"), "behind a ReLU": (np.maximum(x, 0), "C1"),
+           "behind the ELU": (elu(x), "C2")}
 for name, (y, color) in courses.items():
-    plt.plot(1000 * np.arange(40) / per_second, y[part, channel], "o-", markersize=3, label=name, color=color)
+    plt.plot(1000 * np.arange(40) / per_second, y[part, channel], "o-", markersize=3,
+             label=name, color=color)
 plt.axhline(-1, color="0.6", linewidth=0.8, linestyle=":")
-plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”", xlabel="time (ms)",
-              ylabel="value", ylim=(None, 1.6 * x[part, channel].max()))
+plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”",
+              xlabel="time (ms)", ylabel="value",
+              ylim=(None, 1.6 * x[part, channel].max()))
 plt.legend(ncols=3, loc="upper right")
 book.show("channel")
 flat, kept = np.mean(np.maximum(x, 0) == 0), np.mean(elu(x) == 0)
 assert flat > 0.1 and kept < 0.01 and (elu(x) >= np.maximum(x, 0) - 1).all()
-book.say(f"Behind a ReLU, {100 * flat:.0f} % of all values here would be zero, and the layer after it could not tell "
-         f"them apart. Behind the ELU they still differ.")
+book.say(f"Behind a ReLU, {100 * flat:.0f} % of all values here would be zero, and the "
+         f"layer after it could not tell them apart. Behind the ELU they still differ.")
 
 # %% [markdown]
 # So let us replace the decoder's ELUs, by ReLUs and by nothing. The model was trained with ELUs, so this does not say
 # which is *better*. It says that the trained weights rely on the curve that they were trained with.
 
 # %%
-def snr(x, y):
-    """Signal-to-noise ratio in dB: how much stronger x is than what y does wrong."""
-    return 10 * np.log10(np.sum(x**2) / np.sum((x - y)**2))
-
-
 relu = walk(model.decoder.layers, z, lambda x: np.maximum(x, 0))[:, 0]
 straight = walk(model.decoder.layers, z, lambda x: x)[:, 0]
 plain = plain[:, 0]
 loudest = np.abs(plain).max()
 book.play(rate, with_ELU=plain, with_ReLU=relu * loudest / np.abs(relu).max(),
           without_a_bend=straight * loudest / np.abs(straight).max())
-assert snr(plain, relu) < 30 and snr(plain, straight) < 15
-book.say(f"Compared with the decoder as it is: {snr(plain, relu):.1f} dB signal-to-noise ratio with ReLUs, "
-         f"{snr(plain, straight):.1f} dB without any bend. (They are played equally loud.)")
+assert book.snr(plain, relu) < 30 and book.snr(plain, straight) < 15
+book.say(f"Compared with the decoder as it is: {book.snr(plain, relu):.1f} dB "
+         f"signal-to-noise ratio with ReLUs, {book.snr(plain, straight):.1f} dB without "
+         f"any bend. (They are played equally loud.)")
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
-for axis, (title, y) in zip(axes, {"ELU": plain, "ReLU": relu, "no bend": straight}.items()):
+for axis, (title, y) in zip(axes,
+                            {"ELU": plain, "ReLU": relu, "no bend": straight}.items()):
     level, extent = book.spectrogram(y * loudest / np.abs(y).max(), rate)
     image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
     axis.set(title=title, xlabel="time (s)")
@@ -236,25 +243,32 @@ book.show("bends")
 
 # %%
 _, tensors = read_model_folder(model.folder)
-v, g = tensors["encoder.layers.0.conv.weight_v"], tensors["encoder.layers.0.conv.weight_g"]
-length = np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))  # of each kernel, [C_out, 1, 1]
+v = tensors["encoder.layers.0.conv.weight_v"]
+g = tensors["encoder.layers.0.conv.weight_g"]
+# of each kernel, [C_out, 1, 1]
+length = np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))
 w, at = g * v / length, np.abs(np.log(np.abs(g) / length)).argmax()
 _, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.5))
 for n, reach in enumerate((0.6, 1.7, 2.6)):
     arrow = reach * np.array([0.8, 0.6])
     axes[0].annotate("", arrow, (0, 0), arrowprops={"arrowstyle": "->", "color": "0.6"})
     axes[0].annotate(f"v{'′' * n}", arrow + (0.05, -0.2))
-axes[0].annotate("", (0.96, 0.72), (0, 0), arrowprops={"arrowstyle": "-|>", "color": "C1", "linewidth": 2})
+axes[0].annotate("", (0.96, 0.72), (0, 0),
+                 arrowprops={"arrowstyle": "-|>", "color": "C1", "linewidth": 2})
 axes[0].add_patch(plt.Circle((0, 0), 1.2, fill=False, color="C1", linestyle=":"))
 axes[0].annotate("w, the same for all\nthree, of length g", (0.2, 1.4), color="C1")
-axes[0].set(title="g is the radius", xlim=(-0.2, 2.6), ylim=(-0.2, 2), aspect="equal", xlabel="first number",
-            ylabel="second number")
-axes[1].plot(v[at, 0], "s:", color="0.6", markersize=4, label=f"v, length {np.linalg.norm(v[at]):.2f}")
-axes[1].plot(w[at, 0], "o-", color="C1", markersize=4, label=f"w, length {np.linalg.norm(w[at]):.2f}")
-axes[1].set(title=f"Kernel {at} of the encoder's first layer", xlabel="sample of the kernel", ylabel="weight")
+axes[0].set(title="g is the radius", xlim=(-0.2, 2.6), ylim=(-0.2, 2), aspect="equal",
+            xlabel="first number", ylabel="second number")
+axes[1].plot(v[at, 0], "s:", color="0.6", markersize=4,
+             label=f"v, length {np.linalg.norm(v[at]):.2f}")
+axes[1].plot(w[at, 0], "o-", color="C1", markersize=4,
+             label=f"w, length {np.linalg.norm(w[at]):.2f}")
+axes[1].set(title=f"Kernel {at} of the encoder's first layer",
+            xlabel="sample of the kernel", ylabel="weight")
 axes[1].legend()
 book.show("weight_norm")
-assert np.allclose(fold_weight_norm(g, 10 * v), w, rtol=1e-4) and np.allclose(fold_weight_norm(g, v), w, rtol=1e-4)
+assert np.allclose(fold_weight_norm(g, 10 * v), w, rtol=1e-4)
+assert np.allclose(fold_weight_norm(g, v), w, rtol=1e-4)
 
 # %% [markdown]
 # ## One length for what?
@@ -274,15 +288,18 @@ def fold(g, v):
     return g * v / np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))
 
 
-down = next(i for i, layer in enumerate(model.encoder.layers) if getattr(layer, "stride", 1) > 1)
-up = next(i for i, layer in enumerate(model.decoder.layers) if isinstance(layer, ConvTranspose1d))
+down = next(i for i, layer in enumerate(model.encoder.layers)
+            if getattr(layer, "stride", 1) > 1)
+up = next(i for i, layer in enumerate(model.decoder.layers)
+          if isinstance(layer, ConvTranspose1d))
 _, axes = plt.subplots(1, 2, figsize=(9, 3.4))
 kinds = {f"encoder.layers.{down}.conv": "a convolution, [out, in, kernel]",
          f"decoder.layers.{up}.conv": "a transposed one, [in, out, kernel]"}
 for axis, (name, title) in zip(axes, kinds.items()):
     g, v = tensors[name + ".weight_g"], tensors[name + ".weight_v"]
     folded = fold(g, v)
-    lengths = [np.sqrt(np.square(folded).sum(axis=axes_)) for axes_ in ((1, 2), (0, 2))]  # by dimension 0, by 1
+    # by dimension 0, by 1
+    lengths = [np.sqrt(np.square(folded).sum(axis=axes_)) for axes_ in ((1, 2), (0, 2))]
     axis.plot(np.abs(g).ravel(), "s", color="0.6", markersize=6, label="|g|")
     axis.plot(lengths[0], ".", color="C0", label="length by dimension 0")
     axis.plot(lengths[1], "x", color="C1", markersize=4, label="length by dimension 1")
@@ -301,16 +318,19 @@ book.show("dimensions")
 
 # %%
 for name, layers, kind in ((f"encoder.layers.{down}.conv", model.encoder.layers, Conv1d),
-                           (f"decoder.layers.{up}.conv", model.decoder.layers, ConvTranspose1d)):
+                           (f"decoder.layers.{up}.conv", model.decoder.layers,
+                            ConvTranspose1d)):
     theirs = layers[down if kind is Conv1d else up]
-    ours = kind(fold(tensors[name + ".weight_g"], tensors[name + ".weight_v"]), tensors[name + ".bias"],
-                stride=theirs.stride)
+    ours = kind(fold(tensors[name + ".weight_g"], tensors[name + ".weight_v"]),
+                tensors[name + ".bias"], stride=theirs.stride)
     x = rng.standard_normal((400, theirs.in_channels)).astype(np.float32)
     assert np.allclose(ours(x), theirs(x), atol=1e-4)
 stored = [name for name in tensors if name.endswith("weight_g")]
 extra = sum(tensors[name].size for name in stored)
-total = sum(tensor.size for name, tensor in tensors.items() if not name.startswith("quantizer."))
-book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {extra} numbers of {total}.")
+total = sum(tensor.size for name, tensor in tensors.items()
+            if not name.startswith("quantizer."))
+book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {extra} "
+         f"numbers of {total}.")
 
 # %% [markdown]
 # ## The residual block
@@ -331,7 +351,7 @@ book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {
 
 # %%
 def sensitivity(shortcut, depth=30, size=64):
-    """How much a tiny change of the input changes the output of each layer, relative to the change."""
+    """What a tiny change of the input changes in each layer's output, relative to the change."""
     x, change = rng.normal(size=size), rng.normal(size=size)
     sizes = [np.linalg.norm(change)]
     for _ in range(depth):
@@ -347,10 +367,12 @@ for shortcut, label in ((True, "with a shortcut"), (False, "without")):
     runs = np.array([sensitivity(shortcut) for _ in range(20)])
     plt.plot(np.exp(np.log(runs).mean(axis=0)), label=label)
     assert (runs[:, -1] > 1).all() if shortcut else (runs[:, -1] < 1e-3).all()
-plt.gca().set(title="A tiny change on its way", xlabel="layers passed", ylabel="size of the change", yscale="log")
+plt.gca().set(title="A tiny change on its way", xlabel="layers passed",
+              ylabel="size of the change", yscale="log")
 plt.legend()
 book.show("sensitivity")
-book.say(f"Without a shortcut, {np.median(runs[:, -1]):.0e} of the change is left after 30 layers.")
+book.say(f"Without a shortcut, {np.median(runs[:, -1]):.0e} of the change is left after "
+         f"30 layers.")
 
 # %% [markdown]
 # Without a shortcut the first layer would hardly learn. With it, there is a way on which nothing is multiplied.
@@ -372,7 +394,9 @@ for side, x in (("encoder", np.ascontiguousarray(speech.T)), ("decoder", z)):
         if isinstance(layer, ResidualBlock):
             shortcut, branch = parts(layer, x)
             assert np.allclose(shortcut + branch, layer(x), atol=1e-3)
-            rows.append((f"{side}, layer {i}", *(np.mean(y**2) / np.mean(layer(x)**2) for y in (shortcut, branch))))
+            rows.append((f"{side}, layer {i}",
+                         *(np.mean(y**2) / np.mean(layer(x)**2)
+                           for y in (shortcut, branch))))
         x = layer(x)
 labels, of_shortcut, of_branch = zip(*rows)
 at = np.arange(len(rows))
@@ -402,15 +426,19 @@ shortcut, branch = parts(block, block_input)
 
 def spectrum(x):
     """Mean power of the channels of x [T, C] at 513 frequencies, in dB."""
-    windows = x[:len(x) // 1024 * 1024].reshape(-1, 1024, x.shape[1]) * np.hanning(1024)[:, None]
-    return 10 * np.log10(np.square(np.abs(np.fft.rfft(windows, axis=1))).mean(axis=(0, 2)))
+    windows = x[:len(x) // 1024 * 1024].reshape(-1, 1024,
+                                                x.shape[1]) * np.hanning(1024)[:, None]
+    power = np.square(np.abs(np.fft.rfft(windows, axis=1)))
+    return 10 * np.log10(power.mean(axis=(0, 2)))
 
 
 frequency = np.fft.rfftfreq(1024, 1 / rate) / 1000
-for name, y, style in (("input", block_input, ":"), ("shortcut", shortcut, "-"), ("branch", branch, "-")):
+for name, y, style in (("input", block_input, ":"), ("shortcut", shortcut, "-"),
+                       ("branch", branch, "-")):
     plt.plot(frequency, spectrum(y) - spectrum(block_input).max(), style, label=name,
              color={"input": "0.5", "shortcut": "C0", "branch": "C1"}[name])
-plt.gca().set(title="Last residual block of the decoder", xlabel="frequency (kHz)", ylabel="mean power (dB)")
+plt.gca().set(title="Last residual block of the decoder", xlabel="frequency (kHz)",
+              ylabel="mean power (dB)")
 plt.legend()
 book.show("spectra")
 
@@ -426,7 +454,7 @@ book.show("spectra")
 
 # %%
 def decode_with(rule):
-    """The decoder, with rule(number of the layer, shortcut, branch) in place of each residual block's sum."""
+    """The decoder, with rule(layer, shortcut, branch) in place of each residual block's sum."""
     x = z
     for i, layer in enumerate(model.decoder.layers):
         x = rule(i, *parts(layer, x)) if isinstance(layer, ResidualBlock) else layer(x)
@@ -439,15 +467,17 @@ no_branch = decode_with(lambda i, shortcut, branch: shortcut)
 no_shortcut = decode_with(lambda i, shortcut, branch: branch)
 book.play(rate, whole_blocks=whole, only_shortcuts=no_branch, only_branches=no_shortcut,
           only_branches_made_as_loud=no_shortcut * whole.std() / no_shortcut.std())
-assert snr(whole, no_branch) < 12 and snr(whole, no_shortcut) < 6
-book.say(f"Compared with whole blocks: {snr(whole, no_branch):.1f} dB with shortcuts only, "
-         f"{snr(whole, no_shortcut):.1f} dB with branches only. (Silence would have 0 dB.)")
+assert book.snr(whole, no_branch) < 12 and book.snr(whole, no_shortcut) < 6
+book.say(f"Compared with whole blocks: {book.snr(whole, no_branch):.1f} dB with "
+         f"shortcuts only, {book.snr(whole, no_shortcut):.1f} dB with branches only. "
+         f"(Silence would have 0 dB.)")
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
 for axis, (title, y) in zip(axes, {"whole blocks": whole, "only shortcuts": no_branch,
                                    "only branches (made as loud)": no_shortcut}.items()):
-    level, extent = book.spectrogram(y * whole.std() / y.std() if y is no_shortcut else y, rate)
+    level, extent = book.spectrogram(y * whole.std() / y.std() if y is no_shortcut else y,
+                                     rate)
     image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
     axis.set(title=title, xlabel="time (s)")
 axes[0].set_ylabel("frequency (kHz)")
@@ -459,22 +489,26 @@ book.show("cut")
 # one at a time.
 
 # %%
-blocks = [i for i, layer in enumerate(model.decoder.layers) if isinstance(layer, ResidualBlock)]
+blocks = [i for i, layer in enumerate(model.decoder.layers)
+          if isinstance(layer, ResidualBlock)]
 levels = []
 for cut in blocks:
-    y = decode_with(lambda i, shortcut, branch, cut=cut: shortcut if i == cut else shortcut + branch)
-    levels.append(snr(whole, y))
+    y = decode_with(lambda i, shortcut, branch, cut=cut: shortcut if i == cut
+                    else shortcut + branch)
+    levels.append(book.snr(whole, y))
 plt.figure(figsize=(6, 3))
 bars = plt.bar(range(len(blocks)), levels)
 plt.bar_label(bars, fmt="%.1f")
-plt.axhline(snr(whole, no_branch), color="0.6", linestyle=":", label="all branches removed")
+plt.axhline(book.snr(whole, no_branch), color="0.6", linestyle=":",
+            label="all branches removed")
 plt.axhline(0, color="0.6", linewidth=0.8)
 plt.xticks(range(len(blocks)), [f"layer {i}" for i in blocks])
-plt.gca().set(title="One branch removed", ylabel="signal-to-noise ratio (dB)", xlabel="block of the decoder",
-              ylim=(min(0, snr(whole, no_branch)) - 1, 1.15 * max(levels)))
+plt.gca().set(title="One branch removed", ylabel="signal-to-noise ratio (dB)",
+              xlabel="block of the decoder",
+              ylim=(min(0, book.snr(whole, no_branch)) - 1, 1.15 * max(levels)))
 plt.legend()
 book.show("one_by_one")
-assert min(levels) > snr(whole, no_branch) - 3
+assert min(levels) > book.snr(whole, no_branch) - 3
 
 # %% [markdown]
 # One branch less leaves the speech recognisable; the rest of the chain still stands. That is the other virtue of adding

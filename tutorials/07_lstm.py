@@ -72,15 +72,18 @@ i = np.where((steps == 6) | (steps == 30), 1.0, 0.0)  # note it down at two mome
 f = np.where(steps < 45, 1.0, 0.85)  # keep; later let it fade
 o = np.where(steps < 15, 0.0, 1.0)  # say nothing at first
 c, h = cell(i, f, g, o)
-assert np.allclose(c[6:30], g[6]) and np.allclose(c[30:45], g[6] + g[30])  # kept exactly, then added to
+assert np.allclose(c[6:30], g[6])
+assert np.allclose(c[30:45], g[6] + g[30])  # kept exactly, then added to
 
 # %%
 fig, axes = plt.subplots(2, 1, figsize=(8, 4.4), sharex=True)
-for name, values in {"candidate g": g, "input gate i": i, "forget gate f": f, "output gate o": o}.items():
+for name, values in {"candidate g": g, "input gate i": i, "forget gate f": f,
+                     "output gate o": o}.items():
     axes[0].plot(steps, values, drawstyle="steps-mid", label=name)
 axes[1].plot(steps, c, "o-", markersize=3, label="cell c")
 axes[1].plot(steps, h, "s-", markersize=3, label="output h")
-axes[0].set(title="Three gates and a candidate, and what the cell makes of them", ylabel="value", ylim=(-1.1, 2))
+axes[0].set(title="Three gates and a candidate, and what the cell makes of them",
+            ylabel="value", ylim=(-1.1, 2))
 axes[1].set(xlabel="step", ylabel="value")
 for axis in axes:
     axis.legend(ncols=4, fontsize=8, loc="upper right")
@@ -124,7 +127,8 @@ plot = np.linspace(-6, 6, 200)
 plt.figure(figsize=(6, 2.6))
 plt.plot(plot, sigma(plot), label="logistic function, for the gates")
 plt.plot(plot, np.tanh(plot), label="tanh, for candidate and output")
-plt.gca().set(title="Two ways to tame a number", xlabel="input", ylabel="output", ylim=(-1.1, 1.9))
+plt.gca().set(title="Two ways to tame a number", xlabel="input", ylabel="output",
+              ylim=(-1.1, 1.9))
 plt.legend(fontsize=8, loc="upper left")
 book.show("squash")
 
@@ -134,10 +138,12 @@ book.show("squash")
 # frame. Let us take the weights from the model's file and run speech through both.
 
 # %%
-place = next(n for n, layer in enumerate(model.encoder.layers) if type(layer).__name__ == "LSTM")
+place = next(n for n, layer in enumerate(model.encoder.layers) if type(layer).__name__
+             == "LSTM")
 _, tensors = read_model_folder(model.folder)
 parts = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
-weights = [[tensors[f"encoder.layers.{place}.lstm.{part}_l{layer}"] for part in parts] for layer in (0, 1)]
+weights = [[tensors[f"encoder.layers.{place}.lstm.{part}_l{layer}"] for part in parts]
+           for layer in (0, 1)]
 
 x = np.ascontiguousarray(speech.T)
 for layer in model.encoder.layers[:place]:
@@ -147,8 +153,9 @@ second, second_cells, second_gates = lstm_layer(first, *weights[1])
 package = model.encoder.layers[place]
 assert np.allclose(x + second, package(x), atol=1e-4)
 size = x.shape[1]
-book.say(f"Each layer has {size} cells and {4 * size * (2 * size + 2)} weights. The shortcut carries {x.std():.2f}, "
-         f"the LSTM adds {second.std():.2f} (root mean squares over all frames and channels).")
+book.say(f"Each layer has {size} cells and {4 * size * (2 * size + 2)} weights. The "
+         f"shortcut carries {x.std():.2f}, the LSTM adds {second.std():.2f} (root mean "
+         f"squares over all frames and channels).")
 
 # %% [markdown]
 # ## Gates at work
@@ -164,12 +171,14 @@ end = len(x) * hop / rate
 fig, axes = plt.subplots(3, 1, figsize=(9, 7), sharex=True, height_ratios=(1, 2, 1.6))
 axes[0].plot(np.arange(speech.shape[1]) / rate, speech[0], linewidth=0.4)
 axes[0].set(title="The sentence", ylabel="sample value")
-image = axes[1].imshow(forget[:, order].T, extent=(0, end, 0, size), vmin=0, vmax=1, cmap="viridis")
+image = axes[1].imshow(forget[:, order].T, extent=(0, end, 0, size), vmin=0, vmax=1,
+                       cmap="viridis")
 axes[1].set(title="Forget gates of the first layer", ylabel="cell, sorted by mean")
 fig.colorbar(image, ax=axes[1], label="forget gate")
 for rank in (0.02, 0.5, 0.98):
     chosen = order[int(rank * (size - 1))]
-    axes[2].plot(seconds, cells[:, chosen], label=f"mean forget gate {forget[:, chosen].mean():.2f}")
+    axes[2].plot(seconds, cells[:, chosen],
+                 label=f"mean forget gate {forget[:, chosen].mean():.2f}")
 axes[2].set(title="Three cells", xlabel="time (s)", ylabel="value of the cell",
             ylim=(None, 1.25 * axes[2].get_ylim()[1]))
 axes[2].legend(fontsize=8, ncols=3, loc="upper right")
@@ -182,13 +191,14 @@ assert 0 < forget.min() and forget.max() < 1
 # layers:
 
 # %%
-half_lives = [np.log(0.5) / np.mean(np.log(layer[:, 1]), axis=0) * frame_ms for layer in (gates, second_gates)]
+half_lives = [np.log(0.5) / np.mean(np.log(layer[:, 1]), axis=0) * frame_ms
+              for layer in (gates, second_gates)]
 bins = np.geomspace(0.9 * np.min(half_lives), 1.1 * np.max(half_lives), 30)
 plt.figure(figsize=(8, 2.8))
 for name, half_life in zip(("first layer", "second layer"), half_lives):
     plt.hist(half_life, bins=bins, alpha=0.6, label=name)
-plt.gca().set(title="How soon cells forget half", xlabel="half-life (ms), logarithmic", ylabel="number of cells",
-              xscale="log")
+plt.gca().set(title="How soon cells forget half", xlabel="half-life (ms), logarithmic",
+              ylabel="number of cells", xscale="log")
 plt.legend()
 book.show("half_life")
 
@@ -208,16 +218,19 @@ changed[at] *= 1.1
 effect = np.linalg.norm(package(changed) - package(x), axis=1)[at:at + later]
 last = model.encoder.layers[-1]
 conv_effect = np.linalg.norm(last(changed) - last(x), axis=1)[at:at + later]
-for name, curve in {"LSTM": effect, f"convolution of kernel {last.kernel_size}": conv_effect}.items():
+for name, curve in {"LSTM": effect,
+                    f"convolution of kernel {last.kernel_size}": conv_effect}.items():
     shown = np.where(curve > 0, curve / curve[0], np.nan)
-    plt.semilogy(np.arange(later) * frame_ms / 1000, shown, "o-", markersize=2.5, label=name)
-plt.gca().set(title="What is left of a change in one frame", xlabel="time since the change (s)",
-              ylabel="relative to the first frame")
+    plt.semilogy(np.arange(later) * frame_ms / 1000, shown, "o-", markersize=2.5,
+                 label=name)
+plt.gca().set(title="What is left of a change in one frame",
+              xlabel="time since the change (s)", ylabel="relative to the first frame")
 plt.legend()
 book.show("memory")
 assert not conv_effect[last.kernel_size:].any() and effect[later // 2] > 0
 faded = np.argmax(effect < 0.01 * effect[0])
-book.say(f"The change falls below 1 % of its first effect after {faded} frames, {faded * frame_ms / 1000:.2f} s.")
+book.say(f"The change falls below 1 % of its first effect after {faded} frames, "
+         f"{faded * frame_ms / 1000:.2f} s.")
 
 # %% [markdown]
 # ## Carried or reset
@@ -228,7 +241,7 @@ book.say(f"The change falls below 1 % of its first effect after {faded} frames, 
 
 # %%
 def run(resets, quantise=True):
-    """The codec in pieces of 30 frames at 6 kbit/s; `resets`: set the LSTMs' states to zero before each."""
+    """The codec in pieces of 30 frames; `resets`: the LSTMs' states are zero before each."""
     stacks = model.encoder, model.decoder
     states = [stack.start() for stack in stacks]
     made = []
@@ -237,23 +250,27 @@ def run(resets, quantise=True):
             for n, layer in enumerate(stack.layers):
                 if type(layer).__name__ == "LSTM":
                     state[n] = layer.start()
-        z = model.encoder.step(np.ascontiguousarray(speech.T[at:at + 30 * hop]), states[0])
+        z = model.encoder.step(np.ascontiguousarray(speech.T[at:at + 30 * hop]),
+                               states[0])
         if quantise:
-            z = model.quantizer.decode(model.quantizer.encode(z, model.codebooks_for(6.0)))
+            codes = model.quantizer.encode(z, model.codebooks_for(6.0))
+            z = model.quantizer.decode(codes)
         made.append(model.decoder.step(z, states[1]))
     return np.concatenate(made)[:, 0]
 
 
 carried, reset = run(False), run(True)
 batch = model.decode(model.encode(speech, bandwidth=6.0))[0, :len(carried)]
-assert np.array_equal(carried, batch) and not np.array_equal(reset, batch)  # carried: not a bit is different
+assert np.array_equal(carried, batch)
+assert not np.array_equal(reset, batch)  # carried: not a bit is different
 book.play(rate, carried=carried, reset=reset, the_difference=reset - carried)
 
 # %%
 def distance(one, other):
     """Root mean square of the difference by frame, relative to the level: [pieces, 30]"""
     whole = len(one) // (30 * hop) * 30 * hop
-    squares = np.square(one - other, dtype=np.float64)[:whole].reshape(-1, 30, hop).mean(axis=2)
+    squares = np.square(one - other,
+                        dtype=np.float64)[:whole].reshape(-1, 30, hop).mean(axis=2)
     return np.sqrt(squares) / one.std()
 
 
@@ -263,7 +280,8 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1), sharey=True)
 axes[0].plot(np.arange(error.size) * frame_ms / 1000, error.ravel())
 for at in range(1, len(error)):
     axes[0].axvline(at * 0.4, color="0.6", linewidth=0.6, linestyle="--")
-axes[0].set(title="reset against carried (dashed: resets)", xlabel="time (s)", ylabel="relative error", ylim=(0, None))
+axes[0].set(title="reset against carried (dashed: resets)", xlabel="time (s)",
+            ylabel="relative error", ylim=(0, None))
 for name, values in {"codec": error, "without quantiser": smooth_error}.items():
     by_place = np.sqrt(np.mean(values[1:] ** 2, axis=0))
     axes[1].plot(np.arange(30) * frame_ms, by_place, "o-", markersize=3, label=name)
@@ -273,9 +291,9 @@ book.show("reset")
 
 # %%
 start, end = error[1:, :7].mean(), error[1:, -7:].mean()
-book.say(f"In the first 100 ms after a reset the error is {start:.2f} of the sound's level, in the last 100 ms before "
-         f"the next {end:.2f}; without quantiser {smooth_error[1:, :7].mean():.2f} and "
-         f"{smooth_error[1:, -7:].mean():.3f}.")
+book.say(f"In the first 100 ms after a reset the error is {start:.2f} of the sound's "
+         f"level, in the last 100 ms before the next {end:.2f}; without quantiser "
+         f"{smooth_error[1:, :7].mean():.2f} and {smooth_error[1:, -7:].mean():.3f}.")
 assert smooth_error[1:, -7:].mean() < smooth_error[1:, :7].mean()
 
 # %% [markdown]
@@ -309,7 +327,8 @@ def processor_time(function, repeats=5):
 frames, at_once, one_by_one, sizes = 300, [], [], (64, 128, 256, 512)
 rng = np.random.default_rng(0)
 for h in sizes:
-    inputs, zero = rng.standard_normal((frames, h), dtype=np.float32), np.zeros(4 * h, np.float32)
+    inputs = rng.standard_normal((frames, h), dtype=np.float32)
+    zero = np.zeros(4 * h, np.float32)
     w_ih, w_hh = (rng.standard_normal((2, 4 * h, h)) / np.sqrt(h)).astype(np.float32)
     packed, layer = pack(w_ih.T), LSTM([(w_ih, w_hh, zero, zero)])
     product = processor_time(lambda: gemm(inputs, packed, frames, h, zero))  # noqa: B023
@@ -320,7 +339,8 @@ for h in sizes:
 # %%
 plt.plot(sizes, at_once, "o-", label="W_ih x, all frames in one product")
 plt.plot(sizes, one_by_one, "s-", label="W_hh h and the gates, frame by frame")
-plt.gca().set(title="Speed of the two halves of an LSTM layer", xlabel="cells in the layer", xticks=sizes,
+plt.gca().set(title="Speed of the two halves of an LSTM layer",
+              xlabel="cells in the layer", xticks=sizes,
               ylabel="multiplications (10^9 per s)", ylim=(0, 1.35 * max(at_once)))
 plt.legend()
 book.show("speed")

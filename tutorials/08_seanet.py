@@ -71,14 +71,17 @@ assert len(latent) == -(-len(wav) // 320)  # T / 320, rounded up
 # %%
 def name_of(layer):
     stride = getattr(layer, "stride", 1)
-    return type(layer).__name__.replace("1d", "") + (f", stride {stride}" if stride > 1 else "")
+    name = type(layer).__name__.replace("1d", "")
+    return f"{name}, stride {stride}" if stride > 1 else name
 
 
-table = ["| layer | | outputs per second | channels | numbers per second |", "|---|---|---|---|---|"]
+table = ["| layer | | outputs per second | channels | numbers per second |",
+         "|---|---|---|---|---|"]
 rate = model.sample_rate
 for i, (layer, y) in enumerate(zip(model.encoder.layers, outputs[1:])):
     rate = rate * layer.rate
-    table.append(f"| {i} | {name_of(layer)} | {rate:g} | {y.shape[1]} | {rate * y.shape[1]:g} |")
+    table.append(f"| {i} | {name_of(layer)} | {rate:g} | {y.shape[1]} | "
+                 f"{rate * y.shape[1]:g} |")
 book.say("\n".join(table))
 
 # %%
@@ -90,7 +93,8 @@ plt.step(steps, lengths / seconds, where="mid", label="time: outputs per second"
 plt.step(steps, widths, where="mid", label="channels")
 plt.step(steps, lengths / seconds * widths, where="mid", label="both: numbers per second")
 plt.yscale("log")
-plt.xticks(steps, ["sound", *(name_of(layer) for layer in model.encoder.layers)], rotation=60, ha="right")
+plt.xticks(steps, ["sound", *(name_of(layer) for layer in model.encoder.layers)],
+           rotation=60, ha="right")
 plt.gca().set(ylabel="number (log scale)", title="The encoder trades time for channels")
 plt.legend(loc="center left")
 plt.grid(True)
@@ -110,8 +114,9 @@ book.show("shapes")
 # %%
 back = walk(latent, model.decoder.layers)
 assert len(back[-1]) == 320 * len(latent)
-book.say("The decoder's outputs, from latent to sound: " + " → ".join(f"{t} × {c}" for t, c in dict.fromkeys(
-    y.shape for y in back)) + ".")
+book.say("The decoder's outputs, from latent to sound: "
+         + " → ".join(f"{t} × {c}" for t, c in dict.fromkeys(y.shape for y in back))
+         + ".")
 
 # %% [markdown]
 # ## How far a frame hears
@@ -128,7 +133,8 @@ def receptive_fields(layers):
     """(R, j) in samples behind each layer, taking no notice of the LSTM."""
     reach, jump, rows = 1, 1, []
     for layer in layers:
-        conv = layer.first if isinstance(layer, ResidualBlock) else layer  # its other convolutions have kernel 1
+        # its other convolutions have kernel 1
+        conv = layer.first if isinstance(layer, ResidualBlock) else layer
         if hasattr(conv, "span"):  # span: the kernel's length with its dilation
             reach, jump = reach + (conv.span - 1) * jump, jump * conv.stride
         rows.append((reach, jump))
@@ -138,16 +144,18 @@ def receptive_fields(layers):
 fields = receptive_fields(model.encoder.layers)
 reach, hop = fields[-1]
 assert hop == model.hop_length == 320
-book.say(f"Behind the last convolution a frame sees **{reach} samples**, {1000 * reach / model.sample_rate:.0f} ms, "
-         f"and is {hop} samples after the one before.")
+book.say(f"Behind the last convolution a frame sees **{reach} samples**, "
+         f"{1000 * reach / model.sample_rate:.0f} ms, and is {hop} samples after the one "
+         f"before.")
 
 # %%
 plt.figure(figsize=(8, 3.8))
 reaches = 1000 * np.array([field for field, _ in fields]) / model.sample_rate
 plt.barh(range(len(fields)), -reaches, height=0.7)
-plt.yticks(range(len(fields)), [name_of(layer) for layer in model.encoder.layers], fontsize=8)
+plt.yticks(range(len(fields)), [name_of(layer) for layer in model.encoder.layers],
+           fontsize=8)
 plt.gca().invert_yaxis()
-plt.gca().set(xlabel="time before the end of the frame / ms",
+plt.gca().set(xlabel="time before the end of the frame (ms)",
               title="Receptive field of one output (memory of the LSTM not counted)")
 plt.grid(True, axis="x")
 book.show("receptive_field")
@@ -166,21 +174,23 @@ nudged = noise.copy()
 nudged[at] += 0.1
 without = [layer for layer in model.encoder.layers if not isinstance(layer, LSTM)]
 for label, layers in (("with LSTM", model.encoder.layers), ("without LSTM", without)):
-    change = np.abs(walk(nudged, layers)[-1] - walk(noise, layers)[-1]).max(axis=1)  # of each frame
+    # of each frame
+    change = np.abs(walk(nudged, layers)[-1] - walk(noise, layers)[-1]).max(axis=1)
     plt.semilogy(np.where(change > 0, change, np.nan), ".-", label=label)
-plt.gca().set(xlabel="frame", ylabel="largest change of the latent", title=f"Sample {at} is nudged",
-              xlim=(14, 40))
+plt.gca().set(xlabel="frame", ylabel="largest change of the latent",
+              title=f"Sample {at} is nudged", xlim=(14, 40))
 plt.axvline(at / hop, color="#7d8590", linestyle=":", label="the nudged sample")
 plt.legend()
 book.show("nudge")
 
 # %%
 frames = np.flatnonzero(change)  # without the LSTM
-last_sample = frames * hop + hop - 1  # of each of these frames; it sees `reach` samples up to this one
+# of each of these frames; it sees `reach` samples up to this one
+last_sample = frames * hop + hop - 1
 assert frames[0] == at // hop  # causal: no earlier frame notices
 assert (last_sample - reach < at).all() and frames[-1] == (at + reach - hop) // hop
-book.say(f"Without the LSTM exactly frames {frames[0]} to {frames[-1]} change, as computed. With it the change never "
-         f"quite ends, but fades.")
+book.say(f"Without the LSTM exactly frames {frames[0]} to {frames[-1]} change, as "
+         f"computed. With it the change never quite ends, but fades.")
 
 # %% [markdown]
 # No frame before the nudge changes: the encoder is [causal](glossary.md#causal). Its frame $f$ needs the samples up to
@@ -198,19 +208,23 @@ for stretch in range(n):
     depends[:, stretch] = np.abs(walk(nudged, without)[-1] - clean).max(axis=1)
 
 plt.figure(figsize=(5, 4))
-plt.imshow(np.log10(np.where(depends > 0, depends, np.nan)), cmap="viridis", origin="upper")
+plt.imshow(np.log10(np.where(depends > 0, depends, np.nan)), cmap="viridis",
+           origin="upper")
 plt.colorbar(label="change of the latent (log10)")
-plt.gca().set(xlabel="nudged stretch of 320 samples", ylabel="frame", title="Who depends on whom (no LSTM)")
+plt.gca().set(xlabel="nudged stretch of 320 samples", ylabel="frame",
+              title="Who depends on whom (no LSTM)")
 book.show("dependencies")
 
 # %%
-later = [np.flatnonzero(row)[-1] for row in depends]  # the last stretch that each frame depends on
+# the last stretch that each frame depends on
+later = [np.flatnonzero(row)[-1] for row in depends]
 assert later[0] == 6 and later[6:] == list(range(6, n))
 assert model.encoder_delay == 7 * hop
-book.say(f"The first frame depends on {later[0]} stretches behind its own, since the last convolution pads with six "
-         f"mirrored frames. So a live encoder must have {model.encoder_delay} samples, "
-         f"{1000 * model.encoder_delay / model.sample_rate:.0f} ms, before it may say anything. From then on each "
-         f"320 samples bring a frame at once.")
+book.say(f"The first frame depends on {later[0]} stretches behind its own, since the "
+         f"last convolution pads with six mirrored frames. So a live encoder must have "
+         f"{model.encoder_delay} samples, "
+         f"{1000 * model.encoder_delay / model.sample_rate:.0f} ms, before it may say "
+         f"anything. From then on each 320 samples bring a frame at once.")
 
 # %% [markdown]
 # ## Where the numbers are, and where the work is
@@ -222,39 +236,46 @@ book.say(f"The first frame depends on {later[0]} stretches behind its own, since
 
 # %%
 def census(config):
-    """Trained numbers, and millions of multiply-adds per second, of each encoder layer: {layer: [numbers, MMAC/s]}."""
+    """{layer of the encoder: [trained numbers, millions of multiply-adds per second]}"""
     rate, rows = config.sampling_rate, {}
     for name, shape in expected_tensors(config).items():
         if not name.startswith("encoder."):
             continue
-        row, size = rows.setdefault(int(name.split(".")[2]), [0, 0.0]), int(np.prod(shape))
+        row = rows.setdefault(int(name.split(".")[2]), [0, 0.0])
+        size = int(np.prod(shape))
         row[0] += size
         if name.endswith("weight_v") or ".weight_" in name and "lstm" in name:
-            rate = rate // (shape[2] // 2) if shape[2:] and shape[2] % 2 == 0 else rate  # kernel 2s: stride s
+            # kernel 2s: stride s
+            rate = rate // (shape[2] // 2) if shape[2:] and shape[2] % 2 == 0 else rate
             row[1] += size * rate / 1e6
     return rows
 
 
 ours, full = census(model.config), census(ENCODEC_24KHZ)
-assert np.isclose(sum(work for _, work in ours.values()), model.encoder.macs * model.sample_rate / 1e6)
+assert np.isclose(sum(work for _, work in ours.values()),
+                  model.encoder.macs * model.sample_rate / 1e6)
 
 # %%
 _, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
 names = [name_of(model.encoder.layers[i]) for i in full]
-for axis, column, unit, title in ((axes[0], 0, 1e6, "numbers / million"), (axes[1], 1, 1, "million multiply-adds / s")):
-    axis.barh(names_at := np.arange(len(names)), [row[column] / unit for row in full.values()])
+for axis, column, unit, title in ((axes[0], 0, 1e6, "numbers / million"),
+                                  (axes[1], 1, 1, "million multiply-adds / s")):
+    axis.barh(names_at := np.arange(len(names)),
+              [row[column] / unit for row in full.values()])
     axis.set_yticks(names_at, names, fontsize=8)
     axis.set(xlabel=title)
 axes[0].invert_yaxis()
 axes[0].set_title("What must be stored")
 axes[1].set_title("What must be computed")
 book.show("census")
-total = {name: np.sum(list(rows.values()), axis=0) for name, rows in ((model.name, ours), ("encodec_24khz", full))}
-book.say("\n".join(["| encoder of | filters | numbers / million | million multiply-adds / s |", "|---|---|---|---|",
-                    f"| {model.name} | {model.config.num_filters} | {total[model.name][0] / 1e6:.2f} | "
-                    f"{total[model.name][1]:.0f} |",
-                    f"| encodec_24khz | 32 | {total['encodec_24khz'][0] / 1e6:.2f} | "
-                    f"{total['encodec_24khz'][1]:.0f} |"]))
+total = {name: np.sum(list(rows.values()), axis=0)
+         for name, rows in ((model.name, ours), ("encodec_24khz", full))}
+lines = ["| encoder of | filters | million numbers | million multiply-adds a second |",
+         "|---|---|---|---|"]
+for (name, (numbers, work)), filters in zip(total.items(),
+                                            (model.config.num_filters, 32)):
+    lines.append(f"| {name} | {filters} | {numbers / 1e6:.2f} | {work:.0f} |")
+book.say("\n".join(lines))
 
 # %% [markdown]
 # The figure is for the official model, which begins with 32 channels; the one bundled here is a smaller copy of it.
@@ -262,10 +283,13 @@ book.say("\n".join(["| encoder of | filters | numbers / million | million multip
 # hardly any weights but uses them thousands of times a second.
 
 # %%
-assert full[13][0] > 0.5 * total["encodec_24khz"][0]  # the LSTM: more than half of the numbers
+# the LSTM: more than half of the numbers
+assert full[13][0] > 0.5 * total["encodec_24khz"][0]
 assert full[13][1] < 0.3 * total["encodec_24khz"][1]  # and less than a third of the work
-assert sum(full[i][0] for i in (0, 1, 3, 4, 6)) < 0.03 * total["encodec_24khz"][0]  # two stages: few numbers
-assert sum(full[i][1] for i in (0, 1, 3, 4, 6)) > 0.2 * total["encodec_24khz"][1]  # but a good part of the work
+# two stages: few numbers
+assert sum(full[i][0] for i in (0, 1, 3, 4, 6)) < 0.03 * total["encodec_24khz"][0]
+# but a good part of the work
+assert sum(full[i][1] for i in (0, 1, 3, 4, 6)) > 0.2 * total["encodec_24khz"][1]
 
 # %% [markdown]
 # ## What the latent looks like
@@ -278,13 +302,14 @@ shown = latent[:, np.argsort(latent.std(axis=0))]  # by rising standard deviatio
 _, axes = plt.subplots(2, 1, figsize=(9, 5), sharex=True)
 level, extent = book.spectrogram(speech, 24_000)
 image = axes[0].imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
-plt.colorbar(image, ax=axes[0], label="level / dB")
-axes[0].set(ylabel="frequency / kHz", title="Spectrogram", ylim=(0, 8))
+plt.colorbar(image, ax=axes[0], label="level (dB)")
+axes[0].set(ylabel="frequency (kHz)", title="Spectrogram", ylim=(0, 8))
 limit = np.percentile(np.abs(latent), 99)
-image = axes[1].imshow(shown.T, extent=(0, len(latent) * hop / 24_000, 0, latent.shape[1]), cmap="RdBu",
-                       vmin=-limit, vmax=limit, interpolation="nearest")
+image = axes[1].imshow(shown.T,
+                       extent=(0, len(latent) * hop / 24_000, 0, latent.shape[1]),
+                       cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
 plt.colorbar(image, ax=axes[1], label="value")
-axes[1].set(xlabel="time / s", ylabel="channel, by size", title="Latent")
+axes[1].set(xlabel="time (s)", ylabel="channel, by size", title="Latent")
 book.show("latent")
 
 # %% [markdown]
@@ -297,11 +322,6 @@ straight = back[-1][:len(speech), 0]
 coded = model.decode(model.encode(speech[None], bandwidth=6.0), len(speech))[0]
 
 
-def snr(x, y):
-    """Signal-to-noise ratio in dB."""
-    return 10 * np.log10(np.sum(x**2) / np.sum((x - y)**2))
-
-
 book.play(24_000, original=speech, no_quantiser=straight, at_6_kbit_s=coded)
 
 # %%
@@ -309,13 +329,15 @@ part = slice(24_000, 24_480)  # 20 ms
 time = 1000 * np.arange(part.start, part.stop) / 24_000
 for label, y in (("original", speech), ("no quantiser", straight), ("6 kbit/s", coded)):
     plt.plot(time, y[part], label=label)
-plt.gca().set(xlabel="time / ms", ylabel="amplitude", title="20 ms of the sentence")
+plt.gca().set(xlabel="time (ms)", ylabel="amplitude", title="20 ms of the sentence")
 plt.legend()
 book.show("waveforms")
-assert snr(speech, straight) > 0.5 and snr(speech, straight) > snr(speech, coded) - 1
-book.say(f"Without a quantiser the signal-to-noise ratio is {snr(speech, straight):.1f} dB, with the quantiser at "
-         f"6 kbit/s {snr(speech, coded):.1f} dB. The first is about what this encoder and decoder can do at best; the "
-         f"quantiser then takes its share.")
+assert book.snr(speech, straight) > 0.5
+assert book.snr(speech, straight) > book.snr(speech, coded) - 1
+book.say(f"Without a quantiser the signal-to-noise ratio is "
+         f"{book.snr(speech, straight):.1f} dB, with the quantiser at 6 kbit/s "
+         f"{book.snr(speech, coded):.1f} dB. The first is about what this encoder and "
+         f"decoder can do at best; the quantiser then takes its share.")
 
 # %% [markdown]
 # ## Summary
@@ -328,11 +350,11 @@ book.say(f"Without a quantiser the signal-to-noise ratio is {snr(speech, straigh
 #
 # ## Exercises
 #
-# 1. *(easy)* The 32 kHz model has the strides 4, 4, 5, 8. How many samples and milliseconds is one of its frames, and
+# 1. *Easy.* The 32 kHz model has the strides 4, 4, 5, 8. How many samples and milliseconds is one of its frames, and
 #    how far does a frame see? Use only the formula for $R$ and $j$.
-# 2. *(medium)* If the number of filters is halved, by how much do numbers and work shrink? Compute it with `census`,
+# 2. *Medium.* If the number of filters is halved, by how much do numbers and work shrink? Compute it with `census`,
 #    and explain why it is not exactly a factor of four.
-# 3. *(hard)* Shift the sentence by 320 samples. Is the latent just shifted by one frame? Plot the difference over time,
+# 3. *Harder.* Shift the sentence by 320 samples. Is the latent just shifted by one frame? Plot the difference over time,
 #    with and without the LSTM, and explain both curves.
 #
 # [Solutions](solutions/08_seanet.md)

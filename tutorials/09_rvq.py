@@ -47,16 +47,12 @@ pairs = speech[:len(speech) // 2 * 2].reshape(-1, 2)  # [points, 2]
 pairs = pairs[np.abs(pairs).max(axis=1) > 0.01]  # leave out the pauses
 
 levels = np.array([-0.75, -0.25, 0.25, 0.75])
-rounded = levels[np.abs(pairs[:, :, None] - levels).argmin(axis=2)]  # each number by itself
+# each number by itself
+rounded = levels[np.abs(pairs[:, :, None] - levels).argmin(axis=2)]
 
 
-def snr(x, y):
-    """Signal-to-noise ratio in dB: how much stronger the signal is than what y does wrong."""
-    return 10 * np.log10(np.sum(x**2) / np.sum((x - y)**2))
-
-
-book.say(f"Four levels for each number are 2 bits a number. They reach a signal-to-noise ratio of "
-         f"**{snr(pairs, rounded):.1f} dB**.")
+book.say(f"Four levels for each number are 2 bits a number. They reach a signal-to-noise "
+         f"ratio of **{book.snr(pairs, rounded):.1f} dB**.")
 
 # %% [markdown]
 # The signal-to-noise ratio, [SNR](glossary.md#signal-to-noise-ratio) for short, compares the energy of the signal with
@@ -78,12 +74,13 @@ def draw_cells(axis, points, entries, reach, title):
     """The cell of each entry as a coloured area, the points, and the entries."""
     side = np.linspace(-reach, reach, 300)
     plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    axis.imshow(nearest(plane, entries).reshape(300, 300) % 20, cmap="tab20", alpha=0.35, vmin=0, vmax=19,
-                extent=(-reach, reach, -reach, reach), interpolation="nearest")
+    axis.imshow(nearest(plane, entries).reshape(300, 300) % 20, cmap="tab20", alpha=0.35,
+                vmin=0, vmax=19, extent=(-reach, reach, -reach, reach),
+                interpolation="nearest")
     axis.plot(*points[::20].T, ".", color="#7d8590", markersize=1)
     axis.plot(*entries.T, "o", color="#c2308f", markersize=4)
-    axis.set(title=title, xlabel="first number", ylabel="second number", aspect="equal", xlim=(-reach, reach),
-             ylim=(-reach, reach))
+    axis.set(title=title, xlabel="first number", ylabel="second number", aspect="equal",
+             xlim=(-reach, reach), ylim=(-reach, reach))
 
 
 # %%
@@ -91,8 +88,10 @@ _, axis = plt.subplots(figsize=(4.5, 4.2))
 draw_cells(axis, pairs, grid, 1, "Rounding each number by itself")
 book.show("grid")
 used = len(np.unique(nearest(pairs[::20], grid)))
-assert np.allclose(grid[nearest(pairs, grid)], rounded)  # the nearest grid point is each number rounded
-book.say(f"Of 16 allowed points, {used} are nearest to any of the dots drawn. The others are paid for and not used.")
+# the nearest grid point is each number rounded
+assert np.allclose(grid[nearest(pairs, grid)], rounded)
+book.say(f"Of 16 allowed points, {used} are nearest to any of the dots drawn. The others "
+         f"are paid for and not used.")
 
 # %% [markdown]
 # ## Vectors: put the points where the sound is
@@ -128,7 +127,8 @@ def k_means(points, n_entries, rounds):
 
 
 history = list(k_means(pairs, 16, 30))
-errors = [np.mean(np.square(pairs - entries[nearest(pairs, entries)])) for entries in history]
+errors = [np.mean(np.square(pairs - entries[nearest(pairs, entries)]))
+          for entries in history]
 assert all(after <= before for before, after in zip(errors, errors[1:]))  # never worse
 
 # %%
@@ -139,12 +139,15 @@ book.show("k_means")
 
 # %%
 plt.plot(10 * np.log10(errors), ".-")
-plt.gca().set(xlabel="round", ylabel="mean squared error / dB", title="k-means: the error never rises")
+plt.gca().set(xlabel="round", ylabel="mean squared error (dB)",
+              title="k-means: the error never rises")
 plt.grid(True)
 book.show("k_means_error")
-book.say(f"With the same 4 bits for a pair: the grid reaches {snr(pairs, rounded):.1f} dB, k-means "
-         f"**{snr(pairs, history[-1][nearest(pairs, history[-1])]):.1f} dB**.")
-assert snr(pairs, history[-1][nearest(pairs, history[-1])]) > snr(pairs, rounded) + 3
+book.say(f"With the same 4 bits for a pair: the grid reaches "
+         f"{book.snr(pairs, rounded):.1f} dB, k-means "
+         f"**{book.snr(pairs, history[-1][nearest(pairs, history[-1])]):.1f} dB**.")
+assert book.snr(pairs,
+                history[-1][nearest(pairs, history[-1])]) > book.snr(pairs, rounded) + 3
 
 # %% [markdown]
 # The entries have moved to where the points are: dense near silence, and along the diagonal. Bits are no longer spent
@@ -154,7 +157,8 @@ assert snr(pairs, history[-1][nearest(pairs, history[-1])]) > snr(pairs, rounded
 every_pair = speech[:len(speech) // 2 * 2].reshape(-1, 2)
 by_grid = grid[nearest(every_pair, grid)].ravel()
 by_means = history[-1][nearest(every_pair, history[-1])].ravel()
-book.play(24_000, original=0.5 * speech, four_levels=0.5 * by_grid, sixteen_pairs=0.5 * by_means)
+book.play(24_000, original=0.5 * speech, four_levels=0.5 * by_grid,
+          sixteen_pairs=0.5 * by_means)
 
 # %% [markdown]
 # ## Why one codebook is never enough
@@ -166,9 +170,9 @@ book.play(24_000, original=0.5 * speech, four_levels=0.5 * by_grid, sixteen_pair
 model = tinyencodec.load_model()
 config = model.config
 bits = 6000 // model.frame_rate
-book.say(f"`{model.name}` has {model.frame_rate} latent vectors a second, of {config.hidden_size} numbers each. At "
-         f"6 kbit/s there are {bits} bits for one of them. A single codebook would need "
-         f"2^{bits} = {2.0**bits:.1e} entries.")
+book.say(f"`{model.name}` has {model.frame_rate} latent vectors a second, of "
+         f"{config.hidden_size} numbers each. At 6 kbit/s there are {bits} bits for one "
+         f"of them. A single codebook would need 2^{bits} = {2.0**bits:.1e} entries.")
 
 # %% [markdown]
 # The way out is to quantise *again*. The first codebook leaves an error: the vector from the entry to the point. It is
@@ -192,8 +196,8 @@ draw_cells(axes[0], pairs, first, 0.6, "codebook 1 on the points")
 draw_cells(axes[1], residual, second, 0.6, "codebook 2 on the residuals")
 axes[2].plot(*pairs[::20].T, ".", color="#7d8590", markersize=1)
 axes[2].plot(*sums.T, ".", color="#c2308f", markersize=4)
-axes[2].set(title="256 sums of two entries", xlabel="first number", ylabel="second number", aspect="equal",
-            xlim=(-0.6, 0.6), ylim=(-0.6, 0.6))
+axes[2].set(title="256 sums of two entries", xlabel="first number",
+            ylabel="second number", aspect="equal", xlim=(-0.6, 0.6), ylim=(-0.6, 0.6))
 book.show("two_stages")
 
 # %% [markdown]
@@ -205,10 +209,12 @@ book.show("two_stages")
 twice = first[nearest(pairs, first)] + second[nearest(residual, second)]
 *_, large = k_means(pairs[::5], 256, 10)  # fewer points and rounds, to save time
 book.say("| | bits per pair | entries stored | SNR |\n|---|---|---|---|\n"
-         f"| one codebook of 16 | 4 | 16 | {snr(pairs, pairs - residual):.1f} dB |\n"
-         f"| two of 16, in a row | 8 | 32 | {snr(pairs, twice):.1f} dB |\n"
-         f"| one of 256 | 8 | 256 | {snr(pairs, large[nearest(pairs, large)]):.1f} dB |")
-assert snr(pairs, pairs - residual) < snr(pairs, twice) < snr(pairs, large[nearest(pairs, large)])
+         f"| one codebook of 16 | 4 | 16 | {book.snr(pairs, pairs - residual):.1f} dB "
+         f"|\n| two of 16, in a row | 8 | 32 | {book.snr(pairs, twice):.1f} dB |\n| one "
+         f"of 256 | 8 | 256 | {book.snr(pairs, large[nearest(pairs, large)]):.1f} dB |")
+reached = [book.snr(pairs, y)
+           for y in (pairs - residual, twice, large[nearest(pairs, large)])]
+assert reached == sorted(reached)
 
 # %% [markdown]
 # RVQ lies in between: not as good as the large codebook, at an eighth of its size. With the 80 bits of 6 kbit/s the
@@ -237,8 +243,9 @@ z = model.encoder(np.ascontiguousarray(wav.T))  # [T, 1] -> [F, D]
 ours, theirs = rvq_encode(z, model.quantizer.codebooks), model.quantizer.encode(z)
 agreement = np.mean(ours == theirs)
 assert agreement > 0.999
-book.say(f"{theirs.size} codes, of which {100 * agreement:.2f} % are those of the package. (Only where two entries are "
-         f"equally near, to the last digit, may the rounding of a sum decide otherwise.)")
+book.say(f"{theirs.size} codes, of which {100 * agreement:.2f} % are those of the "
+         f"package. (Only where two entries are equally near, to the last digit, may the "
+         f"rounding of a sum decide otherwise.)")
 
 # %% [markdown]
 # And here they are. Each column is one frame of 13.3 ms, each row a codebook, each colour one of 1024 codes. Codes are
@@ -249,7 +256,8 @@ plt.figure(figsize=(8, 3))
 plt.imshow(theirs[:8], cmap="nipy_spectral", interpolation="nearest", origin="upper",
            extent=(0, len(z) / model.frame_rate, 8.5, 0.5))
 plt.colorbar(label="code")
-plt.gca().set(xlabel="time / s", ylabel="codebook", title="The sentence as the codec stores it at 6 kbit/s")
+plt.gca().set(xlabel="time (s)", ylabel="codebook",
+              title="The sentence as the codec stores it at 6 kbit/s")
 book.show("codes")
 
 # %% [markdown]
@@ -266,16 +274,17 @@ left = np.array(energy) / energy[0]
 assert (np.diff(left) < 0).all()  # each codebook helps
 
 plt.plot(10 * np.log10(left), "o-")
-plt.gca().set(xlabel="codebooks used", ylabel="energy left over / dB",
+plt.gca().set(xlabel="codebooks used", ylabel="energy left over (dB)",
               title="Each codebook takes its part of the residual")
 plt.grid(True)
 plt.xlim(-0.5, len(energy) + 0.5)
 for n in (2, 4, 8, 16):
-    plt.annotate(f"{n * 10 * model.frame_rate / 1000:g} kbit/s", (n, 10 * np.log10(left[n])), xytext=(5, 5),
-                 textcoords="offset points")
+    plt.annotate(f"{n * 10 * model.frame_rate / 1000:g} kbit/s",
+                 (n, 10 * np.log10(left[n])), xytext=(5, 5), textcoords="offset points")
 book.show("residual_energy")
-book.say(f"The first codebook takes away {100 * (1 - left[1]):.0f} % of the energy; after eight, "
-         f"{100 * left[8]:.1f} % are left, after sixteen {100 * left[16]:.2f} %.")
+book.say(f"The first codebook takes away {100 * (1 - left[1]):.0f} % of the energy; "
+         f"after eight, {100 * left[8]:.1f} % are left, after sixteen "
+         f"{100 * left[16]:.2f} %.")
 
 # %% [markdown]
 # The codebooks come in order of importance, and each is chosen without looking at those after it. So one encoding
@@ -294,7 +303,8 @@ assert [model.codebooks_for(rate) for rate in (1.5, 3.0, 6.0, 12.0)] == [2, 4, 8
 
 # %%
 rates = (1.5, 3.0, 6.0, 12.0)
-sounds = {f"{rate:g} kbit/s": model.decode(model.encode(wav, rate), wav.shape[1])[0] for rate in rates}
+sounds = {f"{rate:g} kbit/s": model.decode(model.encode(wav, rate), wav.shape[1])[0]
+          for rate in rates}
 book.play(24_000, original_sentence=wav, **sounds)
 
 # %%
@@ -302,23 +312,25 @@ _, axes = plt.subplots(1, 5, figsize=(11, 3), sharey=True)
 for axis, (name, y) in zip(axes, {"original": wav[0], **sounds}.items()):
     level, extent = book.spectrogram(y, 24_000)
     image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
-    axis.set(title=name, xlabel="time / s")
-axes[0].set_ylabel("frequency / kHz")
-plt.colorbar(image, ax=axes, label="level / dB")
+    axis.set(title=name, xlabel="time (s)")
+axes[0].set_ylabel("frequency (kHz)")
+plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("bitrates")
 
 # %%
-snrs = [snr(wav[0], y) for y in sounds.values()]
+snrs = [book.snr(wav[0], y) for y in sounds.values()]
 plt.figure(figsize=(6, 3))
 plt.semilogx([1.5, 3, 6, 12], snrs, "o-")
 plt.xticks([1.5, 3, 6, 12], ["1.5", "3", "6", "12"])
 plt.minorticks_off()
-plt.gca().set(xlabel="bitrate / kbit/s", ylabel="SNR / dB", title="More codebooks, less error")
+plt.gca().set(xlabel="bitrate (kbit/s)", ylabel="SNR (dB)",
+              title="More codebooks, less error")
 plt.grid(True)
 book.show("snr")
 assert snrs[0] < snrs[-1]
-book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to {snrs[-1]:.1f} dB. Where "
-         f"the curve flattens, the quantiser no longer limits the sound, but what encoder and decoder can do.")
+book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to "
+         f"{snrs[-1]:.1f} dB. Where the curve flattens, the quantiser no longer limits "
+         f"the sound, but what encoder and decoder can do.")
 
 # %% [markdown]
 # ## Summary
@@ -331,11 +343,11 @@ book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to {
 #
 # ## Exercises
 #
-# 1. *(easy)* Decode with codebooks 2 to 8 but without the first. How much energy do the latents have, and what do you
+# 1. *Easy.* Decode with codebooks 2 to 8 but without the first. How much energy do the latents have, and what do you
 #    hear?
-# 2. *(medium)* For pairs of samples, compare one codebook of $2^b$ entries with $b / 2$ codebooks of 4 in a row, for
+# 2. *Medium.* For pairs of samples, compare one codebook of $2^b$ entries with $b / 2$ codebooks of 4 in a row, for
 #    $b = 2, 4, 6, 8$. Which one wins, and at what number of stored entries?
-# 3. *(hard)* The greedy search is not the best one. Keep the 8 best beginnings at each stage instead of one (a *beam
+# 3. *Harder.* The greedy search is not the best one. Keep the 8 best beginnings at each stage instead of one (a *beam
 #    search*) and measure how many decibels that gains on the latents at 6 kbit/s. What did it cost?
 #
 # [Solutions](solutions/09_rvq.md)

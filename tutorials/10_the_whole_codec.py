@@ -46,7 +46,8 @@ model = tinyencodec.load_model()
 speech = book.recording("speech")
 latent = model.encoder(np.ascontiguousarray(speech.T))  # [T, 1] -> [F, D]
 codes = model.quantizer.encode(latent, n_codebooks=8)  # [F, D] -> [K, F]
-again = model.decoder(model.quantizer.decode(codes))[:speech.shape[1]].T  # [K, F] -> [F, D] -> [1, T]
+# [K, F] -> [F, D] -> [1, T]
+again = model.decoder(model.quantizer.decode(codes))[:speech.shape[1]].T
 
 frames = model.encode(speech, bandwidth=6.0)
 assert np.array_equal(frames[0].codes, codes) and frames[0].scale is None
@@ -64,8 +65,9 @@ n_codebooks, n_frames = codes.shape
 bitrate = n_codebooks * model.bits_per_code * model.frame_rate
 assert bitrate == 6000
 pcm = 16 * model.sample_rate  # 16 bits a sample
-book.say(f"{speech.shape[1]} samples become {n_codebooks} × {n_frames} codes: {bitrate} bit/s instead of {pcm} for the "
-         f"samples themselves, **{pcm / bitrate:.0f} times fewer**.")
+book.say(f"{speech.shape[1]} samples become {n_codebooks} × {n_frames} codes: {bitrate} "
+         f"bit/s instead of {pcm} for the samples themselves, **{pcm / bitrate:.0f} "
+         f"times fewer**.")
 
 # %%
 guitar = book.recording("guitar")
@@ -75,9 +77,11 @@ middle = time.perf_counter()
 guitar_again = model.decode(frames, length=guitar.shape[1])
 end = time.perf_counter()
 seconds = guitar.shape[1] / model.sample_rate
-book.say(f"{seconds:.0f} s of guitar took {middle - start:.2f} s to encode and {end - middle:.2f} s to decode here, "
-         f"{seconds / (middle - start):.0f} and {seconds / (end - middle):.0f} times faster than it plays.")
-book.play(24_000, speech=speech, speech_at_6_kbit_s=again, guitar=guitar, guitar_at_6_kbit_s=guitar_again)
+book.say(f"{seconds:.0f} s of guitar took {middle - start:.2f} s to encode and "
+         f"{end - middle:.2f} s to decode here, {seconds / (middle - start):.0f} and "
+         f"{seconds / (end - middle):.0f} times faster than it plays.")
+book.play(24_000, speech=speech, speech_at_6_kbit_s=again, guitar=guitar,
+          guitar_at_6_kbit_s=guitar_again)
 
 # %% [markdown]
 # ## What went wrong, and where
@@ -91,12 +95,13 @@ book.play(24_000, error_of_the_speech=error, error_of_the_guitar=guitar - guitar
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True)
-for axis, title, x in zip(axes, ("original", "6 kbit/s", "error"), (speech, again, error)):
+for axis, title, x in zip(axes, ("original", "6 kbit/s", "error"),
+                          (speech, again, error)):
     level, extent = book.spectrogram(x[0], 24_000)
     image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
-    axis.set(title=title, xlabel="time / s")
-axes[0].set_ylabel("frequency / kHz")
-plt.colorbar(image, ax=axes, label="level / dB")
+    axis.set(title=title, xlabel="time (s)")
+axes[0].set_ylabel("frequency (kHz)")
+plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("error_spectrogram")
 
 # %% [markdown]
@@ -112,17 +117,21 @@ def band_levels(x):
     """Energy of x [T] between neighbouring `edges`, in dB."""
     power = np.abs(np.fft.rfft(x)) ** 2
     frequency = np.fft.rfftfreq(len(x), 1 / model.sample_rate)
-    return 10 * np.log10([power[(frequency >= a) & (frequency < b)].sum() + 1e-9 for a, b in zip(edges, edges[1:])])
+    return 10 * np.log10([power[(frequency >= a) & (frequency < b)].sum() + 1e-9
+                          for a, b in zip(edges, edges[1:])])
 
 
 _, axes = plt.subplots(1, 2, figsize=(10, 3.2))
-for axis, name, x, y in ((axes[0], "speech", speech, again), (axes[1], "guitar", guitar, guitar_again)):
+for axis, name, x, y in ((axes[0], "speech", speech, again),
+                         (axes[1], "guitar", guitar, guitar_again)):
     signal, wrong = band_levels(x[0]), band_levels(x[0] - y[0])
     axis.stairs(signal, edges, label="signal", color="C0", baseline=None)
     axis.stairs(wrong, edges, label="error", color="C1", baseline=None)
-    axis.set(xscale="log", xlabel="frequency / Hz", ylabel="energy in the band / dB", title=name)
+    axis.set(xscale="log", xlabel="frequency (Hz)", ylabel="energy in the band (dB)",
+             title=name)
     axis.legend()
-    assert np.mean((signal - wrong)[3:6]) > np.mean((signal - wrong)[-4:])  # better below 500 Hz than above 2.8 kHz
+    # better below 500 Hz than above 2.8 kHz
+    assert np.mean((signal - wrong)[3:6]) > np.mean((signal - wrong)[-4:])
 book.show("bands")
 
 # %% [markdown]
@@ -136,14 +145,10 @@ book.show("bands")
 # A network has habits. It has been trained on sounds of ordinary loudness; what if one comes in very softly?
 
 # %%
-def snr(x, y):
-    """Signal-to-noise ratio in dB."""
-    return 10 * np.log10(np.sum(x**2) / np.sum((x - y)**2))
-
-
 def scaled_codec(wav):
     """Divide by the loudness, code, decode, multiply by it again."""
-    scale = 10 * scale_of(wav)  # so that what the model sees has an RMS of 0.1, an ordinary loudness
+    # so that what the model sees has an RMS of 0.1, an ordinary loudness
+    scale = 10 * scale_of(wav)
     return scale * model.decode(model.encode(wav / scale, 6.0), wav.shape[1])
 
 
@@ -151,19 +156,20 @@ gains = np.arange(-50, 11, 10)
 plain, scaled = [], []
 for gain in gains:
     soft = guitar[:, :72_000] * 10 ** (gain / 20)  # 3 s
-    plain.append(snr(soft, model.decode(model.encode(soft, 6.0), soft.shape[1])))
-    scaled.append(snr(soft, scaled_codec(soft)))
+    plain.append(book.snr(soft, model.decode(model.encode(soft, 6.0), soft.shape[1])))
+    scaled.append(book.snr(soft, scaled_codec(soft)))
 
 # %%
 plt.plot(gains, plain, "o-", label="as it comes")
 plt.plot(gains, scaled, "o-", label="loudness taken out and put back")
-plt.gca().set(xlabel="gain of the input / dB", ylabel="SNR at 6 kbit/s / dB", title="The guitar, softer and softer")
+plt.gca().set(xlabel="gain of the input (dB)", ylabel="SNR at 6 kbit/s (dB)",
+              title="The guitar, softer and softer")
 plt.legend()
 plt.grid(True)
 book.show("loudness")
 assert np.ptp(scaled) < 0.1 < 2 < np.ptp(plain)
-book.say(f"At -50 dB the plain codec is left with {plain[0]:.1f} dB. With the loudness taken out, it reaches "
-         f"{scaled[0]:.1f} dB at every gain.")
+book.say(f"At -50 dB the plain codec is left with {plain[0]:.1f} dB. With the loudness "
+         f"taken out, it reaches {scaled[0]:.1f} dB at every gain.")
 
 # %% [markdown]
 # The measure of loudness is the [RMS](glossary.md#rms), *root mean square*: of all samples of the mono mix $m$ the
@@ -199,7 +205,8 @@ length, stride = pieces.segment_length, pieces.segment_stride
 assert (length, stride) == (7680, 7440)
 
 cut = Windows(length, stride)
-windows = [window.copy() for window in cut.push(guitar, last=True)]  # each [1, 7680], the last ones shorter
+# each [1, 7680], the last ones shorter
+windows = [window.copy() for window in cut.push(guitar, last=True)]
 decoded = [model.decode(model.encode(window, 6.0), window.shape[1]) for window in windows]
 hard = np.concatenate([window[:, :stride] for window in decoded], axis=1)  # end to end
 book.play(24_000, coded_as_one=guitar_again, segments_end_to_end=hard)
@@ -224,15 +231,19 @@ def overlap_add(windows, stride):
     triangle = 0.5 - np.abs(np.arange(1, n + 1) / (n + 1) - 0.5)
     for i, window in enumerate(windows):
         part = slice(i * stride, i * stride + window.shape[1])
-        y[:, part] += triangle[:window.shape[1]] * window  # a shorter one: the first part of the same triangle
+        # a shorter one: the first part of the same triangle
+        y[:, part] += triangle[:window.shape[1]] * window
         weight[part] += triangle[:window.shape[1]]
     return y / weight
 
 
 faded = overlap_add(decoded, stride)
 fade = OverlapAdd(stride)
-assert np.allclose(faded, np.concatenate([*map(fade.add, decoded), fade.finish()], axis=1), atol=1e-5)
-assert np.allclose(faded[:, :guitar.shape[1]], pieces.decode(pieces.encode(guitar, 6.0), guitar.shape[1]), atol=1e-5)
+assert np.allclose(faded,
+                   np.concatenate([*map(fade.add, decoded), fade.finish()], axis=1),
+                   atol=1e-5)
+assert np.allclose(faded[:, :guitar.shape[1]],
+                   pieces.decode(pieces.encode(guitar, 6.0), guitar.shape[1]), atol=1e-5)
 book.play(24_000, segments_cross_faded=faded)
 
 # %%
@@ -241,16 +252,18 @@ n = np.arange(1, length + 1)
 triangle = 0.5 - np.abs(n / (length + 1) - 0.5)
 for i in range(3):
     axes[0].plot((i * stride + n) / 24, triangle, label=f"segment {i}")
-axes[0].set(xlabel="time / ms", ylabel="weight", title="Triangles; neighbours share 10 ms")
+axes[0].set(xlabel="time (ms)", ylabel="weight",
+            title="Triangles; neighbours share 10 ms")
 axes[0].legend(loc="upper center", ncols=3)
 axes[0].set_ylim(0, 0.62)
 jumps = np.abs(np.diff(hard[0]) - np.diff(faded[0, :hard.shape[1]]))
-seam = stride * (1 + np.argmax(jumps[stride - 1:len(guitar[0]) - stride:stride]))  # the worst one
+# the worst one
+seam = stride * (1 + np.argmax(jumps[stride - 1:len(guitar[0]) - stride:stride]))
 part = slice(seam - 120, seam + 360)
 for label, x in (("original", guitar), ("end to end", hard), ("cross-faded", faded)):
     axes[1].plot(np.arange(part.start, part.stop) / 24, x[0, part], label=label)
 axes[1].axvspan(seam / 24, seam / 24 + 10, alpha=0.15, label="shared")
-axes[1].set(xlabel="time / ms", ylabel="amplitude", title="One seam", ylim=(None, 0.8))
+axes[1].set(xlabel="time (ms)", ylabel="amplitude", title="One seam", ylim=(None, 0.8))
 axes[1].legend(loc="upper center", ncols=4)
 book.show("seam")
 
@@ -262,15 +275,17 @@ book.show("seam")
 clicks, seams = {}, np.arange(stride, guitar.shape[1] - 2 * stride, stride)
 around = np.arange(-20, 21)
 for label, x in (("original", guitar), ("end to end", hard), ("cross-faded", faded)):
-    step = np.abs(np.diff(x[0]))[seams[:, None] + around - 1]  # step from sample t - 1 to t
+    # step from sample t - 1 to t
+    step = np.abs(np.diff(x[0]))[seams[:, None] + around - 1]
     plt.plot(around, step.mean(axis=0), ".-", label=label)
     clicks[label] = step.mean(axis=0)[20] / np.median(step.mean(axis=0))
-plt.gca().set(xlabel="samples from the seam", ylabel="mean step", title=f"Mean of {len(seams)} seams")
+plt.gca().set(xlabel="samples from the seam", ylabel="mean step",
+              title=f"Mean of {len(seams)} seams")
 plt.legend()
 book.show("steps")
 assert clicks["end to end"] > 2 * clicks["cross-faded"]
-book.say(f"End to end, the step at a seam is {clicks['end to end']:.1f} times as large as those around it; "
-         f"cross-faded, {clicks['cross-faded']:.1f} times.")
+book.say(f"End to end, the step at a seam is {clicks['end to end']:.1f} times as large "
+         f"as those around it; cross-faded, {clicks['cross-faded']:.1f} times.")
 
 # %% [markdown]
 # The click is gone. What remains is that each segment begins anew: its first frames know nothing of the past, and the
@@ -286,11 +301,13 @@ if HQ_MODEL in tinyencodec.list_models():
     hq = tinyencodec.load_model(HQ_MODEL)
     frames = hq.encode(stereo, bandwidth=6.0)
     assert all(frame.scale > 0 for frame in frames)
-    book.say(f"`{hq.name}`: {len(frames)} segments with the scales {', '.join(f'{f.scale:.3f}' for f in frames)}.")
-    book.play(48_000, guitar_in_stereo=stereo, stereo_at_6_kbit_s=hq.decode(frames, stereo.shape[1]))
+    book.say(f"`{hq.name}`: {len(frames)} segments with the scales "
+             f"{', '.join(f'{f.scale:.3f}' for f in frames)}.")
+    book.play(48_000, guitar_in_stereo=stereo,
+              stereo_at_6_kbit_s=hq.decode(frames, stereo.shape[1]))
 else:
-    book.say(f"The 48 kHz model `{HQ_MODEL}` is not installed here, so there is nothing to hear; with it, this cell "
-             f"plays the guitar in stereo.")
+    book.say(f"The 48 kHz model `{HQ_MODEL}` is not installed here, so there is nothing "
+             f"to hear; with it, this cell plays the guitar in stereo.")
 
 # %% [markdown]
 # ## Summary
@@ -303,11 +320,11 @@ else:
 #
 # ## Exercises
 #
-# 1. *(easy)* Turn a sound upside down: encode `-speech`. Are the codes the same? Is the error the same? What does that
+# 1. *Easy.* Turn a sound upside down: encode `-speech`. Are the codes the same? Is the error the same? What does that
 #    say about the network?
-# 2. *(medium)* How does the SNR at 6 kbit/s depend on the length of the segments? Try 0.1, 0.25, 0.5, 1 and 2 s, with
+# 2. *Medium.* How does the SNR at 6 kbit/s depend on the length of the segments? Try 0.1, 0.25, 0.5, 1 and 2 s, with
 #    10 ms shared, and plot it.
-# 3. *(hard)* Code the output of the codec again, ten times over. Plot the SNR against the original after each
+# 3. *Harder.* Code the output of the codec again, ten times over. Plot the SNR against the original after each
 #    *generation*, and listen to the tenth. Why does it go on getting worse?
 #
 # [Solutions](solutions/10_the_whole_codec.md)

@@ -83,15 +83,21 @@ for byte, value in enumerate(pack(three)):
     for bit in range(8):
         place = 8 * byte + bit
         color = f"C{place // 10}" if place < 30 else "#7d8590"
-        plt.gca().add_patch(plt.Rectangle((9 * byte + 7 - bit, 0), 1, 1, facecolor=color, alpha=0.35, edgecolor="gray"))
+        plt.gca().add_patch(plt.Rectangle((9 * byte + 7 - bit, 0), 1, 1, facecolor=color,
+                                          alpha=0.35, edgecolor="gray"))
         plt.text(9 * byte + 7.5 - bit, 0.5, value >> bit & 1, ha="center", va="center")
-        plt.text(9 * byte + 7.5 - bit, 1.15, place % 10 if place < 30 else "", ha="center", fontsize=7, color=color)
+        plt.text(9 * byte + 7.5 - bit, 1.15, place % 10 if place < 30 else "",
+                 ha="center", fontsize=7, color=color)
 for code in range(3):
-    plt.plot([], [], "s", color=f"C{code}", alpha=0.5, label=f"code {code} = {three[code]}")
+    plt.plot([], [], "s", color=f"C{code}", alpha=0.5,
+             label=f"code {code} = {three[code]}")
 plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=3)
-plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6), xlabel="bytes, each written with its bit 7 at the left", yticks=[],
-              ylabel="bit", title="Three codes in four bytes; small numbers: which bit of its code")
-plt.xticks([4, 13, 22, 31], [f"byte {i} = 0x{value:02x}" for i, value in enumerate(pack(three))])
+plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6),
+              xlabel="bytes, each written with its bit 7 at the left", yticks=[],
+              ylabel="bit", title="Three codes in four bytes; small numbers: which bit "
+                                  "of its code")
+plt.xticks([4, 13, 22, 31],
+           [f"byte {i} = 0x{value:02x}" for i, value in enumerate(pack(three))])
 book.show("packing")
 
 # %% [markdown]
@@ -119,10 +125,14 @@ data = tinyencodec.compress(model, second, bandwidth=1.5)
 
 magic, version, size = struct.unpack("!4sBI", data[:9])
 fields = json.loads(data[9:9 + size])
-assert (magic, version) == (b"ECDC", 0) and fields["al"] == 24_000 and fields["m"] == model.name
+assert (magic, version) == (b"ECDC", 0)
+assert fields["al"] == 24_000
+assert fields["m"] == model.name
 payload = data[9 + size:]
 n_frames = -(-fields["al"] // 320)
-codes = np.array(unpack(payload, n_frames * fields["nc"])).reshape(n_frames, fields["nc"]).T  # [K, F]
+# [K, F]
+codes = np.array(unpack(payload, n_frames * fields["nc"]))
+codes = codes.reshape(n_frames, fields["nc"]).T
 assert np.array_equal(codes, model.encode(second, 1.5)[0].codes)
 book.say(f"The metadata read `{json.dumps(fields)}`.")
 
@@ -133,21 +143,27 @@ def draw_dump(data, parts):
     for i, byte in enumerate(data):
         part = next(number for number, (end, _) in enumerate(parts) if i < end)
         row, column = divmod(i, 16)
-        plt.gca().add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=f"C{part}", alpha=0.3))
-        plt.text(column, row, f"{byte:02x}", ha="center", va="center", family="monospace", fontsize=9)
+        plt.gca().add_patch(plt.Rectangle((column - 0.5, row - 0.5), 1, 1,
+                                          facecolor=f"C{part}", alpha=0.3))
+        plt.text(column, row, f"{byte:02x}", ha="center", va="center", family="monospace",
+                 fontsize=9)
         letter = chr(byte) if 32 <= byte < 127 else "·"
-        plt.text(17 + 0.55 * column, row, letter, ha="center", va="center", family="monospace", fontsize=9)
+        plt.text(17 + 0.55 * column, row, letter, ha="center", va="center",
+                 family="monospace", fontsize=9)
     for number, (_, label) in enumerate(parts):
         plt.plot([], [], "s", color=f"C{number}", alpha=0.5, label=label)
     rows = -(-len(data) // 16)
-    plt.yticks(range(rows), [f"{16 * row:4d}" for row in range(rows)], family="monospace", fontsize=8)
-    plt.gca().set(xlim=(-0.6, 26), ylim=(rows - 0.4, -0.6), xticks=[], title="A whole file",
-                  xlabel="sixteen bytes, in base 16 and as letters", ylabel="offset / bytes")
+    plt.yticks(range(rows), [f"{16 * row:4d}" for row in range(rows)], family="monospace",
+               fontsize=8)
+    plt.gca().set(xlim=(-0.6, 26), ylim=(rows - 0.4, -0.6), xticks=[],
+                  title="A whole file", xlabel="sixteen bytes, in base 16 and as letters",
+                  ylabel="offset (bytes)")
     plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
 
 
-draw_dump(data, [(4, "ECDC"), (5, "version"), (9, f"length = {size}"), (9 + size, "metadata, JSON"),
-                 (len(data), f"codes, {8 * len(payload)} bits")])
+draw_dump(data,
+          [(4, "ECDC"), (5, "version"), (9, f"length = {size}"),
+           (9 + size, "metadata, JSON"), (len(data), f"codes, {8 * len(payload)} bits")])
 book.show("hexdump")
 
 # %% [markdown]
@@ -182,12 +198,16 @@ assert predicted == actual
 # %%
 _, axes = plt.subplots(1, 2, figsize=(10, 3.4))
 axes[0].plot(predicted, actual, ".", markersize=4)
-axes[0].set(xlabel="predicted size / bytes", ylabel="actual size / bytes", title="200 files: equal, byte by byte")
+axes[0].set(xlabel="predicted size (bytes)", ylabel="actual size (bytes)",
+            title="200 files: equal, byte by byte")
 durations = np.geomspace(0.1, 100, 50)
 for rate in (1.5, 3.0, 6.0, 12.0):
-    sizes = [predicted_size(int(24_000 * s), model.codebooks_for(rate)) for s in durations]
-    axes[1].loglog(durations, 8 * np.array(sizes) / durations / 1000, label=f"{rate:g} kbit/s")
-axes[1].set(xlabel="duration / s", ylabel="true rate / (kbit/s)", title="Short files are mostly header")
+    sizes = [predicted_size(int(24_000 * s), model.codebooks_for(rate))
+             for s in durations]
+    axes[1].loglog(durations, 8 * np.array(sizes) / durations / 1000,
+                   label=f"{rate:g} kbit/s")
+axes[1].set(xlabel="duration (s)", ylabel="true rate (kbit/s)",
+            title="Short files are mostly header")
 axes[1].set_yticks([1.5, 3, 6, 12], ["1.5", "3", "6", "12"])
 axes[1].minorticks_off()
 axes[1].legend(loc="upper right")
@@ -213,14 +233,16 @@ assert in_floats[53_760 // 320 - 1] == 169 and 53_760 // 320 == 168
 assert list(segment_frames(model.config, 53_760)) == [168]
 
 plt.figure(figsize=(8, 2.6))
-plt.plot(n / 24_000, (n / 24_000 * 75 - n // 320) * 1e15, ".", markersize=3, label="product minus true number")
-plt.plot(n[wrong] / 24_000, ((n / 24_000 * 75 - n // 320) * 1e15)[wrong], "o", markersize=5, fillstyle="none",
-         label="one frame too many")
-plt.gca().set(xlabel="duration / s", ylabel="error / 1e-15", title="Rounding errors, and where they do harm")
+plt.plot(n / 24_000, (n / 24_000 * 75 - n // 320) * 1e15, ".", markersize=3,
+         label="product minus true number")
+plt.plot(n[wrong] / 24_000, ((n / 24_000 * 75 - n // 320) * 1e15)[wrong], "o",
+         markersize=5, fillstyle="none", label="one frame too many")
+plt.gca().set(xlabel="duration (s)", ylabel="error (1e-15)",
+              title="Rounding errors, and where they do harm")
 plt.legend()
 book.show("float_trap")
-book.say(f"Of {len(n)} lengths up to 10 s, {wrong.sum()} get a frame too many. The reader then asks for codes that are "
-         f"not in the file, and gives up.")
+book.say(f"Of {len(n)} lengths up to 10 s, {wrong.sum()} get a frame too many. The "
+         f"reader then asks for codes that are not in the file, and gives up.")
 
 # %% [markdown]
 # This package uses whole numbers only, and so reads and writes every length. It is a small bug with a lesson: where two
@@ -256,10 +278,11 @@ def draw_error(axis, x, title):
 _, axes = plt.subplots(2, 1, figsize=(9, 4), sharex=True)
 draw_error(axes[0], after_flip, "One bit flipped")
 draw_error(axes[1], after_shift, "One byte lost")
-axes[1].set_xlabel("time / s")
+axes[1].set_xlabel("time (s)")
 book.show("damage")
 half = clean.shape[1] // 2
-hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001) for x in (after_flip, after_shift)]
+hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001)
+        for x in (after_flip, after_shift)]
 assert hurt[0] < 0.5 * hurt[1]
 
 # %% [markdown]
@@ -294,9 +317,11 @@ while at < len(blocks):
     at += 10 + n_bytes
 assert version == 1
 long = tinyencodec.compress(model, speech, bandwidth=6.0, protect=True)  # 4 s each
-book.say(f"{len(starts)} blocks, of {', '.join(str(n_frames) for _, n_frames, _ in starts)} frames. The last, with "
-         f"none, says that the file is complete, and how long the sound is. With a longer header, all that costs "
-         f"{len(blocks) - len(whole)} bytes, {100 * (len(blocks) / len(whole) - 1):.1f} %; with blocks of 4 s it is "
+book.say(f"{len(starts)} blocks, of "
+         f"{', '.join(str(n_frames) for _, n_frames, _ in starts)} frames. The last, "
+         f"with none, says that the file is complete, and how long the sound is. With a "
+         f"longer header, all that costs {len(blocks) - len(whole)} bytes, "
+         f"{100 * (len(blocks) / len(whole) - 1):.1f} %; with blocks of 4 s it is "
          f"{len(long) - len(whole)} bytes.")
 
 # %% [markdown]
@@ -314,19 +339,21 @@ except ValueError as error:
     book.say(f"Reading it: *{error}*")
 sound = decompress_stream(io.BytesIO(shifted), keep_going="repeat")
 kept = np.concatenate(list(sound), axis=1)
-assert [(round(a), round(b)) for a, b in sound.lost] == [(2, 3)] and kept.shape == clean.shape
+assert [(round(a), round(b)) for a, b in sound.lost] == [(2, 3)]
+assert kept.shape == clean.shape
 book.play(24_000, one_byte_lost_in_blocks=kept)
 
 # %%
 plt.figure(figsize=(9, 2.4))
 draw_error(plt.gca(), kept, "One byte lost, in a file of blocks")
 plt.axvspan(*sound.lost[0], color="C1", alpha=0.2, label="lost, and known to be")
-plt.xlabel("time / s")
+plt.xlabel("time (s)")
 plt.legend()
 book.show("blocks")
 tail = np.abs(kept - clean)[0, round(sound.lost[0][1] * 24_000) + 24_000:]
 assert tail.max() < 0.05
-book.say(f"One second is lost. A second after it, the largest difference from the undamaged sound is {tail.max():.5f}.")
+book.say(f"One second is lost. A second after it, the largest difference from the "
+         f"undamaged sound is {tail.max():.5f}.")
 
 # %% [markdown]
 # ## Summary
@@ -339,10 +366,10 @@ book.say(f"One second is lost. A second after it, the largest difference from th
 #
 # ## Exercises
 #
-# 1. *(easy)* How many bytes is one hour at 3 kbit/s? And in blocks of 4 s, which cost 10 bytes each?
-# 2. *(medium)* Flip each of the ten bits of one code in turn, for codebook 1 and for codebook 8, and measure the error.
+# 1. *Easy.* How many bytes is one hour at 3 kbit/s? And in blocks of 4 s, which cost 10 bytes each?
+# 2. *Medium.* Flip each of the ten bits of one code in turn, for codebook 1 and for codebook 8, and measure the error.
 #    Is the bit worth 512 more important than the bit worth 1? Is codebook 1 more important than codebook 8?
-# 3. *(hard)* Suppose each byte of a file is lost with probability $p$. A block survives if all its bytes do. Compute
+# 3. *Harder.* Suppose each byte of a file is lost with probability $p$. A block survives if all its bytes do. Compute
 #    which share of the sound survives at 6 kbit/s, and how many per cent of the file the blocks' heads are, for blocks
 #    from 0.1 s to 100 s and $p = 10^{-6}$, $10^{-5}$, $10^{-4}$. What block length would you choose?
 #

@@ -31,7 +31,12 @@ import numpy as np
 
 import tinyencodec
 from tinyencodec.ecdc.coders import load_coder
-from tinyencodec.entropy.arithmetic import ArithmeticDecoder, ArithmeticEncoder, bounds, quantised_cdf
+from tinyencodec.entropy.arithmetic import (
+    ArithmeticDecoder,
+    ArithmeticEncoder,
+    bounds,
+    quantised_cdf,
+)
 from tinyencodec.entropy.arithmetic_compiled import encode_symbols
 
 book.open_chapter()
@@ -45,12 +50,15 @@ model = tinyencodec.load_model()
 # often than others. Here is how often each code of the first codebook occurs in our recordings.
 
 # %%
-recordings = {name: model.encode(book.recording(name), 6.0)[0].codes for name in ("speech", "guitar")}
+recordings = {name: model.encode(book.recording(name), 6.0)[0].codes
+              for name in ("speech", "guitar")}
 for name, codes in recordings.items():
     counts = np.sort(np.bincount(codes[0], minlength=1024))[::-1]
     plt.loglog(np.arange(1, 1025), counts / counts.sum(), label=name)
-plt.axhline(1 / 1024, color="#7d8590", linestyle=":", label="if all were equally frequent")
-plt.gca().set(xlabel="rank of the code", ylabel="share of all frames", title="Codebook 1: how often each code comes")
+plt.axhline(1 / 1024, color="#7d8590", linestyle=":",
+            label="if all were equally frequent")
+plt.gca().set(xlabel="rank of the code", ylabel="share of all frames",
+              title="Codebook 1: how often each code comes")
 plt.legend()
 book.show("frequencies")
 
@@ -71,9 +79,10 @@ cost = {letter: -np.log2(float(p[letter])) for letter in letters}
 entropy = sum(float(p[letter]) * cost[letter] for letter in letters)
 whole = float(p["a"]) * 1 + float(p["b"]) * 2 + float(p["c"]) * 2  # a = 0, b = 10, c = 11
 
-book.say("The letters deserve " + ", ".join(f"{cost[letter]:.2f}" for letter in letters) + " bits, "
-         f"on average **{entropy:.3f}**. A code of whole bits, a = 0, b = 10, c = 11, takes {whole:.1f}, which is "
-         f"{100 * (whole / entropy - 1):.0f} % more.")
+book.say("The letters deserve " + ", ".join(f"{cost[letter]:.2f}" for letter in letters)
+         + " bits, " f"on average **{entropy:.3f}**. A code of whole bits, a = 0, b = "
+                     f"10, c = 11, takes {whole:.1f}, which is "
+                     f"{100 * (whole / entropy - 1):.0f} % more.")
 assert entropy < whole
 
 # %% [markdown]
@@ -88,7 +97,8 @@ assert entropy < whole
 # Python's `Fraction`, which computes without rounding, that is five lines.
 
 # %%
-start = {"a": Fraction(0), "b": p["a"], "c": p["a"] + p["b"]}  # where each letter's part begins
+# where each letter's part begins
+start = {"a": Fraction(0), "b": p["a"], "c": p["a"] + p["b"]}
 
 
 def interval(message):
@@ -101,7 +111,8 @@ def interval(message):
 
 message = "abacab"
 low, width = interval(message)
-book.say(f"*{message}* owns the numbers from {low} = {float(low):.6f} to {low + width} = {float(low + width):.6f}.")
+book.say(f"*{message}* owns the numbers from {low} = {float(low):.6f} to {low + width} = "
+         f"{float(low + width):.6f}.")
 
 # %%
 plt.figure(figsize=(9, 4.2))
@@ -109,15 +120,20 @@ for row, letter in enumerate(message):
     for i, other in enumerate(letters):
         left, wide = float(start[other]), float(p[other])
         chosen = other == letter
-        plt.barh(-row, wide, left=left, height=0.5, color=f"C{i}", alpha=0.8 if chosen else 0.25, edgecolor="white")
-        plt.text(left + wide / 2, -row, other, ha="center", va="center", color="white" if chosen else None)
+        plt.barh(-row, wide, left=left, height=0.5, color=f"C{i}", alpha=0.8 if chosen
+                 else 0.25, edgecolor="white")
+        plt.text(left + wide / 2, -row, other, ha="center", va="center",
+                 color="white" if chosen else None)
     low, width = interval(message[:row])
     for x, value, align in ((0, low, "right"), (1, low + width, "left")):
-        plt.text(x + (0.01 if x else -0.01), -row, f"{float(value):.5f}", ha=align, va="center", fontsize=8)
+        plt.text(x + (0.01 if x else -0.01), -row, f"{float(value):.5f}", ha=align,
+                 va="center", fontsize=8)
     if row + 1 < len(message):  # the chosen part, magnified, is the next row
         left, right = float(start[letter]), float(start[letter] + p[letter])
-        plt.plot([left, 0], [-row - 0.25, -row - 0.75], [right, 1], [-row - 0.25, -row - 0.75], color="gray", lw=0.8)
-plt.gca().set(xlim=(-0.12, 1.12), yticks=-np.arange(len(message)), xticks=[], title=f"The message {message}",
+        plt.plot([left, 0], [-row - 0.25, -row - 0.75], [right, 1],
+                 [-row - 0.25, -row - 0.75], color="gray", lw=0.8)
+plt.gca().set(xlim=(-0.12, 1.12), yticks=-np.arange(len(message)), xticks=[],
+              title=f"The message {message}",
               xlabel="part of the interval in this row (its ends at the left and right)")
 plt.ylabel("step")
 plt.yticks(-np.arange(len(message)), [f"letter {i + 1}" for i in range(len(message))])
@@ -134,16 +150,23 @@ book.show("intervals")
 def shortest_number(low, width):
     """Binary digits of the shortest fraction in the interval."""
     for n in range(1000):
-        number = -(-low.numerator * 2**n // low.denominator)  # low in units of 2^-n, rounded up
+        # low in units of 2^-n, rounded up
+        number = -(-low.numerator * 2**n // low.denominator)
         if Fraction(number, 2**n) < low + width:
             return f"{number:0{n}b}"
 
 
 def decode(digits, n_letters):
-    number, low, width, message = Fraction(int(digits, 2), 2 ** len(digits)), Fraction(0), Fraction(1), ""
+    number = Fraction(int(digits, 2), 2 ** len(digits))
+    low = Fraction(0)
+    width = Fraction(1)
+    message = ""
     for _ in range(n_letters):
-        letter = max((x for x in letters if low + start[x] * width <= number), key=lambda x: start[x])
-        low, width, message = low + start[letter] * width, p[letter] * width, message + letter
+        letter = max((x for x in letters if low + start[x] * width <= number),
+                     key=lambda x: start[x])
+        low = low + start[letter] * width
+        width = p[letter] * width
+        message = message + letter
     return message
 
 
@@ -151,7 +174,8 @@ digits = shortest_number(*interval(message))
 deserved = sum(cost[letter] for letter in message)
 assert decode(digits, len(message)) == message
 assert len(digits) <= np.ceil(deserved)
-book.say(f"*{message}* deserves {deserved:.2f} bits and becomes 0.**{digits}**, {len(digits)} bits.")
+book.say(f"*{message}* deserves {deserved:.2f} bits and becomes 0.**{digits}**, "
+         f"{len(digits)} bits.")
 
 # %% [markdown]
 # The decoder walks the same way: which letter's part does the number lie in? That letter was sent; take its part, and
@@ -194,14 +218,16 @@ def encode(starts, stops):
     return f"{low:0{n_bits}b}", np.array(states)
 
 
-units = quantised_cdf(np.array([0.6, 0.3, 0.1], np.float32))  # cumulative: where each letter's units stop
+# cumulative: where each letter's units stop
+units = quantised_cdf(np.array([0.6, 0.3, 0.1], np.float32))
 symbols = rng.choice(3, size=60, p=[0.6, 0.3, 0.1])
 starts, stops = bounds(np.broadcast_to(units, (60, 3)), symbols)
 digits, states = encode(starts.tolist(), stops.tolist())
 encoder = ArithmeticEncoder()
 for first, end in zip(starts.tolist(), stops.tolist()):
     encoder.push(first, end)
-reversed_digits = int(digits[::-1], 2).to_bytes(-(-len(digits) // 8), "little")  # first digit in the lowest bit
+# first digit in the lowest bit
+reversed_digits = int(digits[::-1], 2).to_bytes(-(-len(digits) // 8), "little")
 assert encoder.finish() == encode_symbols(starts, stops) == reversed_digits
 
 # %%
@@ -212,7 +238,8 @@ axes[0].plot(ideal[:60], label="bits deserved so far")
 axes[0].set(ylabel="bits", title="Digits are added as the message deserves them")
 axes[0].legend()
 axes[1].plot(np.log2(states[:, 1]), ".-")
-axes[1].set(xlabel="symbols coded", ylabel="log2(width)", ylim=(23.8, 25.2), title="Width before each division")
+axes[1].set(xlabel="symbols coded", ylabel="log2(width)", ylim=(23.8, 25.2),
+            title="Width before each division")
 axes[1].grid(True)
 book.show("states")
 assert (states[:, 1] >= 2**24).all() and (states[:, 1] < 2**25).all()
@@ -248,9 +275,10 @@ axes[1].semilogx(lengths, excess, ".")
 axes[1].set(xlabel="letters", ylabel="bits", title="Used minus deserved")
 axes[1].grid(True)
 book.show("excess")
-book.say(f"Over all messages the excess is {excess.mean():.1f} bits on average and at most {excess.max():.1f}, whether "
-         f"there are ten letters or {lengths[-1]}. Up to 7 bits are the rest of the last byte. Where it is negative, "
-         f"the end of the file has helped: zeros at the end are left out.")
+book.say(f"Over all messages the excess is {excess.mean():.1f} bits on average and at "
+         f"most {excess.max():.1f}, whether there are ten letters or {lengths[-1]}. Up "
+         f"to 7 bits are the rest of the last byte. Where it is negative, the end of the "
+         f"file has helped: zeros at the end are left out.")
 
 # %% [markdown]
 # ## The straddle
@@ -276,7 +304,9 @@ def with_letter(encoder, symbol):
 
 for _ in range(40):
     longer = [with_letter(encoder, symbol) for symbol in range(3)]
-    symbol = next(n for n, e in enumerate(longer) if e.low < 2 ** (e.n_bits - 1) < e.low + e.width)  # astride
+    # astride
+    symbol = next(n for n, e in enumerate(longer) if e.low < 2 ** (e.n_bits - 1) < e.low
+                  + e.width)
     straddling.append(symbol)
     encoder = longer[symbol]
     rows.append([int(digit) for digit in f"{encoder.low:0{encoder.n_bits}b}"])
@@ -291,7 +321,8 @@ picture = np.full((len(rows), max(map(len, rows))), np.nan)
 for row, line in enumerate(rows):
     picture[row, :len(line)] = line
 plt.figure(figsize=(9, 4))
-plt.imshow(picture, cmap="binary", vmin=-0.15, vmax=1, origin="upper", interpolation="nearest")
+plt.imshow(picture, cmap="binary", vmin=-0.15, vmax=1, origin="upper",
+           interpolation="nearest")
 plt.gca().set(xlabel="binary digit of low (0 = first)", ylabel="letters coded",
               title="Forty letters of doubt, then a carry through all digits at once")
 book.show("carry")
@@ -316,7 +347,8 @@ def decode_symbols(digits, cdf, count):
         while width < 2**24:
             digit = int(digits[position]) if position < len(digits) else 0
             width, offset, position = 2 * width, 2 * offset + digit, position + 1
-        symbol = next(n for n, stop in enumerate(cdf) if offset < -(-stop * width // 2**24))
+        symbol = next(n for n, stop in enumerate(cdf) if offset
+                      < -(-stop * width // 2**24))
         first = cdf[symbol - 1] if symbol else 0
         a, b = -(-first * width // 2**24), (cdf[symbol] - 1) * width // 2**24
         width, offset = b - a + 1, offset - a
@@ -326,7 +358,8 @@ def decode_symbols(digits, cdf, count):
 
 straddled = f"{encoder.low:0{encoder.n_bits}b}"
 theirs = ArithmeticDecoder(encoder.finish())
-assert decode_symbols(straddled, third, 41) == [theirs.pull(third) for _ in range(41)] == straddling
+assert decode_symbols(straddled, third, 41) == [theirs.pull(third)
+                                                for _ in range(41)] == straddling
 
 # %% [markdown]
 # ## What if a bit is wrong?
@@ -348,14 +381,18 @@ heard = np.array(heard)
 first_wrong = int(np.argmax(heard != symbols[:len(heard)]))
 
 # %%
-right = (heard == symbols[:len(heard)])[:len(heard) // 50 * 50].reshape(-1, 50).mean(axis=1)
+right = (heard == symbols[:len(heard)])[:len(heard) // 50
+                                        * 50].reshape(-1, 50).mean(axis=1)
 plt.step(50 * np.arange(len(right)), 100 * right, where="post")
-plt.axhline(100 * (0.6**2 + 0.3**2 + 0.1**2), color="C1", linestyle=":", label="by mere chance")
-plt.gca().set(xlabel="letter", ylabel="right letters / %", title="One bit flipped in the middle", ylim=(0, 105))
+plt.axhline(100 * (0.6**2 + 0.3**2 + 0.1**2), color="C1", linestyle=":",
+            label="by mere chance")
+plt.gca().set(xlabel="letter", ylabel="right letters (%)",
+              title="One bit flipped in the middle", ylim=(0, 105))
 plt.legend()
 book.show("flipped")
 assert 1200 < first_wrong < 1800 and right[-10:].mean() < 0.75 < 0.99 < right[:20].mean()
-book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters are right only by chance.")
+book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters are "
+         f"right only by chance.")
 
 # %% [markdown]
 # What comes out still looks like a message: likely letters come often. Nothing in the coder notices, except by luck: a
@@ -377,7 +414,7 @@ for axis, (name, codes) in zip(axes, recordings.items()):
     axis.bar(range(1, 9), coder.costs(codes) / n_frames)
     axis.axhline(10, color="#7d8590", linestyle=":")
     axis.set(xlabel="codebook", title=name, ylim=(0, 11))
-axes[0].set_ylabel("mean cost with the tables / bits")
+axes[0].set_ylabel("mean cost with the tables (bits)")
 book.show("tables")
 
 # %%
@@ -388,7 +425,8 @@ for name, codes in recordings.items():
     assert np.array_equal(same, codes)
     assert 8 * len(payload) < coder.costs(codes).sum() + 32
     fixed = codes.size * 10 / 8
-    lines.append(f"| {name} | {fixed:.0f} | {len(payload)} | {100 * (1 - len(payload) / fixed):.1f} % |")
+    lines.append(f"| {name} | {fixed:.0f} | {len(payload)} | "
+                 f"{100 * (1 - len(payload) / fixed):.1f} % |")
 book.say("\n".join(lines))
 
 # %% [markdown]
@@ -405,12 +443,12 @@ book.say("\n".join(lines))
 #
 # ## Exercises
 #
-# 1. *(easy)* A bent coin shows heads 90 times in 100. How many bits does one toss deserve on average? Code 1000 tosses
+# 1. *Easy.* A bent coin shows heads 90 times in 100. How many bits does one toss deserve on average? Code 1000 tosses
 #    and compare.
-# 2. *(medium)* Do without tables: let encoder and decoder count the symbols they have met so far, beginning with one
+# 2. *Medium.* Do without tables: let encoder and decoder count the symbols they have met so far, beginning with one
 #    of each, and use these counts as probabilities. How does this *adaptive* coder do on the codes of the recordings,
 #    compared with the tables?
-# 3. *(hard)* Write an encoder that needs no long number: it keeps at most 32 digits of `low` in hand, appends the
+# 3. *Harder.* Write an encoder that needs no long number: it keeps at most 32 digits of `low` in hand, appends the
 #    others to a `bytearray`, and carries into it when needed. It must give the bytes of `encode_symbols`.
 #
 # [Solutions](solutions/12_arithmetic_coding.md)

@@ -63,23 +63,24 @@ seen = np.concatenate([np.full((n_codebooks, 1), -1), codes[:, :-1]], axis=1)
 p = lm.step(seen[None], lm.start(1, n_frames))[0]  # [F, K, N]
 assert np.allclose(p.sum(axis=2), 1, atol=1e-5)
 
-paid = -np.log2(np.take_along_axis(p, codes.T[..., None], axis=2)[..., 0]).T  # [K, F] bits
+# [K, F] bits
+paid = -np.log2(np.take_along_axis(p, codes.T[..., None], axis=2)[..., 0]).T
 assert np.allclose(paid.sum(axis=1), coder.costs(codes), rtol=1e-3)
 dearest = paid.mean(axis=0).argmax()
 assert paid.mean() < 10 < paid[:, dearest].mean()
-book.say(f"On average a code costs **{paid.mean():.2f} bits** instead of 10; in the dearest frame, at "
-         f"{dearest / 75:.2f} s, {paid[:, dearest].mean():.1f}.")
+book.say(f"On average a code costs **{paid.mean():.2f} bits** instead of 10; in the "
+         f"dearest frame, at {dearest / 75:.2f} s, {paid[:, dearest].mean():.1f}.")
 
 # %%
 _, axes = plt.subplots(2, 1, figsize=(9, 4.6), sharex=True)
 level, extent = book.spectrogram(speech[0], 24_000)
 image = axes[0].imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
-plt.colorbar(image, ax=axes[0], label="level / dB")
-axes[0].set(ylabel="frequency / kHz", title="The sentence", ylim=(0, 8))
-image = axes[1].imshow(paid, extent=(0, n_frames / 75, 8.5, 0.5), origin="upper", cmap="viridis", vmin=0, vmax=16,
-                       interpolation="nearest")
-plt.colorbar(image, ax=axes[1], label="surprisal / bits")
-axes[1].set(xlabel="time / s", ylabel="codebook", title="What each code costs")
+plt.colorbar(image, ax=axes[0], label="level (dB)")
+axes[0].set(ylabel="frequency (kHz)", title="The sentence", ylim=(0, 8))
+image = axes[1].imshow(paid, extent=(0, n_frames / 75, 8.5, 0.5), origin="upper",
+                       cmap="viridis", vmin=0, vmax=16, interpolation="nearest")
+plt.colorbar(image, ax=axes[1], label="surprisal (bits)")
+axes[1].set(xlabel="time (s)", ylabel="codebook", title="What each code costs")
 book.show("surprisal")
 
 # %% [markdown]
@@ -90,23 +91,28 @@ book.show("surprisal")
 # %%
 guitar_codes = model.encode(book.recording("guitar"), bandwidth=6.0)[0].codes
 sizes = {}
-for label, way in (("fixed", FixedCoder(10)), ("tables", load_coder("table", model)), ("language model", coder)):
+for label, way in (("fixed", FixedCoder(10)), ("tables", load_coder("table", model)),
+                   ("language model", coder)):
     payloads = [way.encode([sound])[0] for sound in (codes, guitar_codes)]
     for payload, sound in zip(payloads, (codes, guitar_codes)):
-        assert np.array_equal(way.decode([(payload, sound.shape[1])], n_codebooks)[0], sound)  # nothing is lost
+        # nothing is lost
+        assert np.array_equal(way.decode([(payload, sound.shape[1])], n_codebooks)[0],
+                              sound)
     sizes[label] = [len(payload) for payload in payloads]
 
 for i, (label, pair) in enumerate(sizes.items()):
     bars = plt.bar(np.arange(2) + 0.27 * (i - 1), pair, width=0.25, label=label)
     plt.bar_label(bars, fontsize=8)
 plt.xticks([0, 1], ["speech", "guitar"])
-plt.gca().set(ylabel="bytes", title="The same codes, three ways", ylim=(0, 1.35 * max(sizes["fixed"])))
+plt.gca().set(ylabel="bytes", title="The same codes, three ways",
+              ylim=(0, 1.35 * max(sizes["fixed"])))
 plt.legend(ncols=3)
 book.show("sizes")
 assert sizes["language model"][0] < sizes["fixed"][0]
-book.say("Saved by the language model: " + ", ".join(
-    f"{100 * (1 - a / b):.0f} % of the {name}"
-    for name, a, b in zip(("speech", "guitar"), sizes["language model"], sizes["fixed"])) + ".")
+book.say("Saved by the language model: "
+         + ", ".join(f"{100 * (1 - a / b):.0f} % of the {name}"
+                     for name, a, b in zip(("speech", "guitar"), sizes["language model"],
+                                           sizes["fixed"])) + ".")
 
 # %% [markdown]
 # ## The whole model in NumPy
@@ -118,8 +124,8 @@ book.say("Saved by the language model: " + ", ".join(
 config = lm.config
 _, tensors = read_language_model_folder(model.folder / "lm")
 tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
-book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: vectors of {config.dim}, "
-         f"{config.n_layers} layers, {config.n_heads} heads.")
+book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: vectors of "
+         f"{config.dim}, {config.n_layers} layers, {config.n_heads} heads.")
 
 # %% [markdown]
 # **From codes to a vector.** Each codebook has a table with one vector per code, its
@@ -129,6 +135,10 @@ book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: ve
 # frames to thousands: like the hands of many clocks, they tell when "now" is.
 
 # %%
+def affine(x, name):
+    return x @ tensors[name + ".weight"].T + tensors[name + ".bias"]
+
+
 def layer_norm(x, name):
     away = x - x.mean(axis=-1, keepdims=True)
     away /= np.sqrt(np.square(away).mean(axis=-1, keepdims=True) + 1e-5)
@@ -141,14 +151,18 @@ def embed(seen):
     half = config.dim // 2
     periods = config.max_period ** (np.arange(half) / (half - 1))
     angles = np.arange(seen.shape[1])[:, None] / periods  # [F, D / 2]
-    return layer_norm(x, "transformer.norm_in") + np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    return layer_norm(x, "transformer.norm_in") + waves
 
 
 plt.figure(figsize=(8, 2.6))
-plt.imshow((embed(seen) - layer_norm(sum(tensors[f"emb.{k}.weight"][1 + row] for k, row in enumerate(seen)),
-            "transformer.norm_in")).T, cmap="RdBu", vmin=-1, vmax=1, extent=(0, n_frames, 0, config.dim))
+plt.imshow((embed(seen)
+            - layer_norm(sum(tensors[f"emb.{k}.weight"][1 + row]
+                             for k, row in enumerate(seen)), "transformer.norm_in")).T,
+           cmap="RdBu", vmin=-1, vmax=1, extent=(0, n_frames, 0, config.dim))
 plt.colorbar(label="value")
-plt.gca().set(xlabel="frame", ylabel="channel", title="Positions as waves: cosines below, sines above")
+plt.gca().set(xlabel="frame", ylabel="channel",
+              title="Positions as waves: cosines below, sines above")
 book.show("positions")
 
 # %% [markdown]
@@ -174,7 +188,8 @@ def attention(x, place, start_vector=True):
     n_frames, dim = x.shape
     padded = np.concatenate([np.zeros((1, dim), x.dtype), x])  # row j + 1 is frame j
     qkv = padded @ tensors[place + ".in_proj_weight"].T + tensors[place + ".in_proj_bias"]
-    q, k, v = qkv.reshape(n_frames + 1, 3, config.n_heads, -1).transpose(1, 2, 0, 3)  # each [heads, F + 1, d]
+    # each [heads, F + 1, d]
+    q, k, v = qkv.reshape(n_frames + 1, 3, config.n_heads, -1).transpose(1, 2, 0, 3)
     scores = q[:, 1:] @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])  # [heads, F, F + 1]
     asks, answers = np.arange(1, n_frames + 1)[:, None], np.arange(n_frames + 1)
     visible = (answers <= asks) & (answers >= asks - config.past_context)
@@ -183,7 +198,7 @@ def attention(x, place, start_vector=True):
     weights = np.exp(np.where(visible, scores, -np.inf))
     weights /= weights.sum(axis=-1, keepdims=True)
     out = (weights @ v).transpose(1, 0, 2).reshape(n_frames, dim)
-    return out @ tensors[place + ".out_proj.weight"].T + tensors[place + ".out_proj.bias"], weights
+    return affine(out, place + ".out_proj"), weights
 
 # %% [markdown]
 # **The rest** of a layer is two more matrices with a bend between them. The bend is called
@@ -192,12 +207,8 @@ def attention(x, place, start_vector=True):
 # makes probabilities of them.
 
 # %%
-def affine(x, name):
-    return x @ tensors[name + ".weight"].T + tensors[name + ".bias"]
-
-
 def predict(seen, start_vector=True):
-    """Probabilities [F, K, N] of the codes of each frame, and the attention weights of each layer."""
+    """Probabilities [F, K, N] of each frame's codes, and the attention weights of each layer."""
     x, maps = embed(seen).astype(np.float32), []
     for i in range(config.n_layers):
         layer = f"transformer.layers.{i}"
@@ -207,15 +218,16 @@ def predict(seen, start_vector=True):
         hidden = hidden * 0.5 * (1 + erf(hidden / np.sqrt(2)))  # GELU
         x = layer_norm(x + affine(hidden, layer + ".linear2"), layer + ".norm2")
         maps.append(weights)
-    scores = np.stack([affine(x, f"linears.{k}") for k in range(len(seen))], axis=1)  # [F, K, N]
+    # [F, K, N]
+    scores = np.stack([affine(x, f"linears.{k}") for k in range(len(seen))], axis=1)
     e = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True), maps
 
 
 ours, maps = predict(seen)
 assert np.abs(ours - p).max() < 1e-4
-book.say(f"Our forty lines and the package agree: the largest difference of a probability is "
-         f"{np.abs(ours - p).max():.1e}.")
+book.say(f"Our forty lines and the package agree: the largest difference of a "
+         f"probability is {np.abs(ours - p).max():.1e}.")
 
 # %% [markdown]
 # Now we can look inside. Each row of the picture is a frame that asks, each column one that answers.
@@ -225,9 +237,11 @@ _, axes = plt.subplots(1, 2, figsize=(10, 4))
 shown = 150
 for axis, layer in zip(axes, (0, config.n_layers - 1)):
     seen_by = np.where(maps[layer].mean(axis=0) > 0, maps[layer].mean(axis=0), np.nan)
-    image = axis.imshow(np.log10(seen_by[:shown, :shown + 1]), origin="upper", vmin=-4, vmax=0,
-                        cmap="viridis", interpolation="nearest", extent=(-1.5, shown - 0.5, shown - 0.5, -0.5))
-    axis.set(xlabel="frame that answers (-1: zeros)", ylabel="frame that asks", title=f"Layer {layer}, mean of heads")
+    image = axis.imshow(np.log10(seen_by[:shown, :shown + 1]), origin="upper", vmin=-4,
+                        vmax=0, cmap="viridis", interpolation="nearest",
+                        extent=(-1.5, shown - 0.5, shown - 0.5, -0.5))
+    axis.set(xlabel="frame that answers (-1: zeros)", ylabel="frame that asks",
+             title=f"Layer {layer}, mean of heads")
 plt.colorbar(image, ax=axes, label="weight (log10)")
 book.show("attention")
 
@@ -239,19 +253,24 @@ book.show("attention")
 on_zeros = np.array([weights[:, :, 0].mean(axis=0) for weights in maps])  # [layers, F]
 for i, row in enumerate(on_zeros):
     plt.semilogy(np.where(row > 0, row, np.nan), label=f"layer {i}")
-plt.axvline(config.past_context, color="#7d8590", linestyle=":", label="end of the context")
-plt.gca().set(xlabel="frame", ylabel="weight on the zeros", title="Every frame may look at the vector of zeros")
+plt.axvline(config.past_context, color="#7d8590", linestyle=":",
+            label="end of the context")
+plt.gca().set(xlabel="frame", ylabel="weight on the zeros",
+              title="Every frame may look at the vector of zeros")
 plt.legend(ncols=2)
 book.show("zeros")
-assert (on_zeros[:, :config.past_context] > 0).all() and (on_zeros[:, config.past_context:] == 0).all()
+assert (on_zeros[:, :config.past_context] > 0).all()
+assert (on_zeros[:, config.past_context:] == 0).all()
 without, _ = predict(seen, start_vector=False)
 changed = np.abs(without - ours).max(axis=(1, 2))  # of each frame
-book.say(f"The first frame gives it {100 * on_zeros[:, 0].mean():.0f} % of its attention on average: there is nobody "
-         f"else to look at but itself. After {config.past_context} frames it is out of sight. A program that forgets "
-         f"about it gets other probabilities, by up to {changed.max():.2f}; it could not decode what this model has "
-         f"coded.")
+book.say(f"The first frame gives it {100 * on_zeros[:, 0].mean():.0f} % of its attention "
+         f"on average: there is nobody else to look at but itself. After "
+         f"{config.past_context} frames it is out of sight. A program that forgets about "
+         f"it gets other probabilities, by up to {changed.max():.2f}; it could not "
+         f"decode what this model has coded.")
 assert changed[0] > 1e-6
-assert all(cache.end == 1 for cache in lm.start().caches)  # so begins the package's memory of each layer
+# so begins the package's memory of each layer
+assert all(cache.end == 1 for cache in lm.start().caches)
 
 # %% [markdown]
 # ## Remember, do not compute again
@@ -281,7 +300,8 @@ for n in counts:
 # %%
 plt.plot(counts, cached, "o-", label="with the cache")
 plt.plot(counts, afresh, "o-", label="all frames computed again")
-plt.gca().set(xlabel="frames so far", ylabel="time for the next frame / ms", title="What one more frame costs", ylim=0)
+plt.gca().set(xlabel="frames so far", ylabel="time for the next frame (ms)",
+              title="What one more frame costs", ylim=0)
 plt.legend()
 book.show("cache")
 assert sum(cached) < sum(afresh)
@@ -329,9 +349,9 @@ other = LanguageModel(config, {**tensors, name: touched})
 
 q = other.step(seen[None], other.start(1, n_frames))[0]
 differ = (quantised_cdf(q) != quantised_cdf(p)).any(axis=2).mean()
-book.say(f"One number is now {touched[at]:.8f} instead of {tensors[name][at]:.8f}. The probabilities change by at most "
-         f"{np.abs(q - p).max():.0e}, and {100 * differ:.0f} % of the distributions by at least one unit of "
-         f"2⁻²⁴.")
+book.say(f"One number is now {touched[at]:.8f} instead of {tensors[name][at]:.8f}. The "
+         f"probabilities change by at most {np.abs(q - p).max():.0e}, and "
+         f"{100 * differ:.0f} % of the distributions by at least one unit of 2⁻²⁴.")
 
 # %% [markdown]
 # An error of one part in some millions: no sound, no size of a file would change by a measurable amount. But now let
@@ -343,11 +363,13 @@ right = (wrong == codes).mean(axis=0)
 first = int(np.argmax(right < 1))
 assert right[:first].all() and right[first + 5:].mean() < 0.7
 plt.plot(np.arange(n_frames) / 75, 100 * right)
-plt.gca().set(xlabel="time / s", ylabel="right codes / %", title="Decoded by a model that is one ulp different")
+plt.gca().set(xlabel="time (s)", ylabel="right codes (%)",
+              title="Decoded by a model that is one ulp different")
 book.show("ulp")
-book.say(f"Frame {first} is the first wrong one, {first / 75:.1f} s into the recording. " + (
-    "Later the decoder noticed, as it met an impossible state; there the rest is filled up with zeros."
-    if stuck else "The decoder noticed nothing."))
+book.say(f"Frame {first} is the first wrong one, {first / 75:.1f} s into the recording. "
+         f"" + ("Later the decoder noticed, as it met an impossible state; there the "
+                "rest is filled up with zeros." if stuck
+                else "The decoder noticed nothing."))
 book.play(24_000, decoded_right=model.decode([tinyencodec.EncodedFrame(codes, None)]),
           decoded_one_ulp_off=0.5 * model.decode([tinyencodec.EncodedFrame(wrong, None)]))
 
@@ -367,15 +389,16 @@ for column in range(config.dim):
     backward += terms[:, config.dim - 1 - column]
 ulps = (forward - backward) / np.spacing(np.abs(backward))
 plt.hist(np.clip(ulps, -20.4, 20.4), bins=np.arange(-20.5, 21))
-plt.gca().set(xlabel="difference / ulp (beyond 20: at the edge)", ylabel="sums",
-              title=f"2000 sums of {config.dim} numbers, from left to right and from right to left")
+plt.gca().set(xlabel="difference (ulp; beyond 20: at the edge)", ylabel="sums",
+              title=f"2000 sums of {config.dim} numbers, from left to right and from "
+                    f"right to left")
 book.show("orders")
 same = np.mean(forward == backward)
 assert same < 0.5
 mine = (quantised_cdf(ours.astype(np.float32)) != quantised_cdf(p)).any(axis=2).mean()
-book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our forty lines above, correct as they "
-         f"are, differ from the package in {100 * mine:.0f} % of the distributions. As a decoder they would be of no "
-         f"use.")
+book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our forty "
+         f"lines above, correct as they are, differ from the package in {100 * mine:.0f} "
+         f"% of the distributions. As a decoder they would be of no use.")
 
 # %% [markdown]
 # This is no invention. Recordings made with the official program's language model could not be decoded after an update
@@ -398,7 +421,8 @@ for label, e in (("NumPy's exp", np.exp(x)), ("exact.exp", exact.exp(x))):
     error = (e - truth) / np.spacing(truth.astype(np.float32))
     plt.hist(error, bins=np.linspace(-3, 3, 121), histtype="step", label=label)
     assert np.abs(error).max() < 4
-plt.gca().set(xlabel="error / ulp", ylabel="numbers", title="Both are a little wrong; one is so everywhere alike")
+plt.gca().set(xlabel="error (ulp)", ylabel="numbers",
+              title="Both are a little wrong; one is so everywhere alike")
 plt.legend()
 book.show("exp")
 
@@ -414,7 +438,9 @@ assert np.array_equal(together[0], p[:100])  # a neighbour does not matter
 
 data = tinyencodec.compress(model, speech, bandwidth=6.0, entropy="lm")
 wav, _ = tinyencodec.decompress(data, model=model)
-assert np.array_equal(wav, model.decode([tinyencodec.EncodedFrame(codes, None)], speech.shape[1]))
+assert np.array_equal(wav,
+                      model.decode([tinyencodec.EncodedFrame(codes, None)],
+                                   speech.shape[1]))
 try:
     tinyencodec.decompress(data, model=model, coder=LMCoder(other))
     raise AssertionError("it was not refused")
@@ -433,10 +459,10 @@ except ValueError as error:
 #
 # ## Exercises
 #
-# 1. *(easy)* Plot the mean surprisal of each codebook. Which are the hardest to guess? Why might that be?
-# 2. *(medium)* Each block of a file begins without a past. Cut the sentence into blocks of 0.5, 1, 2 and 4 s and
+# 1. *Easy.* Plot the mean surprisal of each codebook. Which are the hardest to guess? Why might that be?
+# 2. *Medium.* Each block of a file begins without a past. Cut the sentence into blocks of 0.5, 1, 2 and 4 s and
 #    compare the sizes, with and without the 12 bytes that a block costs.
-# 3. *(hard)* The model states probabilities, so one can also *draw* from them. Give it the first two seconds of the
+# 3. *Harder.* The model states probabilities, so one can also *draw* from them. Give it the first two seconds of the
 #    guitar, draw the codes of the next four, and listen. How does it change if all scores are divided by a
 #    *temperature* below 1 first?
 #

@@ -47,7 +47,8 @@ from tinyencodec.train.trainer import Trainer
 
 book.open_chapter()
 torch.manual_seed(0)
-torch.set_num_threads(1)  # the arrays here are small: threads would only wait for each other
+# the arrays here are small: threads would only wait for each other
+torch.set_num_threads(1)
 
 # %% [markdown]
 # ## What is a good copy?
@@ -67,8 +68,10 @@ torch.set_num_threads(1)  # the arrays here are small: threads would only wait f
 # Let us spoil a sentence in five ways and ask all three.
 
 # %%
-speech = torch.from_numpy(book.recording("speech")[None, :, 9_600:57_600])  # [B, C, T], 2 s
-spectrum, frequency = torch.fft.rfft(speech), torch.fft.rfftfreq(speech.shape[2], 1 / 24_000)
+# [B, C, T], 2 s
+speech = torch.from_numpy(book.recording("speech")[None, :, 9_600:57_600])
+spectrum = torch.fft.rfft(speech)
+frequency = torch.fft.rfftfreq(speech.shape[2], 1 / 24_000)
 spoilt = {
     "silence": torch.zeros_like(speech),
     "upside down": -speech,
@@ -77,23 +80,29 @@ spoilt = {
     "with hiss": speech + 0.02 * torch.randn(speech.shape),
 }
 mel = MelScales(24_000)
-squared = {name: float(losses.relative_squared_error(speech, y)) for name, y in spoilt.items()}
-spectral = {name: float(losses.mel_loss(mel(speech), mel(y))) for name, y in spoilt.items()}
+squared = {name: float(losses.relative_squared_error(speech, y))
+           for name, y in spoilt.items()}
+spectral = {name: float(losses.mel_loss(mel(speech), mel(y)))
+            for name, y in spoilt.items()}
 loudness = Loudness(24_000)
 audible = {name: float(loudness_loss(loudness, speech, y)) for name, y in spoilt.items()}
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(11, 2.8), sharey=True)
-for axis, title, found in zip(axes, ("relative squared error", "mel loss", "loss after PESQ"),
+for axis, title, found in zip(axes,
+                              ("relative squared error", "mel loss", "loss after PESQ"),
                               (squared, spectral, audible)):
     axis.barh(list(found), list(found.values()))
     axis.set(title=title, xlabel="loss")
 axes[0].invert_yaxis()
 book.show("losses")
-book.play(24_000, as_it_was=speech[0], **{name: y[0] for name, y in spoilt.items() if name != "silence"})
+book.play(24_000, as_it_was=speech[0],
+          **{name: y[0] for name, y in spoilt.items() if name != "silence"})
 assert spectral["upside down"] < 1e-3 < squared["silence"] < squared["upside down"]
-assert squared["only below 1 kHz"] < 0.5 * squared["1 ms late"] and spectral["1 ms late"] < spectral["with hiss"]
-assert audible["upside down"] < 1e-3 and audible["1 ms late"] < audible["only below 1 kHz"] < audible["with hiss"]
+assert squared["only below 1 kHz"] < 0.5 * squared["1 ms late"]
+assert spectral["1 ms late"] < spectral["with hiss"]
+assert audible["upside down"] < 1e-3
+assert audible["1 ms late"] < audible["only below 1 kHz"] < audible["with hiss"]
 
 # %% [markdown]
 # To the squared error, a copy that is upside down is worse than silence, though no ear can tell it from the original.
@@ -113,16 +122,18 @@ assert audible["upside down"] < 1e-3 and audible["1 ms late"] < audible["only be
 
 # %%
 y = spoilt["only below 1 kHz"].clone().requires_grad_(True)
-found = {"l1": losses.l1_time(speech, y), "squared": losses.relative_squared_error(speech, y),
+found = {"l1": losses.l1_time(speech, y),
+         "squared": losses.relative_squared_error(speech, y),
          "mel": losses.mel_loss(mel(speech), mel(y))}
-gradients = {name: torch.autograd.grad(loss, y, retain_graph=True)[0] for name, loss in found.items()}
+gradients = {name: torch.autograd.grad(loss, y, retain_graph=True)[0]
+             for name, loss in found.items()}
 
 _, axes = plt.subplots(3, 1, figsize=(9, 4.6), sharex=True)
 part = slice(10_000, 10_240)
 for axis, (name, gradient) in zip(axes, gradients.items()):
     axis.plot(np.arange(part.start, part.stop) / 24, -gradient[0, 0, part].numpy())
     axis.set(ylabel="change", title=f"What the loss {name} wants to have added")
-axes[-1].set_xlabel("time / ms")
+axes[-1].set_xlabel("time (ms)")
 book.show("gradients")
 
 # %% [markdown]
@@ -141,17 +152,21 @@ weights = {"l1": 0.1, "squared": 1.0, "mel": 1.0}
 balancer = Balancer()
 balanced = balancer.gradient(found, weights, y)
 
-ours = sum(w / sum(weights.values()) * gradients[name] / gradients[name].norm() for name, w in weights.items())
-assert torch.allclose(balanced, ours, atol=1e-6)  # in the first step the average is the length itself
+ours = sum(w / sum(weights.values()) * gradients[name] / gradients[name].norm()
+           for name, w in weights.items())
+# in the first step the average is the length itself
+assert torch.allclose(balanced, ours, atol=1e-6)
 
-lengths = {name: float(weights[name] * gradient.norm()) for name, gradient in gradients.items()}
+lengths = {name: float(weights[name] * gradient.norm())
+           for name, gradient in gradients.items()}
 shares = {"weighted sum": [value / sum(lengths.values()) for value in lengths.values()],
           "balanced": [w / sum(weights.values()) for w in weights.values()]}
 for i, (label, values) in enumerate(shares.items()):
-    bars = plt.bar(np.arange(3) + 0.4 * (i - 0.5), 100 * np.array(values), width=0.38, label=label)
+    bars = plt.bar(np.arange(3) + 0.4 * (i - 0.5), 100 * np.array(values), width=0.38,
+                   label=label)
     plt.bar_label(bars, fmt="%.1f")
 plt.xticks(range(3), [f"{name}, weight {w:g}" for name, w in weights.items()])
-plt.gca().set(ylabel="share of the gradient / %", title="Who decides", ylim=(0, 100))
+plt.gca().set(ylabel="share of the gradient (%)", title="Who decides", ylim=(0, 100))
 plt.legend()
 book.show("balancer")
 
@@ -180,7 +195,8 @@ book.show("balancer")
 def cloud(step, generator):
     """256 latents in the plane; the cloud moves and grows during the first 300 steps."""
     way = min(step / 300, 1)
-    return torch.randn(256, 2, generator=generator) * (0.3 + 0.9 * way) + way * torch.tensor([5.0, 2.5])
+    points = torch.randn(256, 2, generator=generator) * (0.3 + 0.9 * way)
+    return points + way * torch.tensor([5.0, 2.5])
 
 
 generator = torch.Generator().manual_seed(0)
@@ -193,7 +209,8 @@ for step in range(600):
     vectors = cloud(step, generator)
     chosen = torch.cdist(vectors, entries).argmin(dim=1)
     one_hot = torch.nn.functional.one_hot(chosen, 32).float()  # [256, 32]
-    count, total = 0.99 * count + 0.01 * one_hot.sum(dim=0), 0.99 * total + 0.01 * one_hot.T @ vectors
+    count = 0.99 * count + 0.01 * one_hot.sum(dim=0)
+    total = 0.99 * total + 0.01 * one_hot.T @ vectors
     entries = total / count[:, None].clamp(min=1e-20)
     used["without replacement"].append(len(chosen.unique()))
     chosen = with_care.nearest(vectors)
@@ -202,19 +219,23 @@ for step in range(600):
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(11, 3.2))
-for axis, title, places in ((axes[0], "without replacement", entries), (axes[1], "with replacement", with_care.embed)):
+for axis, title, places in ((axes[0], "without replacement", entries),
+                            (axes[1], "with replacement", with_care.embed)):
     axis.plot(*vectors.T.numpy(), ".", color="#7d8590", markersize=2, label="latents")
     axis.plot(*places.T.numpy(), "o", color="#c2308f", markersize=4, label="entries")
     axis.set(title=title, xlabel="first number", ylabel="second number")
     axes[2].plot(used[title], label=title)
 axes[0].legend()
-axes[2].set(xlabel="step", ylabel="entries used in a batch", title="Of 32 entries", ylim=(0, 33))
+axes[2].set(xlabel="step", ylabel="entries used in a batch", title="Of 32 entries",
+            ylim=(0, 33))
 axes[2].legend(loc=(0.18, 0.6), fontsize=8)
 book.show("collapse")
-assert np.mean(used["without replacement"][-50:]) < 12 and np.mean(used["with replacement"][-50:]) > 24
-book.say(f"In the end {np.mean(used['without replacement'][-50:]):.1f} entries are used on average without "
-         f"replacement, {np.mean(used['with replacement'][-50:]):.1f} with it. The cure takes its time: the count of "
-         f"an unused entry fades by one per cent a step, and only when it is nearly gone is the entry declared dead.")
+assert np.mean(used["without replacement"][-50:]) < 12
+assert np.mean(used["with replacement"][-50:]) > 24
+book.say(f"In the end {np.mean(used['without replacement'][-50:]):.1f} entries are used "
+         f"on average without replacement, {np.mean(used['with replacement'][-50:]):.1f} "
+         f"with it. The cure takes its time: the count of an unused entry fades by one "
+         f"per cent a step, and only when it is nearly gone is the entry declared dead.")
 
 # %% [markdown]
 # ## Ten seconds by heart
@@ -226,11 +247,15 @@ book.say(f"In the end {np.mean(used['without replacement'][-50:]):.1f} entries a
 # The package's `Trainer` takes the steps. It wants a source of clips, so we give it one.
 
 # %%
-config = CodecConfig(sampling_rate=8000, num_filters=8, upsampling_ratios=(5, 4, 2), num_lstm_layers=1, hidden_size=32,
-                     codebook_size=64, target_bandwidths=(1.2, 2.4, 4.8, 9.6))
-assert (config.hop_length, config.frame_rate, config.bits_per_code, config.n_codebooks) == (40, 200, 6, 8)
-speech, guitar = book.recording("speech", 8000)[:, 2800:42_800], book.recording("guitar", 8000, seconds=5)
-sound = np.concatenate([0.7 * x / np.abs(x).max() for x in (speech, guitar)], axis=1)  # [1, 80000]
+config = CodecConfig(sampling_rate=8000, num_filters=8, upsampling_ratios=(5, 4, 2),
+                     num_lstm_layers=1, hidden_size=32, codebook_size=64,
+                     target_bandwidths=(1.2, 2.4, 4.8, 9.6))
+assert (config.hop_length, config.frame_rate, config.bits_per_code,
+        config.n_codebooks) == (40, 200, 6, 8)
+speech = book.recording("speech", 8000)[:, 2800:42_800]
+guitar = book.recording("guitar", 8000, seconds=5)
+# [1, 80000]
+sound = np.concatenate([0.7 * x / np.abs(x).max() for x in (speech, guitar)], axis=1)
 
 
 class Clips:
@@ -238,13 +263,15 @@ class Clips:
 
     def batch(self, step, size, rank=0):
         starts = np.random.default_rng(step).integers(sound.shape[1] - 4000, size=size)
-        return np.stack([sound[:, start:start + 4000] for start in starts])  # [B, 1, 4000]
+        # [B, 1, 4000]
+        return np.stack([sound[:, start:start + 4000] for start in starts])
 
 
-recipe = Recipe(start="random", batch=4, seconds=0.5, lr=2e-3, rise=20, steps=400, cooldown=150, unquantized=200,
-                bypass=0.5, mel=1.0)
+recipe = Recipe(start="random", batch=4, seconds=0.5, lr=2e-3, rise=20, steps=400,
+                cooldown=150, unquantized=200, bypass=0.5, mel=1.0)
 trainer = Trainer(recipe, Clips(), config)
-book.say(f"{sum(p.numel() for p in trainer.parameters)} numbers to learn, beside 8 codebooks of 64 entries.")
+book.say(f"{sum(p.numel() for p in trainer.parameters)} numbers to learn, beside 8 "
+         f"codebooks of 64 entries.")
 
 # %% [markdown]
 # A recipe has stages. For the first 200 steps there is no quantiser, and the relative squared error alone teaches the
@@ -262,7 +289,8 @@ while trainer.step < recipe.steps:
             straight = trainer.codec.sound(trainer.codec.latent(original), original)
         row = [trainer.step, float(losses.si_snr(original, straight))]
         for n in (1, 2, 4, 8):
-            y = trainer.codec.reconstruct(original, n) if trainer.codec.quantizer.started else straight * np.nan
+            started = trainer.codec.quantizer.started
+            y = trainer.codec.reconstruct(original, n) if started else straight * np.nan
             row.append(float(losses.si_snr(original, y)))
         log.append(row)
     if trainer.step in (25, 100, 200):
@@ -270,16 +298,18 @@ while trainer.step < recipe.steps:
 log = np.array(log)
 
 # %%
-for column, label in enumerate(("no quantiser", "1.2 kbit/s", "2.4 kbit/s", "4.8 kbit/s", "9.6 kbit/s"), 1):
+for column, label in enumerate(("no quantiser", "1.2 kbit/s", "2.4 kbit/s", "4.8 kbit/s",
+                                "9.6 kbit/s"), 1):
     plt.plot(log[:, 0], log[:, column], ".-", label=label)
 plt.axvline(200, color="#7d8590", linestyle=":", label="the quantiser joins")
-plt.gca().set(xlabel="step", ylabel="SI-SNR / dB", title="Ten seconds, learnt by heart", ylim=(-15, None))
+plt.gca().set(xlabel="step", ylabel="SI-SNR (dB)", title="Ten seconds, learnt by heart",
+              ylim=(-15, None))
 plt.legend(ncols=2)
 plt.grid(True)
 book.show("training")
 assert log[-1, 5] > 3 and log[-1, 5] > log[-1, 2] + 1
-book.say(f"At the end: {log[-1, 1]:.1f} dB without quantiser, {log[-1, 5]:.1f} dB at 9.6 kbit/s, {log[-1, 2]:.1f} dB "
-         f"at 1.2 kbit/s.")
+book.say(f"At the end: {log[-1, 1]:.1f} dB without quantiser, {log[-1, 5]:.1f} dB at 9.6 "
+         f"kbit/s, {log[-1, 2]:.1f} dB at 1.2 kbit/s.")
 
 # %% [markdown]
 # ([SI-SNR](glossary.md#si-snr) is the signal-to-noise ratio after the best possible change of volume, so a copy that is
@@ -294,13 +324,14 @@ book.play(8000, ten_seconds=sound, **snapshots, **copies)
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True)
-for axis, title, x in ((axes[0], "original", sound), (axes[1], "after 25 steps", snapshots["after 25 steps"]),
+for axis, title, x in ((axes[0], "original", sound),
+                       (axes[1], "after 25 steps", snapshots["after 25 steps"]),
                        (axes[2], "9.6 kbit/s", copies["9.6 kbit/s"])):
     level, extent = book.spectrogram(x[0], 8000, window=512)
     image = axis.imshow(level, extent=extent, vmin=-90, vmax=-20, cmap="magma")
-    axis.set(title=title, xlabel="time / s")
-axes[0].set_ylabel("frequency / kHz")
-plt.colorbar(image, ax=axes, label="level / dB")
+    axis.set(title=title, xlabel="time (s)")
+axes[0].set_ylabel("frequency (kHz)")
+plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("learnt")
 
 # %% [markdown]
@@ -318,7 +349,8 @@ heard = model.decode(model.encode(clip, 9.6), clip.shape[1])
 with torch.no_grad():
     expected = trainer.codec.reconstruct(torch.from_numpy(clip)[None], 8)[0].numpy()
 assert 10 * np.log10(np.sum(expected**2) / np.sum((heard - expected) ** 2)) > 20
-book.say(f"One second in NumPy differs from PyTorch by at most {np.abs(heard - expected).max():.1e}.")
+book.say(f"One second in NumPy differs from PyTorch by at most "
+         f"{np.abs(heard - expected).max():.1e}.")
 
 # %% [markdown]
 # ## A better place to begin
@@ -336,19 +368,23 @@ book.say(f"One second in NumPy differs from PyTorch by at most {np.abs(heard - e
 def first_errors(start, steps=60):
     """The relative squared error of the first steps of training."""
     learner = Trainer(replace(recipe, start=start, lr=5e-4), Clips(), config)
-    return [learner.take_step(learner.mixer.batch(learner.step, recipe.batch))["squared"] for _ in range(steps)]
+    return [learner.take_step(learner.mixer.batch(learner.step, recipe.batch))["squared"]
+            for _ in range(steps)]
 
 
 errors = {start: first_errors(start) for start in ("random", "transform")}
 for start, values in errors.items():
     plt.semilogy(values, label=f"{start} start")
-plt.gca().set(xlabel="step", ylabel="relative squared error", title="Where training begins")
+plt.gca().set(xlabel="step", ylabel="relative squared error",
+              title="Where training begins")
 plt.legend()
 plt.grid(True)
 book.show("starts")
-assert max(errors["transform"][:5]) < min(errors["random"]) and errors["transform"][0] < 0.1
-book.say(f"Before its first step the one has an error of {errors['transform'][0]:.3f}; the other comes from "
-         f"{errors['random'][0]:.2f} and is at {np.mean(errors['random'][-10:]):.2f} after 60 steps.")
+assert max(errors["transform"][:5]) < min(errors["random"])
+assert errors["transform"][0] < 0.1
+book.say(f"Before its first step the one has an error of {errors['transform'][0]:.3f}; "
+         f"the other comes from {errors['random'][0]:.2f} and is at "
+         f"{np.mean(errors['random'][-10:]):.2f} after 60 steps.")
 
 # %% [markdown]
 # A codec that begins there does not have to discover that its latent can hold a waveform. It can spend its training on
@@ -377,7 +413,8 @@ for step in range(101):
         with torch.no_grad():
             scores.append([float(judge(x)[0].mean()) for x in (original, copy)])
     starts = np.random.default_rng(step).integers(sound.shape[1] - 4000, size=8)
-    real, fake = (torch.stack([x[0, :, s:s + 4000] for s in starts]) for x in (original, copy))
+    real, fake = (torch.stack([x[0, :, s:s + 4000] for s in starts])
+                  for x in (original, copy))
     (real_scores, _), (fake_scores, _) = judge(real), judge(fake)
     loss = losses.hinge_real_fake([real_scores], [fake_scores])
     optimizer.zero_grad()
@@ -386,14 +423,15 @@ for step in range(101):
 
 # %%
 plt.plot(range(0, 101, 5), scores, ".-", label=["recording", "copy at 9.6 kbit/s"])
-plt.gca().set(xlabel="step of the discriminator", ylabel="mean score", title="The judge learns to tell them apart")
+plt.gca().set(xlabel="step of the discriminator", ylabel="mean score",
+              title="The judge learns to tell them apart")
 plt.legend()
 plt.grid(True)
 book.show("judge")
 gap = np.array(scores)[-5:] @ [1, -1]
 assert gap.mean() > 0.3
-book.say(f"At first both have the same score; in the last steps the recording's is higher by {gap.mean():.2f} on "
-         f"average.")
+book.say(f"At first both have the same score; in the last steps the recording's is "
+         f"higher by {gap.mean():.2f} on average.")
 
 # %% [markdown]
 # In earnest there are five such judges with windows from 128 to 2048 samples, and the codec also learns by *feature
@@ -411,11 +449,11 @@ book.say(f"At first both have the same score; in the last steps the recording's 
 #
 # ## Exercises
 #
-# 1. *(easy)* Which of the five spoilt sentences gets better, in each of the first two losses, when it is played 6 dB
+# 1. *Easy.* Which of the five spoilt sentences gets better, in each of the first two losses, when it is played 6 dB
 #    softer? Explain the result for "upside down" and for "with hiss".
-# 2. *(medium)* Train the small codec once more, with the mel loss only (`squared=0, l1=0` in the recipe) after the
+# 2. *Medium.* Train the small codec once more, with the mel loss only (`squared=0, l1=0` in the recipe) after the
 #    first stage. What happens to the SI-SNR, to the mel loss, and to the gain from more codebooks?
-# 3. *(hard)* Give the small codec something it has not learnt: the same guitar two semitones higher, or your own voice.
+# 3. *Harder.* Give the small codec something it has not learnt: the same guitar two semitones higher, or your own voice.
 #    How much worse is it than on its ten seconds, with and without quantiser? What does that tell you?
 #
 # [Solutions](solutions/14_training.md)

@@ -2,8 +2,12 @@
 
 A chapter runs as a script, as a notebook, and as a page of the site. In a notebook, sounds and figures appear below
 the cell that makes them. In a script they are written to `tutorials/out/CHAPTER/`, and sentences are printed.
+
+Every chapter takes a recording of the reader's own in place of the spoken sentence: `python tutorials/09_rvq.py --clip
+mine.wav` as a script, `book.use_clip("mine.wav")` after `book.open_chapter()` in a notebook.
 """
 
+import argparse
 import base64
 import html
 import io
@@ -17,7 +21,9 @@ import soundfile
 import tinyencodec
 
 SOUNDS = Path(__file__).resolve().parent.parent / "tests" / "data"
-_INK = "#727a85"  # as readable on white as on black
+FRAME = 113  # the frame that the book follows: samples 36 160 to 36 479 of the sentence, in the vowel of "cold"
+_INK, _INK_OF_DARK = "#454c55", "#c3cad3"  # of figures, on the pages' light background and on the dark one
+_clip: Path | None = None  # the reader's recording
 _STYLE = {
     "figure.figsize": (8, 3), "figure.dpi": 100, "savefig.dpi": 150, "savefig.transparent": True,
     "figure.facecolor": "none", "axes.facecolor": "none", "figure.constrained_layout.use": True,
@@ -34,16 +40,67 @@ def _in_notebook() -> bool:
 
 
 def open_chapter() -> None:
-    """Set the style of figures; as a script, draw into files. Call it once, at the top of a chapter."""
+    """Set the style of figures; as a script, draw into files and read `--clip`. Call it once, at a chapter's top."""
     if not _in_notebook():
         matplotlib.use("Agg")
+        parser = argparse.ArgumentParser(description="Run this chapter; figures and sounds go to tutorials/out/.")
+        parser.add_argument("--clip", type=Path, metavar="FILE", help="a recording in place of the book's sentence")
+        if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:  # it is a chapter that runs
+            if clip := parser.parse_args().clip:
+                try:
+                    use_clip(clip)
+                except (OSError, ValueError, EOFError) as error:
+                    parser.error(str(error))
     matplotlib.rcParams.update(_STYLE)
 
 
+def use_clip(path: Path | str | None) -> None:
+    """From here on `recording("speech")` is this file, cut or repeated to the sentence's length and made as loud.
+
+    None takes the book's own sentence again. Raises what `tinyencodec.read_audio` raises, and `ValueError` for silence.
+    """
+    global _clip
+    before, _clip = _clip, None if path is None else Path(path)
+    try:
+        recording("speech")
+    except (OSError, ValueError, EOFError):
+        _clip = before
+        raise
+
+
 def recording(name: str, sample_rate: int = 24_000, channels: int = 1, seconds: float | None = None) -> np.ndarray:
-    """A recording of the repository, "speech" or "guitar", as float32 [C, T] at `sample_rate` (Hz)."""
+    """A recording of the repository, "speech" or "guitar", as float32 [C, T] at `sample_rate` (Hz).
+
+    With `use_clip`, the reader's recording stands in for "speech".
+    """
     wav = tinyencodec.read_audio(SOUNDS / f"{name}.flac", sample_rate, channels)
+    if name == "speech" and _clip is not None:
+        wav = _in_place_of(wav, tinyencodec.read_audio(_clip, sample_rate, channels))
     return wav if seconds is None else wav[:, :round(seconds * sample_rate)]
+
+
+def _in_place_of(wav: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The start of `other`, from its first sound on, as long and about as loud as `wav`; too short, it is repeated."""
+    loud = np.abs(other).max(axis=0, initial=0)
+    if loud.max(initial=0) < 1e-3:
+        raise ValueError(f"{_clip}: expected sound, got silence (peak {loud.max(initial=0):.2g})")
+    other = other[:, np.argmax(loud > 0.1 * loud.max()):]
+    other = np.tile(other, -(-wav.shape[1] // other.shape[1]))[:, :wav.shape[1]]
+    return other * np.float32(min(wav.std() / other.std(), 1 / np.abs(other).max()))
+
+
+def claim(holds: bool, sentence: str) -> None:
+    """Assert what the text says of the book's own recordings. Of a reader's recording it may not hold: then say so."""
+    if _clip is None:
+        assert holds, sentence
+    elif not holds:
+        say(f"*Your recording is different.* In the book: {sentence}.")
+
+
+def check(exercise: str, *answers: object) -> None:
+    """Say whether answers to an exercise, such as "9.2", are right. An answer of `...` means: not tried yet."""
+    import exercises
+    say(f"Exercise {exercise}: {exercises.verdict(exercise, answers)}")
 
 
 def play(sample_rate: int, **sounds: np.ndarray) -> None:
@@ -76,18 +133,33 @@ def show(name: str) -> None:
         raise ValueError(f"figure {name}: expected a label on an axis")
     if _in_notebook():  # at twice the pixels it takes on the page, so that it is sharp
         from IPython.display import HTML, display
-        buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=200, format="webp", pil_kwargs={"quality": 90})
         titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
         label = html.escape("; ".join(titles) or name.replace("_", " "))
-        data, width = base64.b64encode(buffer.getvalue()).decode(), round(100 * figure.get_figwidth())
-        display(HTML(f'<div class="plot"><img alt="{label}" style="width: {width}px" '
-                     f'src="data:image/webp;base64,{data}"></div>'))
+        images = ""
+        for theme in ("light", "dark"):  # classes of the page's theme, which shows one of the two
+            if theme == "dark":
+                _for_dark(figure)
+            buffer = io.BytesIO()
+            figure.savefig(buffer, dpi=200, format="webp", pil_kwargs={"quality": 90})
+            data, width = base64.b64encode(buffer.getvalue()).decode(), round(100 * figure.get_figwidth())
+            images += (f'<img class="only-{theme}" alt="{label}" style="width: {width}px" '
+                       f'src="data:image/webp;base64,{data}">')
+        display(HTML(f'<div class="plot">{images}</div>'))
     else:
         path = _folder() / f"{name}.png"
         plt.savefig(path, facecolor="white", transparent=False)
         print(f"[figure] {_shown(path)}")
     plt.close("all")
+
+
+def _for_dark(figure: "matplotlib.figure.Figure") -> None:
+    """Give all that is drawn in `_INK` the ink of the dark theme."""
+    ink = matplotlib.colors.to_rgba(_INK)
+    for what in ("color", "edgecolor", "markeredgecolor", "markerfacecolor"):
+        for artist in figure.findobj(lambda artist, what=what: hasattr(artist, f"set_{what}")):
+            colour = getattr(artist, f"get_{what}", lambda: None)()
+            if isinstance(colour, str | tuple) and matplotlib.colors.to_rgba(colour)[:3] == ink[:3]:
+                getattr(artist, f"set_{what}")(_INK_OF_DARK)
 
 
 def say(text: str) -> None:
@@ -102,6 +174,11 @@ def say(text: str) -> None:
 def decibels(x: np.ndarray, floor: float = -100.0) -> np.ndarray:
     """20 log10 |x|, not below `floor`."""
     return np.maximum(20 * np.log10(np.maximum(np.abs(x), 1e-12)), floor)
+
+
+def snr(signal: np.ndarray, changed: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB: how much stronger the signal is than what has been changed. Chapter 1 derives it."""
+    return 10 * np.log10(np.sum(np.square(signal)) / np.sum(np.square(changed - signal)))
 
 
 def spectrogram(wav: np.ndarray, sample_rate: int, window: int = 1024) -> tuple[np.ndarray, tuple]:

@@ -1,0 +1,52 @@
+"""What `book.check` knows: for each exercise a function that looks at a reader's answer.
+
+It returns nothing if the answer is right, and a hint if not. The answers themselves are in `solutions/`; here they are
+computed, or tried on random numbers, so that nothing is given away.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+CHECKS: dict[str, Callable[..., str | None]] = {}
+
+
+class NotYet(Exception):
+    """A function of the reader's still returns `...`, or nothing."""
+
+
+def exercise(name: str) -> Callable[[Callable[..., str | None]], Callable[..., str | None]]:
+    """Register the check of an exercise, such as "9.2"."""
+    def register(function: Callable[..., str | None]) -> Callable[..., str | None]:
+        CHECKS[name] = function
+        return function
+    return register
+
+
+def verdict(name: str, answers: tuple) -> str:
+    """A sentence about the answers to an exercise. Raises `ValueError` for an exercise that does not exist."""
+    if name not in CHECKS:
+        raise ValueError(f"exercise: expected one of {', '.join(CHECKS)}, got {name}")
+    if any(answer is ... for answer in answers):
+        return "put your answer in place of `...`, and run the cell again."
+    try:
+        hint = CHECKS[name](*answers)
+    except NotYet:
+        return "your function returns nothing yet."
+    except Exception as error:  # whatever a reader's function or answer may do
+        return f"not yet: {type(error).__name__}: {error}."
+    return f"not yet: {hint}." if hint else "**right**."
+
+
+def call(function: Callable, *arguments: object) -> object:
+    """What a reader's function returns. Raises `NotYet` if that is nothing."""
+    found = function(*arguments)
+    if found is None or found is ...:
+        raise NotYet
+    return found
+
+
+def near(found: object, expected: object, within: float = 0.01) -> bool:
+    """Whether numbers have the expected shape and differ by at most `within` of the expected ones."""
+    found, expected = np.asarray(found, float), np.asarray(expected, float)
+    return found.shape == expected.shape and bool(np.all(np.abs(found - expected) <= within * np.abs(expected) + 1e-12))
