@@ -62,7 +62,7 @@ fig, axes = plt.subplots(3, 1, figsize=(8, 5.4))
 axes[0].plot(time, wav, linewidth=0.4)
 axes[0].set(title="The whole sentence", xlabel="time (s)", ylabel="sample value",
             ylim=(-0.5, 0.5))
-start = int(1.15 * rate)
+start = book.FRAME * 320  # a frame that we shall meet again
 zooms = ((axes[1], 1200, "50 ms of it: a vowel", "-"),
          (axes[2], 120, "5 ms: single samples", "o-"))
 for axis, n, title, style in zooms:
@@ -80,13 +80,17 @@ vowel = wav[start:start + 1200]
 shifts = np.arange(60, 400)  # samples: 400 Hz down to 60 Hz
 fit = [np.corrcoef(vowel, wav[start + s:start + s + 1200])[0, 1] for s in shifts]
 period = shifts[np.argmax(fit)]
-assert max(fit) > 0.8  # it does repeat
+book.claim(max(fit) > 0.8, "the shape does repeat")
+
+# %% tags=["hide-input"]
 plt.plot(1000 * shifts / rate, fit)
 plt.axvline(1000 * period / rate, color="C1", linestyle="--", label="best fit")
 plt.gca().set(title="How well the vowel fits a later piece of itself",
               xlabel="shift (ms)", ylabel="correlation")
 plt.legend()
 book.show("pitch")
+
+# %%
 book.say(f"The vowel repeats every {1000 * period / rate:.1f} ms, {rate / period:.0f} "
          f"times a second: its pitch is {rate / period:.0f} Hz.")
 
@@ -111,8 +115,9 @@ n = np.arange(17)
 tone_5 = np.cos(2 * np.pi * 5000 * n / low_rate)
 tone_3 = np.cos(2 * np.pi * 3000 * n / low_rate)
 assert np.allclose(tone_5, tone_3)  # the same numbers, although the tones differ
-
 t = np.linspace(0, n[-1] / low_rate, 2000)
+
+# %% tags=["hide-input"]
 plt.plot(1000 * t, np.cos(2 * np.pi * 5000 * t), alpha=0.6, label="5 kHz")
 plt.plot(1000 * t, np.cos(2 * np.pi * 3000 * t), alpha=0.9, label="3 kHz")
 plt.plot(1000 * n / low_rate, tone_5, "o", color="C3", label="samples at 8 kHz")
@@ -162,6 +167,8 @@ def levels(piece):
 
 frequencies = np.arange(513) * rate / 1024  # Hz
 spectrum = levels(wav[start:start + 1024])
+
+# %% tags=["hide-input"]
 plt.plot(frequencies / 1000, spectrum)
 for harmonic in range(1, 21):
     plt.axvline(harmonic * rate / period / 1000, color="C1", linewidth=0.7,
@@ -185,6 +192,8 @@ ours = np.stack([levels(padded[at:at + 1024])
 full, extent = book.spectrogram(wav, rate)
 columns = ours.shape[1]
 assert np.allclose(ours, full[:, :columns], atol=0.1)  # dB
+
+# %% tags=["hide-input"]
 plt.imshow(ours, extent=(0, columns * 256 / rate, 0, rate / 2000), vmin=-100, vmax=-20,
            cmap="magma")
 plt.colorbar(label="level (dB)")
@@ -197,28 +206,45 @@ book.show("spectrogram")
 # is nothing, and we know why: this recording was made at 16 kHz and brought to 24 kHz. Resampling upwards makes room
 # for high frequencies; it does not invent them.
 #
-# Now the three versions we heard, around an "s". At 8 kHz, all above 4 kHz is gone. In the careless version, the clouds
-# above 4 kHz have been folded down, like paper at a crease, into a place where they do not belong.
+# Now the three versions we heard, in the "s" of the second word: how strong is each frequency? At 8 kHz, all above 4
+# kHz is gone. In the careless version, what was above 4 kHz has been folded down at 4 kHz, like paper at a crease: 5
+# kHz lies on 3 kHz, 6 on 2, 7 on 1. The dotted curve is the original so folded, and the careless version follows it.
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True)
-pictures = {"24 kHz": (wav, rate), "8 kHz": (slow[0], low_rate),
-            "every third sample": (careless[0], low_rate)}
-for axis, (title, (sound, its_rate)) in zip(axes, pictures.items()):
-    picture, extent = book.spectrogram(sound, its_rate, window=1024 * its_rate // rate
-                                       // 2 * 2)
-    image = axis.imshow(picture, extent=extent, vmin=-100, vmax=-20, cmap="magma")
-    axis.set(title=title, xlabel="time (s)", xlim=(0.4, 1.4), ylim=(0, 8))
-axes[0].set_ylabel("frequency (kHz)")
-fig.colorbar(image, label="level (dB)")
+s_start, s_length = int(0.5 * rate), 3600  # 150 ms
+
+
+def level_of_s(sound, its_rate):
+    """Mean level in dB of each 1/40 of 8 kHz: 40 numbers up to 4 kHz at 8 kHz, 60 at 24."""
+    part = sound[s_start * its_rate // rate:][:s_length * its_rate // rate]
+    power = np.abs(np.fft.rfft(part * np.hanning(len(part))) / len(part)) ** 2
+    n_bands = its_rate // 2 // 100
+    return 10 * np.log10([band.mean() for band in np.array_split(power, n_bands)])
+
+
+level_24, level_8, level_careless = (level_of_s(sound, its_rate) for sound, its_rate in (
+    (wav, rate), (slow[0], low_rate), (careless[0], low_rate)))
+folded = 10 * np.log10(10 ** (level_24[:40] / 10) + 10 ** (level_24[40:80][::-1] / 10))
+book.claim(np.median(np.abs(folded - level_careless)) < 3, "folding explains what is heard")
+book.claim((level_careless - level_8)[5:30].mean() > 3, "the fold adds sound below 4 kHz")
+
+# %% tags=["hide-input"]
+for label, level, style in (("24 kHz", level_24[:80], "-"), ("8 kHz", level_8, "-"),
+                            ("every third sample", level_careless, "-"),
+                            ("24 kHz, folded at 4 kHz", folded, ":")):
+    plt.plot(0.1 * np.arange(len(level)), level, style, label=label)
+plt.axvline(4, color="0.6", linewidth=0.8, linestyle="--")
+plt.gca().set(title='An "s", sampled in three ways', xlabel="frequency (kHz)", ylabel="level (dB)")
+plt.legend()
 book.show("rates")
 
+# %%
 high = np.abs(np.fft.rfft(wav)) ** 2
 share = high[int(4000 * length / rate):].sum() / high.sum()
 book.say(f"Only {100 * share:.1f} % of this sentence's energy lies above 4 kHz, and yet "
          f"you heard it go. " "What the ear misses and what an energy sum misses are two "
                               "different things.")
-assert 0 < share < 0.05
+book.claim(0 < share < 0.05, "less than a twentieth of the energy lies above 4 kHz")
 
 # %% [markdown]
 # ## What is a bit worth?
@@ -246,7 +272,9 @@ def snr(signal, changed):
 bits = np.arange(2, 17)
 measured = [snr(wav, quantise(wav, b)) for b in bits]
 per_bit = np.polyfit(bits[4:], measured[4:], 1)[0]
-assert abs(per_bit - 6.02) < 0.3
+assert abs(per_bit - 6.02) < 0.3  # of any sound
+
+# %% tags=["hide-input"]
 plt.plot(bits, measured, "o", label="measured")
 plt.plot(bits, measured[6] + 20 * np.log10(2) * (bits - 8), "--",
          label="20 log10(2) = 6.02 dB per bit")
@@ -254,6 +282,8 @@ plt.gca().set(title="Each bit buys about 6 dB", xlabel="bits per sample",
               ylabel="signal-to-noise ratio (dB)")
 plt.legend()
 book.show("snr")
+
+# %%
 book.say(f"From 6 to 16 bits, each bit adds {per_bit:.1f} dB. With 16 bits the noise "
          f"lies {measured[-1]:.0f} dB below this speech, with 4 bits only "
          f"{measured[2]:.0f} dB.")
@@ -278,6 +308,8 @@ pcm = {"CD, stereo": 44_100 * 16 * 2, "24 kHz, mono": 24_000 * 16 * 1,
        "telephone": 8_000 * 8 * 1}
 codec = {f"EnCodec, {kbit:g} kbit/s": int(1000 * kbit) for kbit in (24, 12, 6, 3, 1.5)}
 rates = pcm | codec  # bit/s
+
+# %% tags=["hide-input"]
 fig, axis = plt.subplots(figsize=(8, 3.4))
 bars = axis.barh(list(rates)[::-1], [value / 1000 for value in rates.values()][::-1],
                  color=["C1"] * len(codec) + ["C0"] * len(pcm))
@@ -285,6 +317,8 @@ axis.bar_label(bars, fmt="{:g}", padding=4)
 axis.set(title="PCM (blue) and the codec of this book (orange)",
          xlabel="bitrate (kbit/s), logarithmic", xscale="log", xlim=(1, 4000))
 book.show("bitrates")
+
+# %%
 ratio = pcm["24 kHz, mono"] / codec["EnCodec, 6 kbit/s"]
 assert ratio == 64
 book.say(f"At 6 kbit/s, EnCodec has {6000 / rate:g} bits for each sample: {ratio:g} "
@@ -292,12 +326,13 @@ book.say(f"At 6 kbit/s, EnCodec has {6000 / rate:g} bits for each sample: {ratio
          f"minute of sound.")
 
 # %% [markdown]
-# A quarter of a bit per sample! What would PCM do with so little? At most one bit per sample, 6000 times a second:
-# whether the sample is positive or negative, no more.
+# A quarter of a bit per sample! What would PCM do with so little? A sample takes at least one bit, for whether it is
+# positive or negative. So 6000 bits are at most 6000 samples, and no more than their signs.
 #
-# A codec spends the same 6000 bits each second otherwise. It has learnt from many hours of sound which sounds occur at
-# all, and its bits only say which of those it was. The players hold both. (The models that come with this package are
-# small, so do not expect a studio; the point is what the same bits can say.)
+# A codec spends the same 6000 bits per second differently. It has learnt from many hours of sound which sounds occur at
+# all, and its bits only say which of those it was. The players hold both. (The model that comes with this package is
+# small and was trained for hours, not weeks, so do not expect a studio; the point is what the same bits can say.
+# Neither recording of this book was among the sounds that it learnt from.)
 
 # %%
 thin = tinyencodec.convert_audio(speech, rate, 6000, 1)
@@ -308,7 +343,7 @@ coded_6 = model.decode(model.encode(speech, bandwidth=6.0), length=length)
 assert coded_6.shape == speech.shape
 book.play(rate, original=speech, PCM_at_6_kbit_s=pcm_6, codec_at_6_kbit_s=coded_6)
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True)
 versions = {"original": wav, "PCM, 6 kbit/s": pcm_6[0], "codec, 6 kbit/s": coded_6[0]}
 for axis, (title, sound) in zip(axes, versions.items()):
@@ -318,6 +353,38 @@ for axis, (title, sound) in zip(axes, versions.items()):
 axes[0].set_ylabel("frequency (kHz)")
 fig.colorbar(image, label="level (dB)")
 book.show("six_kilobits")
+
+# %% [markdown]
+# ## One frame to follow
+#
+# The codec cuts the sentence into pieces of 320 samples, 13.3 ms. We shall follow one of them, number 62, through the
+# whole book. Here it is, in the vowel that we looked at.
+
+# %%
+followed = wav[320 * book.FRAME:320 * (book.FRAME + 1)]
+book.say(f"As PCM of 16 bits it costs {320 * 16} bits. At 6 kbit/s the codec will have "
+         f"{6000 * 320 // rate} bits for it.")
+
+# %% tags=["hide-input"]
+plt.figure(figsize=(8, 2.2))
+plt.plot(np.arange(320) / 24, followed, ".-", markersize=2)
+plt.gca().set(title=f"Frame {book.FRAME}: 320 samples", xlabel="time in the frame (ms)",
+              ylabel="sample value")
+book.show("followed")
+
+# %% [markdown]
+# [Chapter 8](08_seanet.py) turns it into 128 numbers, [chapter 9](09_rvq.py) into 8 codes, [chapter
+# 11](11_bits_and_files.py) into 80 bits, and [chapters 12](12_arithmetic_coding.py) and [13](13_language_model.py) into
+# fewer.
+#
+# ## In the paper
+#
+# [EnCodec's paper](https://arxiv.org/abs/2210.13438) works at two sample rates: 24 kHz, mono, for everything, and 48
+# kHz, stereo, for music. At 24 kHz it has 1.5, 3, 6, 12 and 24 kbit/s (section 3.2). To compare codecs, listeners gave
+# marks from 0 to 100 to hidden versions of the same sound (a *MUSHRA* test, section 4). On average they preferred
+# EnCodec at 3 kbit/s to Opus at 12 and to Lyra v2 at 6, as the [card of the official
+# model](https://huggingface.co/facebook/encodec_24khz) sums up. Keep that in mind when you listen to the small model of
+# this book: it is far from that. How far, in numbers, is in [Results](results.md).
 
 # %% [markdown]
 # How a codec does that is what the other chapters build, one piece at a time. [Chapter 8](08_seanet.py) puts the
@@ -334,14 +401,42 @@ book.show("six_kilobits")
 #
 # ## Exercises
 #
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/01_sound_as_numbers.md), each behind a click.
+#
 # 1. *Easy.* How many bytes does one hour take: as CD-quality PCM, as 24 kHz mono PCM with 16 bits, at 6 kbit/s?
+
+# %%
+cd, mono, coded = ..., ..., ...  # bytes
+book.check("1.1", cd, mono, coded)
+
+# %% [markdown]
 # 2. *Medium.* Make a tone that rises from 100 Hz to 11 kHz in three seconds, and keep every third sample. What do you
-#    expect in the spectrogram? Draw it.
+#    expect in the spectrogram? Draw it. Then say as a function which frequency a tone appears as when it is sampled at
+#    8 kHz.
+
+# %%
+def appears_as(frequency):
+    """Hz -> Hz, from 0 to 4000"""
+    return ...
+
+
+book.check("1.2", appears_as)
+
+# %% [markdown]
 # 3. *Harder.* Spectrograms cannot be sharp in time and in frequency at once. Draw the same second of speech with
-#    windows of 128, 1024 and 8192 samples, and say what each one shows best. Why is that so?
-#
-# [Solutions](solutions/01_sound_as_numbers.md)
-#
+#    windows of 128, 1024 and 8192 samples, and say what each one shows best. How far apart in frequency are two tones
+#    that a window of $n$ samples just tells apart? And how long is the window? What is the product of the two?
+
+# %%
+def apart(n):
+    """Samples of a window at 24 kHz -> (Hz, s)"""
+    return ...
+
+
+book.check("1.3", apart)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.audio.files`: `read_audio`, `convert_audio` and `write_audio`, from files to arrays and back

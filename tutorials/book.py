@@ -21,7 +21,7 @@ import soundfile
 import tinyencodec
 
 SOUNDS = Path(__file__).resolve().parent.parent / "tests" / "data"
-FRAME = 113  # the frame that the book follows: samples 36 160 to 36 479 of the sentence, in the vowel of "cold"
+FRAME = 62  # the frame that the book follows: samples 19 840 to 20 159 of the sentence, in a vowel
 _INK, _INK_OF_DARK = "#454c55", "#c3cad3"  # of figures, on the pages' light background and on the dark one
 _clip: Path | None = None  # the reader's recording
 _STYLE = {

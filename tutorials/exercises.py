@@ -50,3 +50,26 @@ def near(found: object, expected: object, within: float = 0.01) -> bool:
     """Whether numbers have the expected shape and differ by at most `within` of the expected ones."""
     found, expected = np.asarray(found, float), np.asarray(expected, float)
     return found.shape == expected.shape and bool(np.all(np.abs(found - expected) <= within * np.abs(expected) + 1e-12))
+
+
+@exercise("1.1")
+def _bytes_of_an_hour(cd, mono, coded):
+    expected = [44_100 * 2 * 2 * 3600, 24_000 * 2 * 3600, 6000 / 8 * 3600]
+    if near([cd, mono, coded], 8 * np.array(expected)):
+        return "these are bits"
+    return None if near([cd, mono, coded], expected) else "multiply rate, bits, channels and seconds, divide by 8"
+
+
+@exercise("1.2")
+def _appears_as(function):
+    for frequency in (100, 3900, 4100, 5000, 7999, 8001, 11_000):
+        found = call(function, frequency)
+        if not near(found, abs((frequency + 4000) % 8000 - 4000), 1e-6):
+            return f"{frequency} Hz is not heard at {found:g} Hz; which multiple of 8000 Hz is nearest to it"
+
+
+@exercise("1.3")
+def _apart(function):
+    for n in (128, 1024, 8192):
+        if not near(call(function, n), (24_000 / n, n / 24_000)):
+            return f"with {n} samples, frequencies are compared that fit a whole number of times into the window"
