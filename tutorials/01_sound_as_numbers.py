@@ -58,11 +58,13 @@ book.play(rate, speech=speech)
 # %%
 wav = speech[0]
 time = np.arange(length) / rate  # s
+start = book.FRAME * 320  # a frame that we shall meet again
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(3, 1, figsize=(8, 5.4))
 axes[0].plot(time, wav, linewidth=0.4)
 axes[0].set(title="The whole sentence", xlabel="time (s)", ylabel="sample value",
             ylim=(-0.5, 0.5))
-start = book.FRAME * 320  # a frame that we shall meet again
 zooms = ((axes[1], 1200, "50 ms of it: a vowel", "-"),
          (axes[2], 120, "5 ms: single samples", "o-"))
 for axis, n, title, style in zooms:

@@ -73,3 +73,27 @@ def _apart(function):
     for n in (128, 1024, 8192):
         if not near(call(function, n), (24_000 / n, n / 24_000)):
             return f"with {n} samples, frequencies are compared that fit a whole number of times into the window"
+
+
+@exercise("2.1")
+def _third_kernel(kernel):
+    kernel = np.asarray(kernel, float)
+    if kernel.shape != (25,):
+        return f"it has 25 entries, not {kernel.shape}"
+    return None if near(kernel, np.convolve(np.full(13, 1 / 13), np.full(13, 1 / 13))) else "its entries add up to 1"
+
+
+@exercise("2.2")
+def _multiplications(first, last):
+    right = near([first, last], [24_000 * 32 * 7, 75 * 512 * 128 * 7], 1e-6)
+    return None if right else "outputs a second, times channels in, channels out, and the kernel"
+
+
+@exercise("2.3")
+def _dilated(function):
+    from tinyencodec.layers.conv import Conv1d
+    rng = np.random.default_rng(0)
+    for k, d in (3, 1), (4, 6):
+        x, w, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((100, 5), (3, 5, k), 3))
+        if not np.allclose(call(function, x, w, b, d), Conv1d(w, b, dilation=d).valid(x), atol=1e-4):
+            return f"other values than `Conv1d` for kernel {k} and dilation {d}"
