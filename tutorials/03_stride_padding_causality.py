@@ -44,25 +44,28 @@ rate = 24_000  # Hz
 # $$ y_t = \sum_{j=0}^{k-1} x_{ts + j}\, w_j $$
 #
 # EnCodec shortens its signal in this way, with kernels twice as long as the stride, so that neighbouring windows
-# overlap by half. What is lost in moments is made up for in channels.
+# overlap by half. To make up for the lost moments, each step has more channels than the one before. They make up for a
+# part only: in the end a second has far fewer numbers than at the start ([chapter 8](08_seanet.py) counts them).
 
 # %%
 config = tinyencodec.load_model().config
 strides = config.upsampling_ratios[::-1]  # listed in the decoder's order
 rates = rate / np.cumprod([1, *strides])
-plt.step(range(len(rates)), rates, where="mid")
-plt.gca().set(title="Moments per second, after each strided convolution",
-              xlabel="strided convolutions passed", ylabel="moments per second (Hz)",
-              yscale="log", xticks=range(len(rates)))
-book.show("rates")
 assert math.prod(strides) == config.hop_length
+table = ["| passed | moments a second | one moment is |", "|---|---|---|"]
+for n, moments in enumerate(rates):
+    passed = f"stride {strides[n - 1]}" if n else "nothing yet"
+    table.append(f"| {passed} | {moments:,.0f} | {1000 / moments:.2f} ms |")
+book.say("\n".join(table))
 book.say(f"Strides of {', '.join(map(str, strides))} in a row make one frame of "
          f"{config.hop_length} samples: {rates[-1]:g} frames a second, one each "
          f"{1000 / rates[-1]:.1f} ms.")
 
 # %% [markdown]
 # A moment at the end of the encoder is called a [frame](glossary.md#frame), and the samples from one to the next are
-# the [hop](glossary.md#hop-length).
+# the [hop](glossary.md#hop-length). Further down we shall run the whole codec, although most of it comes in later
+# chapters. All we need to know here: the *encoder* turns sound into frames of numbers, its
+# [latent](glossary.md#latent); these are rounded to *codes*; and the *decoder* turns codes into sound again.
 #
 # ## Who sees whom?
 #
@@ -84,14 +87,17 @@ def ones(kernel, **options):
 def draw(axis, matrix, title):
     axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", vmin=0, vmax=2,
                 origin="upper")
+    axis.plot([-0.5, matrix.shape[1] - 0.5], [-0.5, len(matrix) - 0.5], "--", color="C3",
+              linewidth=1)
     axis.set(title=title, xlabel="input", xticks=range(0, matrix.shape[1], 3),
              yticks=range(0, len(matrix), 3))
     axis.title.set_fontsize(9)
 
-
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(9, 3))
 inside = dependencies(ones(3), 12)[2:]  # the outputs whose windows need no padding
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 3, figsize=(9, 3))
 draw(axes[0], inside, "kernel 3: only whole windows")
 draw(axes[1], dependencies(ones(3, causal=False, pad_mode="constant"), 12),
      "kernel 3, zeros on both sides")
@@ -99,6 +105,8 @@ draw(axes[2], dependencies(ones(4, stride=2, causal=False, pad_mode="constant"),
      "kernel 4, stride 2, zeros")
 axes[0].set_ylabel("output")
 book.show("padding")
+
+# %%
 assert inside.shape == (10, 12)  # two outputs fewer than inputs
 for length in (12, 13):
     assert len(dependencies(ones(4, stride=2), length)) == math.ceil(length / 2)
@@ -109,8 +117,9 @@ for length in (12, 13):
 # [padding](glossary.md#padding), $k - s$ of them in all. If the last window is still not full, more samples are added
 # on the right. A signal of $T$ samples then always gives $\lceil T/s \rceil$ outputs.
 #
-# Now look at the diagonal. In the middle and on the right, output $t$ sees inputs *after* its own time. For a file that
-# is no problem. In a telephone call those inputs have not been spoken yet.
+# Now look at the dashed diagonal, where an output would see its own time. In the middle and on the right, output $t$
+# sees inputs *after* its own time. For a file that is no problem. In a telephone call those inputs have not been spoken
+# yet.
 #
 # ## Causality
 #
@@ -121,7 +130,7 @@ for length in (12, 13):
 # [Dilation](glossary.md#dilation) leaves that intact: a kernel with gaps of $d$ samples between its entries sees
 # further into the past, at the same cost.
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3))
 shapes = {"kernel 3": {"kernel": 3}, "kernel 4, stride 2": {"kernel": 4, "stride": 2},
           "kernel 3, dilation 2": {"kernel": 3, "dilation": 2}}
@@ -150,7 +159,7 @@ book.show("causal")
 
 # %%
 speech = book.recording("speech")
-start, n, kernel = int(1.1556 * rate), 400, 48
+start, n, kernel = 320 * book.FRAME + 100, 400, 48  # within the frame that we follow
 whole, piece = speech.T, speech.T[start:start + n]  # [T, 1]
 
 
@@ -160,6 +169,8 @@ def mean(x, mode):
 
 
 ms = 1000 * np.arange(n) / rate
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
 for axis, mode, title in zip(axes, ("constant", "reflect"),
                              ("zeros in front", "mirror in front")):
@@ -170,7 +181,7 @@ for axis, mode, title in zip(axes, ("constant", "reflect"),
               label="the true course")
     axis.plot(ms, mean(piece, mode), color="C1", label="mean of 48 samples")
     axis.axvline(0, color="0.6", linewidth=0.6)
-    axis.set(title=title, xlabel="time (ms)", ylim=(-0.5, 0.7))
+    axis.set(title=title, xlabel="time (ms)", ylim=(-0.3, 0.45))
 axes[0].set_ylabel("sample value")
 axes[1].legend(fontsize=8, ncols=2)
 book.show("onset")
@@ -178,24 +189,38 @@ book.show("onset")
 # %%
 truth = mean(whole, "constant")[start:start + n]
 error = {mode: np.abs(mean(piece, mode) - truth) for mode in ("constant", "reflect")}
+
+# %% tags=["hide-input"]
 for mode, label in (("constant", "zeros"), ("reflect", "mirror")):
     plt.plot(ms[:80], error[mode][:80], label=label)
 plt.gca().set(title="Distance from the true course", xlabel="time (ms)",
               ylabel="absolute error")
 plt.legend()
 book.show("onset_error")
+
+# %%
 # past the first windows, padding is forgotten
 assert all(e[kernel - 1:].max() < 1e-6 for e in error.values())
-assert error["reflect"][:4].mean() < error["constant"][:4].mean()
-book.say(f"At the first sample the layer is off by {error['constant'][0]:.3f} with zeros "
-         f"and by {error['reflect'][0]:.3f} with the mirror. After {kernel - 1} samples "
-         f"the padding is out of sight.")
+places = np.arange(4000, 120_000, 37)
+places = np.array([t for t in places if speech[0, t:t + 960].std() > 0.05])  # loud ones
+window = np.arange(kernel)
+first = {"true": speech[0, places[:, None] - window].mean(axis=1),
+         "zeros": speech[0, places] / kernel,
+         "mirror": speech[0, places[:, None] + window].mean(axis=1)}
+off = {name: np.abs(value - first["true"]).mean() for name, value in first.items()}
+loudness = {name: value.std() for name, value in first.items()}
+book.say(f"The same at {len(places)} loud places. With zeros the first output is off by "
+         f"{off['zeros']:.3f} on average, with the mirror by {off['mirror']:.3f}. Its RMS, "
+         f"truly {loudness['true']:.3f}, is {loudness['zeros']:.3f} with zeros and "
+         f"{loudness['mirror']:.3f} with the mirror.")
+book.claim(loudness["zeros"] < 0.2 * loudness["true"] < 0.5 * loudness["mirror"],
+           "zeros make the first output too small, the mirror does not")
 
 # %% [markdown]
-# Neither is the truth; a mirrored vowel is not what was spoken before. But its level is right, and there is no step.
-# Does that matter for a whole codec? We can ask: run the encoder on pieces of speech that start in the middle, once
-# with each padding, and compare its first frames with those that the encoder gives when it has heard everything before.
-# (What the encoder gives is called the [latent](glossary.md#latent): a list of numbers for each frame.)
+# Neither is the truth; a mirrored vowel is not what was spoken before, and for this kernel it is even further off than
+# silence. But its level is right: with zeros the first outputs are nearly silent, whatever the sound. Does that matter
+# for a whole codec? We can ask: run the encoder on pieces of speech that start in the middle, once with each padding,
+# and compare its first frames with those that the encoder gives when it has heard everything before.
 
 # %%
 model = tinyencodec.load_model()
@@ -211,6 +236,8 @@ for f in loud:
     for name, encoder in (("mirror", model.encoder), ("zeros", zeros.encoder)):
         curves[name].append(np.linalg.norm(encoder(cut) - full[f:f + frames], axis=1)
                             / np.linalg.norm(full[f]))
+
+# %% tags=["hide-input"]
 for name, curve in curves.items():
     plt.plot(np.mean(curve, axis=0), "o-", markersize=3, label=name)
 plt.gca().set(title=f"Starting cold at {len(loud)} places",
@@ -218,8 +245,11 @@ plt.gca().set(title=f"Starting cold at {len(loud)} places",
               ylabel="relative error of the latent")
 plt.legend()
 book.show("cold_start")
+
+# %%
 gap = np.abs(np.mean(curves["zeros"], axis=0) - np.mean(curves["mirror"], axis=0))
-assert gap.mean() < 0.5 * np.mean(curves["mirror"])
+book.claim(gap.mean() < 0.5 * np.mean(curves["mirror"]),
+           "the padding matters less than what was not heard")
 book.say(f"In the first frame, the mean error is "
          f"{np.mean(curves['zeros'], axis=0)[0]:.2f} with zeros and "
          f"{np.mean(curves['mirror'], axis=0)[0]:.2f} with the mirror; ten frames later, "
@@ -229,9 +259,8 @@ book.say(f"In the first frame, the mean error is "
 # %% [markdown]
 # Much of this error is due neither to zeros nor to mirrors: the encoder has simply not heard what went before, and it
 # catches up over several frames, because of the memory in [chapter 7](07_lstm.py). What the choice of padding adds
-# shows in the first frames only, and it differs from model to model. A mirror is a sensible guess about the unknown, no
-# more. But these weights were trained with it, and a model must be run with the padding that it was trained with, or it
-# is not the same model.
+# shows in the first frames only. These weights were trained with the mirror, so they do better with it. A model must be
+# run with the padding that it was trained with, or it is not the same model.
 #
 # ## The price of the mirror
 #
@@ -240,12 +269,14 @@ book.say(f"In the first frame, the mean error is "
 # is colour. (Yellow inputs count twice, once as themselves and once in the mirror.)
 
 # %%
+layer = ones(7)
+last_seen = [np.flatnonzero(row).max() for row in dependencies(layer, 14)]
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3), width_ratios=(1, 1, 1.2))
 draw(axes[0], dependencies(ones(7), 14), "kernel 7, causal, mirror")
 draw(axes[1], dependencies(ones(6, stride=3), 14), "kernel 6, stride 3, causal, mirror")
 axes[0].set_ylabel("output")
-layer = ones(7)
-last_seen = [np.flatnonzero(row).max() for row in dependencies(layer, 14)]
 axes[2].plot(last_seen, "o-", label="mirror")
 with_zeros = dependencies(ones(7, pad_mode="constant"), 14)
 axes[2].plot([np.flatnonzero(row).max() for row in with_zeros], "s--", label="zeros")
@@ -253,6 +284,8 @@ axes[2].set(title="latest input that each output sees", xlabel="output", ylabel=
 axes[2].title.set_fontsize(9)
 axes[2].legend()
 book.show("mirror")
+
+# %%
 assert last_seen[0] == 6 and last_seen[6:] == list(range(6, 14))
 assert layer.needs(1) == 7  # the package's own account: inputs before the first output
 
@@ -278,6 +311,8 @@ for layer in reversed(model.encoder.layers):
         needed.append(n)
 assert n == model.encoder_delay == model.encoder.needs(1)
 places = np.arange(len(names))
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 3.6))
 bars = plt.barh(places, needed, color="C0")
 plt.bar_label(bars, padding=4)
@@ -286,6 +321,8 @@ plt.gca().set(title="Inputs that a layer needs for the codec's first frame (last
                     "at the bottom)", xscale="log", ylabel="layer",
               xlabel="inputs (logarithmic)", xlim=(1, 2 * max(needed)))
 book.show("delay")
+
+# %%
 book.say(f"The first frame needs {n} samples, {1000 * n / rate:.1f} ms: {n // hop} "
          f"frames of {hop} samples. With zeros it would be {zeros.encoder_delay} "
          f"samples, {1000 * zeros.encoder_delay / rate:.1f} ms.")
@@ -307,6 +344,8 @@ for b in range(reaction.shape[1]):
     poked = sound.copy()
     poked[b * block:(b + 1) * block] += 0.05
     reaction[:, b] = np.linalg.norm(model.encoder(poked) - before, axis=1)
+
+# %% tags=["hide-input"]
 with np.errstate(divide="ignore"):
     plt.imshow(np.log10(reaction), extent=(0, 1000 * length / rate, 16, 0),
                origin="upper", cmap="viridis")
@@ -315,6 +354,8 @@ plt.plot([0, 1000 * length / rate], [0, 16], color="C1", linestyle="--")
 plt.gca().set(title="Which frames react to which moment of sound",
               xlabel="time of the change (ms)", ylabel="frame")
 book.show("encoder_map")
+
+# %%
 # samples up to the last that matters
 reach = [(np.flatnonzero(row).max() + 1) * block for row in reaction]
 assert reach[0] == model.encoder_delay
@@ -341,6 +382,8 @@ for at in range(0, 16 * hop, step):
     coded.append(coded[-1] + codes.shape[1] * hop)
     heard.append(heard[-1] + decoder.push(codes).shape[1])
 as_ms = 1000 / rate
+
+# %% tags=["hide-input"]
 plt.step(np.array(fed) * as_ms, np.array(heard) * as_ms, where="post",
          label="sound given out")
 plt.plot(np.array(fed) * as_ms, np.array(fed) * as_ms, ":", label="sound taken in")
@@ -348,6 +391,8 @@ plt.gca().set(title="A live codec's first 213 ms", xlabel="time since the start 
               ylabel="amount of sound (ms)")
 plt.legend()
 book.show("live")
+
+# %%
 first = next(i for i, amount in enumerate(heard) if amount)
 assert coded == heard and fed[first] == model.encoder_delay == heard[first]
 book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then "
@@ -355,8 +400,22 @@ book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then "
          "and from there on one frame for each frame.")
 
 # %% [markdown]
-# So the codec itself has caught up after 93 ms, and from then on each frame comes out with its last sample, 13 ms after
-# its first. A player that wants to play every sample, though, can only begin at 93 ms, and stays that much behind.
+# ## In the paper, in the released code, and here
+#
+# [The paper](https://arxiv.org/abs/2210.13438) says in section 3.1 that the streamable model pads in front only, and
+# gives out 320 samples (13 ms) "as soon as the first 320 samples (13 ms) are received". The released code and weights
+# pad with a mirror, so for them the first 13 ms come out after 93 ms, as you have just seen; from then on the paper's
+# 13 ms hold. With zeros in front, both would be the same:
+
+# %%
+assert zeros.encoder_delay == 320 and model.encoder_delay == 7 * 320
+
+# %% [markdown]
+# This package follows the released code, to the last sample.
+
+# %% [markdown]
+# So the codec has caught up after 93 ms, and from then on each frame comes out with its last sample, 13 ms after its
+# first. A player that wants to play every sample, though, can only begin at 93 ms, and stays that much behind.
 # Telephone engineers try to stay below 150 ms from mouth to ear (recommendation ITU-T G.114), so this is a noticeable
 # part of what they have.
 #
@@ -370,15 +429,37 @@ book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then "
 #
 # ## Exercises
 #
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/03_stride_padding_causality.md), each behind a click.
+#
 # 1. *Easy.* How many outputs do 1003 samples give in a convolution with kernel 10 and stride 5? How many samples of
 #    padding are on the left, and how many on the right, if it is causal?
-# 2. *Medium.* How long would the delay be if the last kernel were 3 instead of 7? And if only the *last* convolution
-#    used zeros? Reckon first, then check by changing the code above.
+
+# %%
+outputs, left, right = ..., ..., ...
+book.check("3.1", outputs, left, right)
+
+# %% [markdown]
+# 2. *Medium.* How long would the delay of the encoder be, in samples, if the last kernel were 3 instead of 7? And if
+#    only the *last* convolution used zeros? Work it out first, then check by changing the code above.
+
+# %%
+with_kernel_3, with_zeros_at_the_end = ..., ...
+book.check("3.2", with_kernel_3, with_zeros_at_the_end)
+
+# %% [markdown]
 # 3. *Harder.* Which inputs does output $t$ of a causal convolution with a mirror see, as a formula? Check it against
 #    `dependencies` for several kernels and strides.
-#
-# [Solutions](solutions/03_stride_padding_causality.md)
-#
+
+# %%
+def sees(t, kernel, stride):
+    """A list of the inputs that output t sees"""
+    return ...
+
+
+book.check("3.3", sees)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.layers.conv`: `pad` with both modes and the rule for signals shorter than their padding; `Conv1d` with

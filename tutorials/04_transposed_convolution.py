@@ -56,6 +56,8 @@ def overlap_add(x, w, stride):
 stride, hill = 4, np.hanning(10)[1:-1]  # a kernel of 8, twice the stride
 x = np.array([1.0, 0.4, -0.8, -0.3, 0.9])
 y = overlap_add(x, hill, stride)
+
+# %% tags=["hide-input"]
 for t, value in enumerate(x):
     plt.fill_between(np.arange(t * stride, t * stride + 8), value * hill, alpha=0.35,
                      label=f"copy of input {t}")
@@ -81,6 +83,7 @@ collect = np.stack([down.valid(pulse[:, None])[:, 0]
 hand_out = np.stack([overlap_add(pulse, kernel, 2) for pulse in np.eye(6)], axis=1)
 assert np.array_equal(hand_out, collect.T)
 
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), width_ratios=(2, 1))
 for axis, matrix, title in ((axes[0], collect, "convolution"),
                             (axes[1], hand_out, "transposed")):
@@ -141,12 +144,35 @@ assert np.ptp(sums["uneven"]) > 0.1
 # 3, 6, 9 and 12 kHz.
 #
 # And a signal that is no constant? It is mirrored around each of those tones: what was at 200 Hz shows up at 2.8 and
-# 3.2 kHz, 5.8 and 6.2 kHz, and so on. These are its *images*, the counterpart of [chapter 1](01_sound_as_numbers.py)'s
-# aliasing. The kernel is a filter ([chapter 2](02_convolution.py)), and what it lets through at those frequencies is
-# what remains of them.
+# 3.2 kHz, at 5.8 and 6.2 kHz, and so on. These are its *images*, the counterpart of [chapter
+# 1](01_sound_as_numbers.py)'s aliasing. Put seven zeros after each sample of a tone of 200 Hz, which is going up by 8
+# before any kernel has smoothed the result:
+
+# %%
+tone = np.cos(2 * np.pi * 200 * np.arange(300) / 3000)  # 0.1 s at 3 kHz
+spread = np.zeros(2400)
+spread[::8] = tone  # at 24 kHz
+spikes = np.abs(np.fft.rfft(spread)) / 150
+found = np.flatnonzero(spikes > 0.5) * 10  # Hz
+assert list(found) == [200, 2800, 3200, 5800, 6200, 8800, 9200, 11_800]
+
+# %% tags=["hide-input"]
+plt.figure(figsize=(8, 2))
+plt.plot(np.arange(1201) / 100, spikes)
+for at in (3, 6, 9, 12):
+    plt.axvline(at, color="0.6", linewidth=0.7, linestyle="--")
+plt.gca().set(title="A tone of 200 Hz and its images (dashed: multiples of 3 kHz)",
+              xlabel="frequency (kHz)", ylabel="level")
+book.show("spikes")
+
+# %% [markdown]
+# The kernel is a filter ([chapter 2](02_convolution.py)), and what it lets through at those frequencies is what remains
+# of them.
 
 # %%
 frequency = np.fft.rfftfreq(2400, 1 / rate) / 1000  # kHz
+
+# %% tags=["hide-input"]
 for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
     response = np.fft.rfft(w, 2400) / stride
     plt.plot(frequency, book.decibels(response, floor=-80), label=name)
@@ -194,9 +220,8 @@ book.play(rate, resampled=ideal, **sounds)
 # ## In the codec
 #
 # The decoder goes up by 8, 5, 4 and 2: from 75 to 600, 3000, 12 000 and 24 000 moments a second. If its kernels are
-# uneven, we must look for tones at multiples of those *input* rates, 75, 600, 3000 and 12 000 Hz. Those of 75 Hz drown
-# between the lines of a voice, but those of 600 Hz we can look for. Here is the average spectrum of a coded guitar,
-# beside the original's.
+# uneven, we must look for tones at multiples of those *input* rates, 75, 600, 3000 and 12 000 Hz. Here is a part of the
+# average spectrum of a coded guitar, beside the original's.
 
 # %%
 model = tinyencodec.load_model()
@@ -206,41 +231,61 @@ levels = {}
 for name, sound in {"original": guitar[0], "coded at 6 kbit/s": coded}.items():
     picture, _ = book.spectrogram(sound, rate, window=4096)
     levels[name] = 10 * np.log10(np.mean(10 ** (picture / 10), axis=1))
-    plt.plot(np.arange(2049) * rate / 4096 / 1000, levels[name], label=name,
-             linewidth=0.9)
-for tone in np.arange(0.6, 12, 0.6):
-    plt.axvline(tone, color="0.6", linewidth=0.5, linestyle="--")
-plt.gca().set(title="Average spectrum (dashed: multiples of 600 Hz)",
-              xlabel="frequency (kHz)", ylabel="level (dB)", xlim=(1, 7))
-plt.legend()
-book.show("codec_tones")
 
 # %%
-def stands_out(levels, frequency):
-    """By how many dB the level at a frequency exceeds what is usual within 70 Hz of it."""
-    at = round(frequency * 4096 / rate)
-    return levels[at - 1:at + 2].max() - np.median(levels[at - 12:at + 13])
-
-
-tones = np.arange(600, 12_000, 600)
 for name, level in levels.items():
-    plt.plot(tones / 1000, [stands_out(level, tone) for tone in tones], "o-",
-             markersize=4, label=name)
-plt.gca().set(title="How far multiples of 600 Hz stand out", xlabel="frequency (kHz)",
-              ylabel="above surroundings (dB)")
-plt.legend()
-book.show("stand_out")
-mean = {name: np.mean([stands_out(level, tone) for tone in tones[1:10]])
-        for name, level in levels.items()}
-book.say(f"Between 1.2 and 6 kHz, multiples of 600 Hz stand out by "
-         f"{mean['coded at 6 kbit/s']:.1f} dB on average in the coded sound of "
-         f"{model.name}, and by {mean['original']:.1f} dB in the original.")
+    plt.plot(np.arange(2049) * rate / 4096 / 1000, level, label=name, linewidth=0.9)
+for tone in np.arange(0.075, 12, 0.075):
+    of_600 = round(1000 * tone) % 600 == 0
+    plt.axvline(tone, color="C3" if of_600 else "0.6", linewidth=0.6, linestyle="--")
+plt.gca().set(title="Average spectrum (dashed: multiples of 75 Hz; red: of 600 Hz)",
+              xlabel="frequency (kHz)", ylabel="level (dB)", xlim=(1.6, 3.2),
+              ylim=(-95, -45))
+plt.legend(loc="upper right")
+book.show("codec_tones")
 
 # %% [markdown]
-# How strongly a codec whistles depends on how long and by what it was trained. A loss that looks at spectra, and a
-# second network that listens for what sounds unnatural, drive the tones out, slowly ([chapter 14](14_training.py)). A
-# small model after a short training still has them, and this kind of line in a spectrogram is how you recognise a sound
-# made by such a network.
+# A comb! The original has lines of its own, the notes. The copy has a line at *every* multiple of 75 Hz, the frame
+# rate: the decoder repeats one pattern in each frame. How far do they stand out from what lies around them, within 60
+# Hz, so that no neighbouring line counts?
+
+# %%
+def stands_out(level, frequency):
+    """By how many dB a line exceeds what is usual within 60 Hz of it."""
+    at = round(frequency * 4096 / rate)
+    return level[at - 1:at + 2].max() - np.median(level[at - 10:at + 11])
+
+
+tones = np.arange(1200, 6001, 75)
+heights = {name: np.array([stands_out(level, tone) for tone in tones])
+           for name, level in levels.items()}
+of_600 = tones % 600 == 0
+original, copy = heights.values()
+assert copy[~of_600].mean() > original[~of_600].mean() + 2  # the comb of 75 Hz
+line = np.array([levels["coded at 6 kbit/s"][round(tone * 4096 / rate)
+                                             + np.arange(-1, 2)].max() for tone in tones])
+above = np.mean([line[i] - (line[i - 1] + line[i + 1]) / 2
+                 for i in np.flatnonzero(of_600)[1:-1]])
+book.say(f"Between 1.2 and 6 kHz, multiples of 75 Hz stand out by "
+         f"{copy[~of_600].mean():.1f} dB in the coded guitar, and by "
+         f"{original[~of_600].mean():.1f} dB in the original. Multiples of 600 Hz are "
+         f"{above:.1f} dB higher than the lines beside them.")
+
+# %% tags=["hide-input"]
+for name, height in heights.items():
+    plt.plot(tones / 1000, height, ".-", label=name)
+plt.plot(tones[of_600] / 1000, copy[of_600], "o", color="C3", label="multiples of 600 Hz")
+plt.gca().set(title="How far multiples of 75 Hz stand out", xlabel="frequency (kHz)",
+              ylabel="above surroundings (dB)")
+plt.legend(ncols=3, fontsize=8)
+book.show("stand_out")
+
+# %% [markdown]
+# So the roughness that you have heard in the coded sounds has a pitch, 75 Hz, and it comes from the slowest layer. How
+# strong such a comb is depends on how long and by what a codec was trained. A loss that looks at spectra drives it out,
+# if its bands are narrower than 75 Hz; the mel bands in common use are not ([chapter 14](14_training.py)). In EnCodec,
+# a second network that learns to tell copies from recordings does most of this. The model that you hear in this book
+# was trained without one (its card, `weights/tiny_24khz/README.md`, says so), and on one processor.
 #
 # ## A convolution in disguise
 #
@@ -286,6 +331,8 @@ assert np.allclose(y, layer(x), atol=1e-4) and layer(x).shape == (50 * s, c_out)
 one, no_bias = np.ones((1, 1), np.float32), np.zeros(1, np.float32)
 pulse = np.zeros((7, 1), np.float32)
 pulse[[0, 3, 6]] = one
+
+# %% tags=["hide-input"]
 for offset, (causal,
              label) in enumerate([(True, "causal: cut at the end"),
                                   (False, "not causal: cut at both ends")]):
@@ -299,6 +346,12 @@ plt.legend(fontsize=8, ncols=3)
 book.show("trimming")
 
 # %% [markdown]
+# ## In the paper
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.1, says of the decoder only that it "mirrors" the encoder,
+# with transposed convolutions in place of strided ones. Against artefacts it relies on its losses, among them a
+# discriminator that sees complex spectra (section 3.4).
+#
 # ## Summary
 #
 # - A transposed convolution lays a copy of its kernel into the output for each input, $s$ samples apart, and adds up.
@@ -309,14 +362,41 @@ book.show("trimming")
 #
 # ## Exercises
 #
-# 1. *Easy.* A decoder goes up by 4 and then by 2, to 16 kHz. At which frequencies can its two layers put tones?
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/04_transposed_convolution.md), each behind a click.
+#
+# 1. *Easy.* A decoder goes up by 4 and then by 2, to 16 kHz. At which frequencies can its two layers put tones, images
+#    of tones included?
+
+# %%
+frequencies = ...  # a list, in Hz
+book.check("4.1", frequencies)
+
+# %% [markdown]
 # 2. *Medium.* Take the `uneven` kernel and change it as little as you can so that a constant makes no tones. Show that
 #    it worked.
+
+# %%
+def repaired(kernel, stride):
+    """[2 * stride] -> [2 * stride]"""
+    return ...
+
+
+book.check("4.2", repaired)
+
+# %% [markdown]
 # 3. *Harder.* Bring the speech from 3 kHz to 24 kHz in three layers of stride 2 instead of one of stride 8, each with a
 #    triangle of 4. Compare the spectrograms. Which tones and images remain?
-#
-# [Solutions](solutions/04_transposed_convolution.md)
-#
+
+# %%
+def in_three_steps(x):
+    """[T] at 3 kHz -> at 24 kHz, with all that `overlap_add` gives"""
+    return ...
+
+
+book.check("4.3", in_three_steps)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.layers.conv_transpose`: the layer; `_block_matrix` is the disguise for any kernel and stride

@@ -97,3 +97,60 @@ def _dilated(function):
         x, w, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((100, 5), (3, 5, k), 3))
         if not np.allclose(call(function, x, w, b, d), Conv1d(w, b, dilation=d).valid(x), atol=1e-4):
             return f"other values than `Conv1d` for kernel {k} and dilation {d}"
+
+
+@exercise("3.1")
+def _counting(outputs, left, right):
+    if not near(outputs, 201, 0):
+        return "the number of outputs is 1003 / 5, rounded up"
+    if not near(left, 5, 0):
+        return "the padding on the left is kernel - stride"
+    return None if near(right, 2, 0) else "the last window begins at 200 × 5 of the padded signal"
+
+
+@exercise("3.2")
+def _other_kernels(three, zeros):
+    if not near(three, 960, 0):
+        return "with a kernel of 3, the mirror of the last layer asks for 3 frames"
+    return None if near(zeros, 360, 0) else "with zeros at the end, the mirror of the stride of 8 asks for most"
+
+
+@exercise("3.3")
+def _mirrored_inputs(function):
+    for kernel, stride in (3, 1), (7, 1), (6, 3), (16, 8):
+        for t in range(5):
+            right = {abs(t * stride - (kernel - stride) + j) for j in range(kernel)}
+            if set(call(function, t, kernel, stride)) != right:
+                return f"output {t} of kernel {kernel}, stride {stride} sees {sorted(right)}"
+
+
+@exercise("4.1")
+def _tones_of_two_layers(frequencies):
+    right = near(sorted(frequencies), [2000, 4000, 6000, 8000], 1e-6)
+    return None if right else "the rates are 2, 8 and 16 kHz; all tones are multiples of the lowest, up to 8 kHz"
+
+
+@exercise("4.2")
+def _repaired(function):
+    rng = np.random.default_rng(1)
+    for stride in (4, 8):
+        kernel = rng.standard_normal(2 * stride)
+        found = np.asarray(call(function, kernel.copy(), stride), float)
+        sums = found.reshape(2, stride).sum(axis=0)
+        if np.ptp(sums) > 1e-9:
+            return "the phase sums still differ"
+        old = kernel.reshape(2, stride).sum(axis=0)
+        if not near(np.sum((found - kernel) ** 2), np.sum((old - old.mean()) ** 2) / 2):
+            return "it works, but a smaller change would do: share it out among both weights of a phase"
+
+
+@exercise("4.3")
+def _three_steps(function):
+    x = np.random.default_rng(2).standard_normal(20)
+    expected, kernel = x, np.array([0.25, 0.75, 0.75, 0.25])
+    for _ in range(3):
+        spread = np.zeros(2 * len(expected) - 1)
+        spread[::2] = expected
+        expected = np.convolve(spread, kernel)
+    found = np.asarray(call(function, x))
+    return None if near(found, expected, 1e-6) else "a triangle of 4 is 1/4, 3/4, 3/4, 1/4"
