@@ -53,6 +53,8 @@ wav = speech[0, 26_000:26_400]
 in_a_row, at_once = np.convolve(np.convolve(wav, first), second), np.convolve(wav, both)
 assert len(both) == 11 and np.allclose(in_a_row, at_once)
 ms = 1000 * np.arange(400) / rate
+
+# %% tags=["hide-input"]
 plt.plot(ms, in_a_row[:400], label="kernels of 7 and 5, in a row", linewidth=3, alpha=0.4)
 plt.plot(ms, at_once[:400], label="one kernel of 11", color="C1")
 plt.gca().set(title="Two convolutions are one", xlabel="time (ms)", ylabel="value")
@@ -72,6 +74,8 @@ u = np.linspace(-5, 3, 801, dtype=np.float32)
 naive = np.where(u > 0, u, np.exp(np.minimum(u, 0)) - 1)
 assert np.allclose(elu(u), naive, atol=1e-6)
 curves = {"identity": u, "ReLU": np.maximum(u, 0), "ELU": elu(u)}
+
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(9, 3.2))
 for (name, y), style in zip(curves.items(), (":", "--", "-")):
     axes[0].plot(u, y, style, label=name)
@@ -81,6 +85,8 @@ axes[1].set(title="Slope", xlabel="input", ylabel="slope (output per input)",
             ylim=(-0.05, 1.1))
 axes[0].legend()
 book.show("curves")
+
+# %%
 slopes = np.diff(elu(u)) / np.diff(u)
 assert slopes.min() > 0
 assert np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
@@ -88,9 +94,10 @@ assert np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
 # %% [markdown]
 # Left of 0 the ELU falls to $-1$ and no further. Its slope there is $e^x$, which is 1 at $x = 0$, just as on the right:
 # the two pieces meet without a corner. And it is never quite 0. That matters in training. A network learns by asking of
-# each number how the result would change if it were a little larger; the answer is passed back through all layers,
-# multiplied by their slopes. A ReLU answers for each negative number: not at all. If all inputs of a ReLU are negative,
-# it learns nothing any more.
+# each of its numbers: if it were a little larger, how would the result change? If a layer makes 3 times as much of a
+# small change, and the next one half of that, the result changes by $3 \cdot \frac12$ of it: slopes are multiplied,
+# layer by layer ([chapter 14](14_training.py) does it in twenty lines). Behind a negative number, a ReLU multiplies by
+# 0. If all inputs of a ReLU are negative, it learns nothing any more.
 #
 # (One could stretch the negative side, $\alpha (e^x - 1)$. Only $\alpha = 1$ gives no corner, and EnCodec has that.)
 #
@@ -158,6 +165,8 @@ names = [f"{'encoder' if n < in_encoder else 'decoder'} "
          f"{n if n < in_encoder else n - in_encoder}" for n in range(len(seen))]
 low, high = np.array([np.quantile(values, (0.05, 0.95)) for values in seen]).T
 places = np.arange(len(seen))
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 3.4))
 plt.barh(places, high - low, left=low, color=["C0"] * in_encoder + ["C1"]
          * (len(seen) - in_encoder))
@@ -174,31 +183,18 @@ plt.gca().invert_yaxis()
 plt.gca().set(title="What arrives at the ELUs: nine of ten values",
               xlabel="value (beyond ±1 logarithmic)")
 book.show("arrivals")
+
+# %%
 assert all(0.1 < np.mean(values < 0) < 0.95 for values in seen)
 
 # %% [markdown]
-# All of them are bent: large parts of the values are negative, where a ReLU would give zero. What becomes of these?
-# Below is one channel in front of an ELU, behind it, and behind a ReLU.
+# All of them are bent: large parts of the values are negative, where a ReLU would give zero, and so lose what they
+# were.
 
 # %%
 x = seen[in_encoder - 2]  # behind the encoder's last stage but one
-# one that is often on both sides
-channel = np.argmax(np.minimum((x > 0.3).mean(axis=0), (x < -0.3).mean(axis=0)))
-per_second = len(x) / (speech.shape[1] / rate)
-part = slice(round(1.2 * per_second), round(1.2 * per_second) + 40)
-courses = {"before": (x, "0.6"), "behind a ReLU": (np.maximum(x, 0), "C1"),
-           "behind the ELU": (elu(x), "C2")}
-for name, (y, color) in courses.items():
-    plt.plot(1000 * np.arange(40) / per_second, y[part, channel], "o-", markersize=3,
-             label=name, color=color)
-plt.axhline(-1, color="0.6", linewidth=0.8, linestyle=":")
-plt.gca().set(title=f"Channel {channel} of the signal at ELU “{names[in_encoder - 2]}”",
-              xlabel="time (ms)", ylabel="value",
-              ylim=(None, 1.6 * x[part, channel].max()))
-plt.legend(ncols=3, loc="upper right")
-book.show("channel")
 flat, kept = np.mean(np.maximum(x, 0) == 0), np.mean(elu(x) == 0)
-assert flat > 0.1 and kept < 0.01 and (elu(x) >= np.maximum(x, 0) - 1).all()
+assert flat > 0.1 > 0.01 > kept
 book.say(f"Behind a ReLU, {100 * flat:.0f} % of all values here would be zero, and the "
          f"layer after it could not tell them apart. Behind the ELU they still differ.")
 
@@ -248,6 +244,8 @@ g = tensors["encoder.layers.0.conv.weight_g"]
 # of each kernel, [C_out, 1, 1]
 length = np.sqrt(np.square(v).sum(axis=(1, 2), keepdims=True))
 w, at = g * v / length, np.abs(np.log(np.abs(g) / length)).argmax()
+
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1, 1.5))
 for n, reach in enumerate((0.6, 1.7, 2.6)):
     arrow = reach * np.array([0.8, 0.6])
@@ -267,6 +265,8 @@ axes[1].set(title=f"Kernel {at} of the encoder's first layer",
             xlabel="sample of the kernel", ylabel="weight")
 axes[1].legend()
 book.show("weight_norm")
+
+# %%
 assert np.allclose(fold_weight_norm(g, 10 * v), w, rtol=1e-4)
 assert np.allclose(fold_weight_norm(g, v), w, rtol=1e-4)
 
@@ -292,26 +292,16 @@ down = next(i for i, layer in enumerate(model.encoder.layers)
             if getattr(layer, "stride", 1) > 1)
 up = next(i for i, layer in enumerate(model.decoder.layers)
           if isinstance(layer, ConvTranspose1d))
-_, axes = plt.subplots(1, 2, figsize=(9, 3.4))
-kinds = {f"encoder.layers.{down}.conv": "a convolution, [out, in, kernel]",
-         f"decoder.layers.{up}.conv": "a transposed one, [in, out, kernel]"}
-for axis, (name, title) in zip(axes, kinds.items()):
-    g, v = tensors[name + ".weight_g"], tensors[name + ".weight_v"]
-    folded = fold(g, v)
-    # by dimension 0, by 1
-    lengths = [np.sqrt(np.square(folded).sum(axis=axes_)) for axes_ in ((1, 2), (0, 2))]
-    axis.plot(np.abs(g).ravel(), "s", color="0.6", markersize=6, label="|g|")
-    axis.plot(lengths[0], ".", color="C0", label="length by dimension 0")
-    axis.plot(lengths[1], "x", color="C1", markersize=4, label="length by dimension 1")
-    axis.set(title=title, xlabel="index", ylabel="length", ylim=(0, None))
-    assert len(g) == len(v) and np.allclose(lengths[0], np.abs(g).ravel(), rtol=1e-4)
-axes[1].legend(fontsize=8)
-book.show("dimensions")
+for name in (f"encoder.layers.{down}.conv", f"decoder.layers.{up}.conv"):
+    g = tensors[name + ".weight_g"]
+    folded = fold(g, tensors[name + ".weight_v"])
+    by_0, by_1 = (np.sqrt(np.square(folded).sum(axis=axes)) for axes in ((1, 2), (0, 2)))
+    assert np.allclose(by_0, np.abs(g).ravel(), rtol=1e-4)
+    book.say(f"`{name}`: {len(by_0)} lengths by dimension 0, all equal to the stored "
+             f"|g|; by dimension 1 there would be {len(by_1)}, from {by_1.min():.2f} to "
+             f"{by_1.max():.2f}.")
 
 # %% [markdown]
-# The blue dots sit in their squares. In the picture on the right there are twice as many of them as crosses, since this
-# layer halves the number of channels.
-#
 # Weight norm is of use in training only. When a model is loaded, $w$ is computed once, and $g$ and $v$ are forgotten;
 # the codec runs as if they had never been. Is what we folded what the package uses? We build both layers from our
 # weights, and compare their outputs with those of the model's own layers.
@@ -344,108 +334,49 @@ book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {
 # *shortcut*. In many networks it is $x$ itself; in EnCodec it is a convolution with kernel 1, which mixes the channels
 # of each moment, but cannot see any other moment. It has no bend either: $S$ is linear.
 #
-# What is it for? To train a layer far from the end, the answers mentioned above have to come back to it through all
-# the layers after it, and each of them multiplies. We follow a tiny change through 30 layers with random weights, of
-# the size with which PyTorch starts, with and without a shortcut (here $x$ itself). The way back multiplies the same
-# factors.
+# What is it for? To train a layer far from the end, the answers mentioned above have to come back to it through all the
+# layers after it, and each of them multiplies. We follow a tiny change through 30 layers with random weights, of the
+# size with which PyTorch starts: without a shortcut, with $x$ itself, and with a convolution of kernel 1, which here is
+# one more random matrix. (The way back multiplies the same factors.)
 
 # %%
-def sensitivity(shortcut, depth=30, size=64):
+def sensitivity(kind, depth=30, size=64):
     """What a tiny change of the input changes in each layer's output, relative to the change."""
     x, change = rng.normal(size=size), rng.normal(size=size)
     sizes = [np.linalg.norm(change)]
     for _ in range(depth):
-        w = rng.uniform(-1, 1, (size, size)) / np.sqrt(size)
+        w, s = rng.uniform(-1, 1, (2, size, size)) / np.sqrt(size)
+        shortcut = {"none": 0 * s, "x itself": np.eye(size), "a convolution": s}[kind]
         slope = np.where(x > 0, 1, np.exp(np.minimum(x, 0)))  # of the ELU
-        x_new, change_new = w @ elu(x.astype(np.float32)), w @ (slope * change)
-        x, change = (x + x_new, change + change_new) if shortcut else (x_new, change_new)
+        x, change = (shortcut @ x + w @ elu(x.astype(np.float32)),
+                     shortcut @ change + w @ (slope * change))
         sizes.append(np.linalg.norm(change))
     return np.array(sizes) / sizes[0]
 
 
-for shortcut, label in ((True, "with a shortcut"), (False, "without")):
-    runs = np.array([sensitivity(shortcut) for _ in range(20)])
-    plt.plot(np.exp(np.log(runs).mean(axis=0)), label=label)
-    assert (runs[:, -1] > 1).all() if shortcut else (runs[:, -1] < 1e-3).all()
+runs = {kind: np.array([sensitivity(kind) for _ in range(20)])
+        for kind in ("x itself", "a convolution", "none")}
+left = {kind: np.median(values[:, -1]) for kind, values in runs.items()}
+assert left["x itself"] > 1 > 0.1 > left["a convolution"] > 10 * left["none"]
+
+# %% tags=["hide-input"]
+for kind, values in runs.items():
+    plt.plot(np.exp(np.log(values).mean(axis=0)), label=f"shortcut: {kind}")
 plt.gca().set(title="A tiny change on its way", xlabel="layers passed",
               ylabel="size of the change", yscale="log")
 plt.legend()
 book.show("sensitivity")
-book.say(f"Without a shortcut, {np.median(runs[:, -1]):.0e} of the change is left after "
-         f"30 layers.")
-
-# %% [markdown]
-# Without a shortcut the first layer would hardly learn. With it, there is a way on which nothing is multiplied.
-#
-# ## Who contributes what?
-#
-# In the trained codec we can look at the two parts separately. Here is the energy (the mean of the squares) of shortcut
-# and branch in all blocks while somebody speaks, compared with that of their sum.
 
 # %%
-def parts(block, x):
-    """Shortcut and branch of a residual block."""
-    return block.shortcut(x), block.second(elu(block.first(elu(x))))
-
-
-rows = []
-for side, x in (("encoder", np.ascontiguousarray(speech.T)), ("decoder", z)):
-    for i, layer in enumerate(getattr(model, side).layers):
-        if isinstance(layer, ResidualBlock):
-            shortcut, branch = parts(layer, x)
-            assert np.allclose(shortcut + branch, layer(x), atol=1e-3)
-            rows.append((f"{side}, layer {i}",
-                         *(np.mean(y**2) / np.mean(layer(x)**2)
-                           for y in (shortcut, branch))))
-        x = layer(x)
-labels, of_shortcut, of_branch = zip(*rows)
-at = np.arange(len(rows))
-plt.figure(figsize=(8, 3.6))
-plt.barh(at - 0.2, of_shortcut, height=0.4, label="shortcut")
-plt.barh(at + 0.2, of_branch, height=0.4, label="branch")
-plt.yticks(at, labels)
-plt.gca().invert_yaxis()
-plt.gca().set(title="Energy of the two parts", xlabel="relative to their sum")
-plt.legend()
-book.show("energies")
-assert min(of_shortcut) > 0.03 and min(of_branch) > 0.003
+book.say(f"After 30 layers, {left['none']:.0e} of the change is left without a shortcut, "
+         f"{left['a convolution']:.0e} with a convolution as shortcut.")
 
 # %% [markdown]
-# (The two bars need not add up to 1. Where shortcut and branch go in opposite directions, the sum is smaller than its
-# parts.) And what do they contain? The last block of the decoder works at the full 24 000 samples a second, so we can
-# compare their spectra, averaged over the sentence and over the channels.
-
-# %%
-x = z
-for layer in model.decoder.layers:
-    if isinstance(layer, ResidualBlock):
-        block, block_input = layer, x
-    x = layer(x)
-shortcut, branch = parts(block, block_input)
-
-
-def spectrum(x):
-    """Mean power of the channels of x [T, C] at 513 frequencies, in dB."""
-    windows = x[:len(x) // 1024 * 1024].reshape(-1, 1024,
-                                                x.shape[1]) * np.hanning(1024)[:, None]
-    power = np.square(np.abs(np.fft.rfft(windows, axis=1)))
-    return 10 * np.log10(power.mean(axis=(0, 2)))
-
-
-frequency = np.fft.rfftfreq(1024, 1 / rate) / 1000
-for name, y, style in (("input", block_input, ":"), ("shortcut", shortcut, "-"),
-                       ("branch", branch, "-")):
-    plt.plot(frequency, spectrum(y) - spectrum(block_input).max(), style, label=name,
-             color={"input": "0.5", "shortcut": "C0", "branch": "C1"}[name])
-plt.gca().set(title="Last residual block of the decoder", xlabel="frequency (kHz)",
-              ylabel="mean power (dB)")
-plt.legend()
-book.show("spectra")
-
-# %% [markdown]
-# The shortcut, being linear and without memory, can only mix what its input has at each frequency. The branch bends,
-# and sees three moments at a time. (Needles at regular distances are tones of the transposed convolutions before,
-# [chapter 4](04_transposed_convolution.py). Inside the network nobody minds them, as long as they cancel at the end.)
+# Without a shortcut the first layer would hardly learn. With $x$ itself as the shortcut there is a way on which nothing
+# is multiplied, and the change even grows. EnCodec's 32 kHz model is wired so. Its 24 and 48 kHz models, and ours, have
+# the third kind: their shortcut is a convolution of kernel 1, and that multiplies as well. It keeps more of the change
+# than the branch alone, for it has one product instead of two and no bend. And EnCodec has four blocks in a row on each
+# side, not thirty.
 #
 # ## Cut it, and listen
 #
@@ -453,6 +384,11 @@ book.show("spectra")
 # so that only the branches are left. The codes are the same.
 
 # %%
+def parts(block, x):
+    """Shortcut and branch of a residual block."""
+    return block.shortcut(x), block.second(elu(block.first(elu(x))))
+
+
 def decode_with(rule):
     """The decoder, with rule(layer, shortcut, branch) in place of each residual block's sum."""
     x = z
@@ -472,7 +408,7 @@ book.say(f"Compared with whole blocks: {book.snr(whole, no_branch):.1f} dB with 
          f"shortcuts only, {book.snr(whole, no_shortcut):.1f} dB with branches only. "
          f"(Silence would have 0 dB.)")
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
 for axis, (title, y) in zip(axes, {"whole blocks": whole, "only shortcuts": no_branch,
                                    "only branches (made as loud)": no_shortcut}.items()):
@@ -485,8 +421,9 @@ plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("cut")
 
 # %% [markdown]
-# The speech travels along the shortcuts, and the branches make it right. Which block's branch matters most? We remove
-# one at a time.
+# Along the shortcuts alone the syllables still come through, at their times and in their colours, but with much that
+# does not belong there; along the branches alone next to nothing does. Below 0 dB neither follows the waveform: only
+# the sum does. Which block's branch matters most? We remove one at a time.
 
 # %%
 blocks = [i for i, layer in enumerate(model.decoder.layers)
@@ -496,6 +433,8 @@ for cut in blocks:
     y = decode_with(lambda i, shortcut, branch, cut=cut: shortcut if i == cut
                     else shortcut + branch)
     levels.append(book.snr(whole, y))
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(6, 3))
 bars = plt.bar(range(len(blocks)), levels)
 plt.bar_label(bars, fmt="%.1f")
@@ -508,11 +447,20 @@ plt.gca().set(title="One branch removed", ylabel="signal-to-noise ratio (dB)",
               ylim=(min(0, book.snr(whole, no_branch)) - 1, 1.15 * max(levels)))
 plt.legend()
 book.show("one_by_one")
+
+# %%
 assert min(levels) > book.snr(whole, no_branch) - 3
 
 # %% [markdown]
-# One branch less leaves the speech recognisable; the rest of the chain still stands. That is the other virtue of adding
-# instead of replacing: a block can be weak, or wrong, and the signal still gets past it.
+# The later the block, the more its branch matters: the last two shape the waveform itself. Yet with one branch less the
+# rest of the chain still stands, and more of the waveform is left than without all four. That is the other virtue of
+# adding instead of replacing: a block can be weak, or wrong, and the signal still gets past it.
+#
+# ## In the paper
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.1, has all three: residual units, ELU, and weight norm for
+# the streamable model. That the released 24 and 48 kHz models have a convolution of kernel 1 on the skip connection,
+# and the 32 kHz model none, only the code and the weights tell.
 #
 # ## Summary
 #
@@ -524,17 +472,43 @@ assert min(levels) > book.snr(whole, no_branch) - 3
 #
 # ## Exercises
 #
-# 1. *Easy.* What is $\mathrm{ELU}(-20)$ as a float32? And what does `np.exp(x) - 1` give for $x = -10^{-8}$, what does
-#    `elu`? Which is right?
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/06_elu_weightnorm_residual.md), each behind a click.
+#
+# 1. *Easy.* What is $\mathrm{ELU}(-20)$ as a float32? And what does `np.exp(x) - 1` give for $x = -10^{-8}$ as a
+#    float32, what does `elu`? Which is right?
+
+# %%
+elu_of_minus_20, exp_minus_1, elu_near_0 = ..., ..., ...
+book.check("6.1", elu_of_minus_20, exp_minus_1, elu_near_0)
+
+# %% [markdown]
 # 2. *Medium.* Someone folds the transposed convolutions of the decoder with $|v|$ taken by output channel, and
-#    multiplies by the stored $g$, one per input channel. Do so, and decode the sentence. How far is it from the right
-#    one, and what is heard?
+#    multiplies by the stored $g$, one per input channel. Write this wrong fold, and decode the sentence with it. How
+#    far is it from the right one, and what is heard?
+
+# %%
+def folded_by_output(g, v):
+    """g [in, 1, 1], v [in, out, kernel] -> [in, out, kernel]"""
+    return ...
+
+
+book.check("6.2", folded_by_output)
+
+# %% [markdown]
 # 3. *Harder.* If $L$ is any result that depends on $w$, its slopes with respect to $v$ form a vector that is at right
-#    angles to $v$. Check this with numbers, for a kernel and an $L$ of your choice, and say what it means for a
-#    training that takes steps against these slopes.
-#
-# [Solutions](solutions/06_elu_weightnorm_residual.md)
-#
+#    angles to $v$. Check this with numbers for $L = \sum (w - \text{target})^2$, and say what it means for a training
+#    that takes steps against these slopes.
+
+# %%
+def slopes(v, g, target):
+    """The slope of L for each number of v, where w = g v / |v|"""
+    return ...
+
+
+book.check("6.3", slopes)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.layers.activation`: the ELU from its own `expm1`, $e^x - 1$ without loss of digits near zero

@@ -75,7 +75,7 @@ c, h = cell(i, f, g, o)
 assert np.allclose(c[6:30], g[6])
 assert np.allclose(c[30:45], g[6] + g[30])  # kept exactly, then added to
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(2, 1, figsize=(8, 4.4), sharex=True)
 for name, values in {"candidate g": g, "input gate i": i, "forget gate f": f,
                      "output gate o": o}.items():
@@ -96,7 +96,8 @@ book.show("one_cell")
 # ## The gates move themselves
 #
 # In a network nobody moves the gates by hand. They are computed at each step, from the present input $x$ and from the
-# layer's own last output $h$. With $H$ cells in a layer, four matrix products of $H$ rows each are stacked into one:
+# layer's own last output $h$. With $H$ cells in a layer, the four matrices, of $H$ rows each, are stacked into one of
+# $4H$ rows, so that a single product gives all four results, one below the other:
 #
 # $$ (i, f, g, o) = W_{ih}\, x + b_{ih} + W_{hh}\, h + b_{hh} $$
 #
@@ -124,6 +125,8 @@ def lstm_layer(x, w_ih, w_hh, b_ih, b_hh):
 
 
 plot = np.linspace(-6, 6, 200)
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(6, 2.6))
 plt.plot(plot, sigma(plot), label="logistic function, for the gates")
 plt.plot(plot, np.tanh(plot), label="tanh, for candidate and output")
@@ -168,6 +171,8 @@ forget = gates[:, 1]  # [F, H]
 order = np.argsort(forget.mean(axis=0))
 seconds = np.arange(len(x)) * hop / rate
 end = len(x) * hop / rate
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(3, 1, figsize=(9, 7), sharex=True, height_ratios=(1, 2, 1.6))
 axes[0].plot(np.arange(speech.shape[1]) / rate, speech[0], linewidth=0.4)
 axes[0].set(title="The sentence", ylabel="sample value")
@@ -177,12 +182,15 @@ axes[1].set(title="Forget gates of the first layer", ylabel="cell, sorted by mea
 fig.colorbar(image, ax=axes[1], label="forget gate")
 for rank in (0.02, 0.5, 0.98):
     chosen = order[int(rank * (size - 1))]
-    axes[2].plot(seconds, cells[:, chosen],
+    course = cells[:, chosen] / np.abs(cells[:, chosen]).max()
+    axes[2].plot(seconds, course,
                  label=f"mean forget gate {forget[:, chosen].mean():.2f}")
-axes[2].set(title="Three cells", xlabel="time (s)", ylabel="value of the cell",
+axes[2].set(title="Three cells", xlabel="time (s)", ylabel="part of its largest value",
             ylim=(None, 1.25 * axes[2].get_ylim()[1]))
 axes[2].legend(fontsize=8, ncols=3, loc="upper right")
 book.show("gates")
+
+# %%
 assert 0 < forget.min() and forget.max() < 1
 
 # %% [markdown]
@@ -193,17 +201,27 @@ assert 0 < forget.min() and forget.max() < 1
 # %%
 half_lives = [np.log(0.5) / np.mean(np.log(layer[:, 1]), axis=0) * frame_ms
               for layer in (gates, second_gates)]
+within_a_frame = [np.mean(half_life < frame_ms) for half_life in half_lives]
+book.say(f"{100 * within_a_frame[0]:.0f} % of the first layer's cells halve within a "
+         f"frame, and {100 * within_a_frame[1]:.0f} % of the second's.")
+assert within_a_frame[0] > 0.5
+
+# %%
 bins = np.geomspace(0.9 * np.min(half_lives), 1.1 * np.max(half_lives), 30)
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.8))
 for name, half_life in zip(("first layer", "second layer"), half_lives):
     plt.hist(half_life, bins=bins, alpha=0.6, label=name)
+plt.axvline(frame_ms, color="0.6", linestyle="--", label="one frame")
 plt.gca().set(title="How soon cells forget half", xlabel="half-life (ms), logarithmic",
               ylabel="number of cells", xscale="log")
 plt.legend()
 book.show("half_life")
 
 # %% [markdown]
-# (We took the mean of the logarithm, since factors that follow each other multiply.)
+# (We took the mean of the logarithm, since factors that follow each other multiply.) Most cells of the first layer do
+# not remember at all: they lie left of the dashed line, where half is gone before the next frame comes.
 #
 # ## How long does it remember?
 #
@@ -218,6 +236,8 @@ changed[at] *= 1.1
 effect = np.linalg.norm(package(changed) - package(x), axis=1)[at:at + later]
 last = model.encoder.layers[-1]
 conv_effect = np.linalg.norm(last(changed) - last(x), axis=1)[at:at + later]
+
+# %% tags=["hide-input"]
 for name, curve in {"LSTM": effect,
                     f"convolution of kernel {last.kernel_size}": conv_effect}.items():
     shown = np.where(curve > 0, curve / curve[0], np.nan)
@@ -227,6 +247,8 @@ plt.gca().set(title="What is left of a change in one frame",
               xlabel="time since the change (s)", ylabel="relative to the first frame")
 plt.legend()
 book.show("memory")
+
+# %%
 assert not conv_effect[last.kernel_size:].any() and effect[later // 2] > 0
 faded = np.argmax(effect < 0.01 * effect[0])
 book.say(f"The change falls below 1 % of its first effect after {faded} frames, "
@@ -236,8 +258,8 @@ book.say(f"The change falls below 1 % of its first effect after {faded} frames, 
 # ## Carried or reset
 #
 # The state of this layer, $h$ and $c$ of all cells, is what [chapter 5](05_streaming.py) carries from piece to piece.
-# What happens to somebody who forgets it, and only it? We run the codec in pieces of 0.4 s. All convolutions keep their
-# states; the LSTMs of encoder and decoder begin each piece anew, from zero.
+# What happens if only this state is lost? We run the codec in pieces of 0.4 s. All convolutions keep their states; the
+# LSTMs of encoder and decoder begin each piece anew, from zero.
 
 # %%
 def run(resets, quantise=True):
@@ -276,6 +298,8 @@ def distance(one, other):
 
 error = distance(carried, reset)
 smooth_error = distance(run(False, quantise=False), run(True, quantise=False))
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), width_ratios=(2, 1), sharey=True)
 axes[0].plot(np.arange(error.size) * frame_ms / 1000, error.ravel())
 for at in range(1, len(error)):
@@ -298,13 +322,28 @@ assert smooth_error[1:, -7:].mean() < smooth_error[1:, :7].mean()
 
 # %% [markdown]
 # Hardly a click this time, as the convolutions stay joined. But after each reset the LSTMs have nothing to go by but
-# the present, and code and decode by guesswork for a while. Why does the error not fade to nothing before the next
-# reset? For one thing, the memory is long. For another, the quantiser between the two turns a small difference into
-# another code, and so into a whole step; without it (right, orange) the error fades further.
+# the present, and the result differs from the carried one to the end of the piece. Does that make it *worse*? Measure
+# both against the original.
+
+# %%
+original = speech[0, :len(carried)]
+ratios = {name: book.snr(original, sound) for name, sound in
+          (("carried", carried), ("reset", reset))}
+book.say(f"Against the original, the SNR is {ratios['carried']:.2f} dB carried and "
+         f"{ratios['reset']:.2f} dB reset.")
+assert abs(ratios["carried"] - ratios["reset"]) < 0.5
+
+# %% [markdown]
+# By that measure next to nothing is lost: two codings of the same sound, equally good and not the same. The memory is
+# short, as the curves above say. Then why does the difference not fade to nothing before the next reset? Because the
+# quantiser between the two turns a small difference into another code, and so into a whole step; without it (right,
+# orange) the error fades.
 #
-# Both ends must start from the same state, too. A decoder that is switched on in the middle of a stream gives wrong
-# sounds first. So a file in blocks, which can be entered at each block ([chapter 11](11_bits_and_files.py)), begins
-# anew where a block begins, and has to weigh how often.
+# What must not happen is that the two ends disagree. A decoder that is switched on in the middle of a stream starts
+# from another state than the encoder has, and so does one that has lost a frame.
+#
+# So a file in blocks, which can be entered at each block ([chapter 11](11_bits_and_files.py)), begins anew where a
+# block begins, on both sides.
 #
 # ## One step after the other
 #
@@ -336,7 +375,7 @@ for h in sizes:
     at_once.append(frames * 4 * h * h / product / 1e9)
     one_by_one.append(frames * 4 * h * h / (both - product) / 1e9)
 
-# %%
+# %% tags=["hide-input"]
 plt.plot(sizes, at_once, "o-", label="W_ih x, all frames in one product")
 plt.plot(sizes, one_by_one, "s-", label="W_hh h and the gates, frame by frame")
 plt.gca().set(title="Speed of the two halves of an LSTM layer",
@@ -344,28 +383,57 @@ plt.gca().set(title="Speed of the two halves of an LSTM layer",
               ylabel="multiplications (10^9 per s)", ylim=(0, 1.35 * max(at_once)))
 plt.legend()
 book.show("speed")
+
+# %%
 assert at_once[-1] > one_by_one[-1]
 
 # %% [markdown]
+# ## In the paper
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.1, puts a two-layer LSTM behind the strided convolutions. The
+# skip connection around it, and the order of the gates, come from the released code.
+#
 # ## Summary
 #
 # - An LSTM's cell is multiplied by a forget gate and added to through an input gate; an output gate shows it.
 # - The gates are computed from the input and the last output. Order $i, f, g, o$; two layers; the input is added at the
 #   end.
 # - Its cells forget at different speeds. There is no window: a change fades, and never ends at a certain frame.
-# - Its state is $h$ and $c$. Carried, streaming equals batch in every bit. Reset, the codec has to find its feet again.
+# - Its state is $h$ and $c$. Carried, streaming equals batch in every bit. Reset, the result is another, about as good.
 #
 # ## Exercises
 #
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/07_lstm.md), each behind a click.
+#
 # 1. *Easy.* A cell should halve its memory in one second at 75 frames a second. What must its forget gate be? What must
 #    go into the logistic function for that?
+
+# %%
+gate, into_the_function = ..., ...
+book.check("7.1", gate, into_the_function)
+
+# %% [markdown]
 # 2. *Medium.* Choose weights and biases of a single cell ($H = 1$) such that it adds up its input (for inputs that are
 #    small), and check it with `lstm_layer`. Why does it fail for large inputs?
+
+# %%
+w_ih, w_hh, b_ih, b_hh = ..., ..., ..., ...  # [4, 1], [4, 1], [4], [4]
+book.check("7.2", w_ih, w_hh, b_ih, b_hh)
+
+# %% [markdown]
 # 3. *Harder.* Rewrite `lstm_layer` so that it takes and returns a state, and show that pieces give the same as the
 #    whole.
-#
-# [Solutions](solutions/07_lstm.md)
-#
+
+# %%
+def lstm_pieces(x, weights, state):
+    """[t, H], (w_ih, w_hh, b_ih, b_hh), (h, c) -> outputs [t, H], the state after them"""
+    return ...
+
+
+book.check("7.3", lstm_pieces)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.layers.lstm`: the two-layer LSTM; `_recur` is the loop over frames, beside a naive twin like ours

@@ -83,10 +83,12 @@ def draw_cells(axis, points, entries, reach, title):
              xlim=(-reach, reach), ylim=(-reach, reach))
 
 
-# %%
+# %% tags=["hide-input"]
 _, axis = plt.subplots(figsize=(4.5, 4.2))
 draw_cells(axis, pairs, grid, 1, "Rounding each number by itself")
 book.show("grid")
+
+# %%
 used = len(np.unique(nearest(pairs[::20], grid)))
 # the nearest grid point is each number rounded
 assert np.allclose(grid[nearest(pairs, grid)], rounded)
@@ -131,18 +133,20 @@ errors = [np.mean(np.square(pairs - entries[nearest(pairs, entries)]))
           for entries in history]
 assert all(after <= before for before, after in zip(errors, errors[1:]))  # never worse
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(10, 3.6))
 for axis, done in zip(axes, (0, 2, 30)):
     draw_cells(axis, pairs, history[done], 0.6, f"k-means, round {done}")
 book.show("k_means")
 
-# %%
+# %% tags=["hide-input"]
 plt.plot(10 * np.log10(errors), ".-")
 plt.gca().set(xlabel="round", ylabel="mean squared error (dB)",
               title="k-means: the error never rises")
 plt.grid(True)
 book.show("k_means_error")
+
+# %%
 book.say(f"With the same 4 bits for a pair: the grid reaches "
          f"{book.snr(pairs, rounded):.1f} dB, k-means "
          f"**{book.snr(pairs, history[-1][nearest(pairs, history[-1])]):.1f} dB**.")
@@ -191,6 +195,7 @@ residual = pairs - first[nearest(pairs, first)]
 *_, second = k_means(residual, 16, 30)
 sums = (first[:, None] + second).reshape(-1, 2)  # all 256 that can be said
 
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(10, 3.6))
 draw_cells(axes[0], pairs, first, 0.6, "codebook 1 on the points")
 draw_cells(axes[1], residual, second, 0.6, "codebook 2 on the residuals")
@@ -251,14 +256,32 @@ book.say(f"{theirs.size} codes, of which {100 * agreement:.2f} % are those of th
 # And here they are. Each column is one frame of 13.3 ms, each row a codebook, each colour one of 1024 codes. Codes are
 # names, not sizes: 17 and 18 need not be similar.
 
-# %%
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 3))
-plt.imshow(theirs[:8], cmap="nipy_spectral", interpolation="nearest", origin="upper",
+colour_of = np.random.default_rng(0).random((1024, 3))  # any: codes have no order
+plt.imshow(colour_of[theirs[:8]], interpolation="nearest", origin="upper",
            extent=(0, len(z) / model.frame_rate, 8.5, 0.5))
-plt.colorbar(label="code")
+plt.axvline((book.FRAME + 0.5) / 75, color="black", linewidth=1)
 plt.gca().set(xlabel="time (s)", ylabel="codebook",
-              title="The sentence as the codec stores it at 6 kbit/s")
+              title="The sentence as the codec stores it at 6 kbit/s; a colour for each "
+                    "code")
 book.show("codes")
+
+# %% [markdown]
+# The black line is the frame that we follow. Codebook by codebook, this is how it is told:
+
+# %%
+table = ["| codebook | code | length of what is left |", "|---|---|---|"]
+residual = z[book.FRAME].astype(np.float64)
+table.append(f"| none | | {np.linalg.norm(residual):.2f} |")
+for k in range(8):
+    residual = residual - model.quantizer.codebooks[k][theirs[k, book.FRAME]]
+    table.append(f"| {k + 1} | {theirs[k, book.FRAME]} | {np.linalg.norm(residual):.2f} "
+                 f"|")
+book.say("\n".join(table))
+book.say(f"So frame {book.FRAME} is stored as "
+         f"**{', '.join(map(str, theirs[:8, book.FRAME]))}**: 8 codes of 10 bits, 80 "
+         f"bits.")
 
 # %% [markdown]
 # ## What each stage leaves over
@@ -273,6 +296,7 @@ for entries, code in zip(model.quantizer.codebooks, theirs):
 left = np.array(energy) / energy[0]
 assert (np.diff(left) < 0).all()  # each codebook helps
 
+# %% tags=["hide-input"]
 plt.plot(10 * np.log10(left), "o-")
 plt.gca().set(xlabel="codebooks used", ylabel="energy left over (dB)",
               title="Each codebook takes its part of the residual")
@@ -282,6 +306,8 @@ for n in (2, 4, 8, 16):
     plt.annotate(f"{n * 10 * model.frame_rate / 1000:g} kbit/s",
                  (n, 10 * np.log10(left[n])), xytext=(5, 5), textcoords="offset points")
 book.show("residual_energy")
+
+# %%
 book.say(f"The first codebook takes away {100 * (1 - left[1]):.0f} % of the energy; "
          f"after eight, {100 * left[8]:.1f} % are left, after sixteen "
          f"{100 * left[16]:.2f} %.")
@@ -307,18 +333,22 @@ sounds = {f"{rate:g} kbit/s": model.decode(model.encode(wav, rate), wav.shape[1]
           for rate in rates}
 book.play(24_000, original_sentence=wav, **sounds)
 
-# %%
-_, axes = plt.subplots(1, 5, figsize=(11, 3), sharey=True)
-for axis, (name, y) in zip(axes, {"original": wav[0], **sounds}.items()):
+# %% tags=["hide-input"]
+_, axes = plt.subplots(2, 3, figsize=(9, 5), sharex=True, sharey=True)
+for axis, (name, y) in zip(axes.flat, {"original": wav[0], **sounds}.items()):
     level, extent = book.spectrogram(y, 24_000)
     image = axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
-    axis.set(title=name, xlabel="time (s)")
-axes[0].set_ylabel("frequency (kHz)")
-plt.colorbar(image, ax=axes, label="level (dB)")
+    axis.set(title=name, xlabel="time (s)", ylabel="frequency (kHz)")
+    axis.label_outer()
+axes[0, 2].xaxis.set_tick_params(labelbottom=True)
+axes[1, 2].axis("off")
+plt.colorbar(image, ax=axes[1, 2], label="level (dB)", location="left", fraction=0.5)
 book.show("bitrates")
 
 # %%
 snrs = [book.snr(wav[0], y) for y in sounds.values()]
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(6, 3))
 plt.semilogx([1.5, 3, 6, 12], snrs, "o-")
 plt.xticks([1.5, 3, 6, 12], ["1.5", "3", "6", "12"])
@@ -327,12 +357,22 @@ plt.gca().set(xlabel="bitrate (kbit/s)", ylabel="SNR (dB)",
               title="More codebooks, less error")
 plt.grid(True)
 book.show("snr")
-assert snrs[0] < snrs[-1]
+
+# %%
+book.claim(snrs[0] < snrs[-1], "more bits are nearer to the original")
 book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to "
          f"{snrs[-1]:.1f} dB. Where the curve flattens, the quantiser no longer limits "
          f"the sound, but what encoder and decoder can do.")
 
 # %% [markdown]
+# ## In the paper, and elsewhere
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.2, uses this quantiser, which comes from
+# [SoundStream](https://arxiv.org/abs/2107.03312): codebooks of 1024 entries, up to 32 of them at 24 kHz, so 24 kbit/s.
+# Our small model has 16. Its listeners put EnCodec at 3 kbit/s above Opus at 12 ([chapter 1](01_sound_as_numbers.py));
+# our model cannot claim that. The search is greedy in the paper as here. Keeping several beginnings finds better codes
+# for the same decoder: `tinyencodec --search 16` does it, and exercise 3 is about that.
+#
 # ## Summary
 #
 # - Quantising a vector means naming the nearest entry of a codebook; $N$ entries cost $\log_2 N$ bits.
@@ -343,15 +383,41 @@ book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to "
 #
 # ## Exercises
 #
-# 1. *Easy.* Decode with codebooks 2 to 8 but without the first. How much energy do the latents have, and what do you
-#    hear?
-# 2. *Medium.* For pairs of samples, compare one codebook of $2^b$ entries with $b / 2$ codebooks of 4 in a row, for
-#    $b = 2, 4, 6, 8$. Which one wins, and at what number of stored entries?
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/09_rvq.md), each behind a click.
+#
+# 1. *Easy.* Decode with codebooks 2 to 8 but without the first. How much energy do the latents have then, as a share of
+#    the energy of `z`, and what do you hear?
+
+# %%
+share = ...
+book.check("9.1", share)
+
+# %% [markdown]
+# 2. *Medium.* For pairs of samples, compare one codebook of $2^b$ entries with $b / 2$ codebooks of 4 in a row, for $b
+#    = 2, 4, 6, 8$. Which one wins? How many entries must each of the two store?
+
+# %%
+def stored(b):
+    """Bits -> (entries of the one codebook, entries of the several together)"""
+    return ...
+
+
+book.check("9.2", stored)
+
+# %% [markdown]
 # 3. *Harder.* The greedy search is not the best one. Keep the 8 best beginnings at each stage instead of one (a *beam
 #    search*) and measure how many decibels that gains on the latents at 6 kbit/s. What did it cost?
-#
-# [Solutions](solutions/09_rvq.md)
-#
+
+# %%
+def beam_search(z, codebooks, width):
+    """Latents [F, D], codebooks [K, N, D] -> codes [K, F], by `width` beginnings"""
+    return ...
+
+
+book.check("9.3", beam_search)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.codec.rvq`: this chapter's `rvq_encode`, in blocks that fit the processor's cache, and the sum that

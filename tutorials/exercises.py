@@ -154,3 +154,156 @@ def _three_steps(function):
         expected = np.convolve(spread, kernel)
     found = np.asarray(call(function, x))
     return None if near(found, expected, 1e-6) else "a triangle of 4 is 1/4, 3/4, 3/4, 1/4"
+
+
+@exercise("5.1")
+def _size_of_a_state(least, most):
+    right = near([least, most], [256, 480], 0)
+    return None if right else "after an output kernel - stride moments are kept, and up to stride - 1 more may wait"
+
+
+@exercise("5.2")
+def _step_up(function):
+    from tinyencodec.layers.conv_transpose import ConvTranspose1d
+    rng, s = np.random.default_rng(0), 5
+    w, b, x = (rng.standard_normal(shape, dtype=np.float32) for shape in ((4, 3, 2 * s), 3, (60, 4)))
+    before, outputs = np.zeros((1, 4), np.float32), []
+    for piece in np.split(x, [1, 2, 2, 30]):
+        y, before = call(function, piece, w, b, before)
+        outputs.append(np.asarray(y).reshape(-1, 3))
+    found, expected = np.concatenate(outputs), ConvTranspose1d(w, b, stride=s)(x)
+    if found.shape != expected.shape:
+        return f"{len(x)} inputs make {len(expected)} outputs, not {len(found)}"
+    return None if np.allclose(found, expected, atol=1e-4) else "block t needs the inputs t - 1 and t"
+
+
+@exercise("5.3")
+def _which_half(answer):
+    return None if answer == "decoder" else "look at the waveform at the seams: whose output is the sound itself"
+
+
+@exercise("6.1")
+def _digits(far, naive, near_zero):
+    if float(far) != -1:
+        return "exp(-20) is 2e-9, and float32 has seven digits"
+    if float(naive) != 0:
+        return "use float32: `np.exp(np.float32(-1e-8)) - np.float32(1)`"
+    return None if near(near_zero, -1e-8, 1e-5) else "near zero, the ELU is x itself"
+
+
+@exercise("6.2")
+def _folded_by_output(function):
+    rng = np.random.default_rng(0)
+    g, v = rng.standard_normal((4, 1, 1)), rng.standard_normal((4, 3, 6))
+    found = call(function, g, v)
+    return None if near(found, g * v / np.sqrt((v**2).sum(axis=(0, 2), keepdims=True)), 1e-6) else \
+        "the sum of squares runs over dimensions 0 and 2"
+
+
+@exercise("6.3")
+def _slopes(function):
+    rng = np.random.default_rng(0)
+    v, g, target = rng.standard_normal(9), 1.5, rng.standard_normal(9)
+    unit = v / np.linalg.norm(v)
+    of_w = 2 * (g * unit - target)
+    expected = g / np.linalg.norm(v) * (of_w - (of_w @ unit) * unit)
+    found = np.asarray(call(function, v.copy(), g, target), float)
+    if found.shape != v.shape or abs(found @ unit) > 1e-3 * np.linalg.norm(found):
+        return "they are not at right angles to v"
+    return None if np.allclose(found, expected, atol=1e-3) else "at right angles, but not the slopes of L"
+
+
+@exercise("7.1")
+def _half_in_a_second(gate, into):
+    if not near(gate, 0.5 ** (1 / 75), 1e-4):
+        return "75 factors in a row make one half"
+    return None if near(into, np.log(gate / (1 - gate)), 1e-3) else "turn the logistic function around: ln(f / (1 - f))"
+
+
+@exercise("7.2")
+def _adder(w_ih, w_hh, b_ih, b_hh):
+    x, weights = 0.002 * np.random.default_rng(0).standard_normal((100, 1)), (w_ih, w_hh, b_ih, b_hh)
+    y, _ = _lstm(x, [np.asarray(each, float) for each in weights], (np.zeros(1), np.zeros(1)))
+    return None if np.allclose(y, np.cumsum(x, axis=0), atol=2e-4) else \
+        "open all three gates for good, and let only the candidate look at the input"
+
+
+@exercise("7.3")
+def _lstm_pieces(function):
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal(shape) for shape in ((12, 3), (12, 3), 12, 12)]
+    x, state, made = rng.standard_normal((20, 3)), (np.zeros(3), np.zeros(3)), []
+    for piece in np.split(x, [1, 1, 7]):
+        y, state = call(function, piece, weights, state)
+        made.append(np.asarray(y).reshape(-1, 3))
+    whole, _ = _lstm(x, weights, (np.zeros(3), np.zeros(3)))
+    return None if np.allclose(np.concatenate(made), whole) else "both h and c go from piece to piece"
+
+
+def _lstm(x, weights, state):
+    (w_ih, w_hh, b_ih, b_hh), (h, c), outputs = weights, state, []
+    for now in x:
+        i, f, g, o = np.split(w_ih @ now + b_ih + w_hh @ h + b_hh, 4)
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+        outputs.append(h)
+    return np.array(outputs), (h, c)
+
+
+@exercise("8.1")
+def _frame_of_32_khz(samples, ms, seen):
+    reach, jump = 7, 1
+    for stride in (4, 4, 5, 8):
+        reach += 2 * jump + (2 * stride - 1) * jump
+        jump *= stride
+    if not near([samples, ms], [640, 20], 1e-6):
+        return "the strides multiply; 32 samples are a millisecond"
+    return None if near(seen, reach + 6 * jump, 0) else "each stage has a kernel of 3 and one of twice its stride"
+
+
+@exercise("8.2")
+def _half_of_the_filters(numbers, work):
+    return None if 3.5 < numbers < 4 and 3.5 < work < 4 else "a little below four, each"
+
+
+@exercise("8.3")
+def _shifted(frames):
+    return None if near(frames, 8, 0) else "a frame sees 2 200 samples and more; its past ends where the sound begins"
+
+
+@exercise("9.1")
+def _without_the_first(share):
+    import book
+    import tinyencodec
+    model = tinyencodec.load_model()
+    z = model.encoder(np.ascontiguousarray(book.recording("speech").T))
+    codes = model.quantizer.encode(z, 8)
+    rest = sum(model.quantizer.codebooks[k][codes[k]] for k in range(1, 8))
+    return None if near(share, np.sum(rest**2) / np.sum(z**2), 0.05) else "add up the entries of codebooks 2 to 8 only"
+
+
+@exercise("9.2")
+def _stored(function):
+    for b in (2, 4, 6, 8):
+        if not near(call(function, b), (2**b, 2 * b), 0):
+            return f"with {b} bits there are {b // 2} codebooks of 4"
+
+
+@exercise("9.3")
+def _beam_search(function):
+    rng = np.random.default_rng(0)
+    z, codebooks = rng.standard_normal((30, 8)), rng.standard_normal((5, 16, 8)) * (0.7 ** np.arange(5))[:, None, None]
+    codes = np.asarray(call(function, z, codebooks, 8))
+    if codes.shape != (5, 30):
+        return f"codes have the shape (5, 30), not {codes.shape}"
+    found = np.sum((z - sum(codebooks[k][codes[k]] for k in range(5))) ** 2)
+    rest, beams = z.copy(), z[:, None]
+    for entries in codebooks:
+        rest = rest - entries[np.square(rest[:, None] - entries).sum(axis=2).argmin(axis=1)]
+        every = (beams[:, :, None] - entries).reshape(len(z), -1, 8)
+        best = np.square(every).sum(axis=2).argsort(axis=1)[:, :8]
+        beams = np.take_along_axis(every, best[..., None], axis=1)
+    if found > 0.999 * np.sum(rest**2):
+        return "no better than the greedy search"
+    right = found <= 1.001 * np.square(beams).sum(axis=2).min(axis=1).sum()
+    return None if right else "better than greedy, but a beam of 8 finds more"
