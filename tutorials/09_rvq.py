@@ -370,8 +370,8 @@ book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to "
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.2, uses this quantiser, which comes from
 # [SoundStream](https://arxiv.org/abs/2107.03312): codebooks of 1024 entries, up to 32 of them at 24 kHz, so 24 kbit/s.
 # Our small model has 16. Its listeners put EnCodec at 3 kbit/s above Opus at 12 ([chapter 1](01_sound_as_numbers.py));
-# our model cannot claim that. The search is greedy in the paper as here. Keeping several beginnings finds better codes
-# for the same decoder: `tinyencodec --search 16` does it, and exercise 3 is about that.
+# our model cannot claim that. The search is greedy in the paper as here. Keeping several beginnings at each stage finds
+# better codes for the same decoder; exercise 3 is about that.
 #
 # ## Summary
 #

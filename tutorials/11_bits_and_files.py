@@ -77,7 +77,7 @@ writer.write(np.array(three))
 writer.flush()
 assert pack(three) == fo.getvalue()  # the package's writer gives the same bytes
 
-# %%
+# %% tags=["hide-input"]
 plt.figure(figsize=(8.5, 3.1))
 for byte, value in enumerate(pack(three)):
     for bit in range(8):
@@ -136,7 +136,7 @@ codes = codes.reshape(n_frames, fields["nc"]).T
 assert np.array_equal(codes, model.encode(second, 1.5)[0].codes)
 book.say(f"The metadata read `{json.dumps(fields)}`.")
 
-# %%
+# %% tags=["hide-input"]
 def draw_dump(data, parts):
     """Bytes in rows of sixteen, coloured by the parts (end, label) that they belong to."""
     plt.figure(figsize=(9, 0.24 * -(-len(data) // 16) + 0.9))
@@ -167,6 +167,19 @@ draw_dump(data,
 book.show("hexdump")
 
 # %% [markdown]
+# And the frame that we follow? At 6 kbit/s its eight codes have 80 bits, which are 10 bytes. So frame 62 begins 620
+# bytes after the header, and ends where frame 63 begins.
+
+# %%
+data = tinyencodec.compress(model, speech, bandwidth=6.0)
+header = 9 + struct.unpack("!I", data[5:9])[0]
+ten = data[header + 10 * book.FRAME:][:10]
+codes = model.encode(speech, bandwidth=6.0)[0].codes[:, book.FRAME]
+assert unpack(ten, 8) == list(codes) and pack(codes) == ten
+book.say(f"Frame {book.FRAME}: the codes {', '.join(map(str, codes))} are the bytes "
+         f"`{ten.hex(' ')}`, or the number {int.from_bytes(ten, 'little')}.")
+
+# %% [markdown]
 # On the left stand the bytes in base 16, on the right the same bytes as letters, where they are any. Nothing separates
 # one code from the next; the reader knows from the header how many there are.
 #
@@ -195,7 +208,7 @@ for n in rng.integers(1, 24_000, 200):
     actual.append(len(tinyencodec.compress(model, speech[:, :n], rate)))
 assert predicted == actual
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(10, 3.4))
 axes[0].plot(predicted, actual, ".", markersize=4)
 axes[0].set(xlabel="predicted size (bytes)", ylabel="actual size (bytes)",
@@ -213,6 +226,8 @@ axes[1].minorticks_off()
 axes[1].legend(loc="upper right")
 axes[1].grid(True)
 book.show("sizes")
+
+# %%
 header_size = predicted_size(24_000, 2) - 188
 book.say(f"The header costs {header_size} bytes. At 1.5 kbit/s that is as much as "
          f"{header_size * 8 / 1500:.2f} s of sound.")
@@ -232,6 +247,7 @@ wrong = in_floats != n // 320
 assert in_floats[53_760 // 320 - 1] == 169 and 53_760 // 320 == 168
 assert list(segment_frames(model.config, 53_760)) == [168]
 
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.6))
 plt.plot(n / 24_000, (n / 24_000 * 75 - n // 320) * 1e15, ".", markersize=3,
          label="product minus true number")
@@ -241,6 +257,8 @@ plt.gca().set(xlabel="duration (s)", ylabel="error (1e-15)",
               title="Rounding errors, and where they do harm")
 plt.legend()
 book.show("float_trap")
+
+# %%
 book.say(f"Of {len(n)} lengths up to 10 s, {wrong.sum()} get a frame too many. The "
          f"reader then asks for codes that are not in the file, and gives up.")
 
@@ -283,7 +301,7 @@ book.show("damage")
 half = clean.shape[1] // 2
 hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001)
         for x in (after_flip, after_shift)]
-assert hurt[0] < 0.5 * hurt[1]
+book.claim(hurt[0] < 0.5 * hurt[1], "a lost byte hurts longer than a flipped bit")
 
 # %% [markdown]
 # One flipped bit makes one code wrong, in one frame; the LSTM of the decoder remembers it for a moment, then all is
@@ -343,19 +361,27 @@ assert [(round(a), round(b)) for a, b in sound.lost] == [(2, 3)]
 assert kept.shape == clean.shape
 book.play(24_000, one_byte_lost_in_blocks=kept)
 
-# %%
+# %% tags=["hide-input"]
 plt.figure(figsize=(9, 2.4))
 draw_error(plt.gca(), kept, "One byte lost, in a file of blocks")
 plt.axvspan(*sound.lost[0], color="C1", alpha=0.2, label="lost, and known to be")
 plt.xlabel("time (s)")
 plt.legend()
 book.show("blocks")
+
+# %%
 tail = np.abs(kept - clean)[0, round(sound.lost[0][1] * 24_000) + 24_000:]
-assert tail.max() < 0.05
+book.claim(tail.max() < 0.05, "a second later all is well")
 book.say(f"One second is lost. A second after it, the largest difference from the "
          f"undamaged sound is {tail.max():.5f}.")
 
 # %% [markdown]
+# ## In the paper, in the released code, and here
+#
+# [The paper](https://arxiv.org/abs/2210.13438) says how many bits there are (section 3.2), but nothing of files.
+# Version 0 of the format is what the [released code](https://github.com/facebookresearch/encodec) writes; blocks and
+# checksums are this package's own.
+#
 # ## Summary
 #
 # - Codes of ten bits lie end to end, least significant bit first: together they are one long number.
@@ -366,15 +392,39 @@ book.say(f"One second is lost. A second after it, the largest difference from th
 #
 # ## Exercises
 #
-# 1. *Easy.* How many bytes is one hour at 3 kbit/s? And in blocks of 4 s, which cost 10 bytes each?
-# 2. *Medium.* Flip each of the ten bits of one code in turn, for codebook 1 and for codebook 8, and measure the error.
-#    Is the bit worth 512 more important than the bit worth 1? Is codebook 1 more important than codebook 8?
-# 3. *Harder.* Suppose each byte of a file is lost with probability $p$. A block survives if all its bytes do. Compute
-#    which share of the sound survives at 6 kbit/s, and how many per cent of the file the blocks' heads are, for blocks
-#    from 0.1 s to 100 s and $p = 10^{-6}$, $10^{-5}$, $10^{-4}$. What block length would you choose?
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/11_bits_and_files.md), each behind a click.
 #
-# [Solutions](solutions/11_bits_and_files.md)
-#
+# 1. *Easy.* How many bytes of codes are one hour at 3 kbit/s? And how many more in blocks of 4 s, which cost 10 bytes
+#    each?
+
+# %%
+bytes_of_codes, more = ..., ...
+book.check("11.1", bytes_of_codes, more)
+
+# %% [markdown]
+# 2. *Medium.* Flip each of the ten bits of one code in turn, for codebook 1 and for codebook 8, and measure the error,
+#    at several frames. Is the bit worth 512 more important than the bit worth 1? Is codebook 1 more important than
+#    codebook 8?
+
+# %%
+high_bits_matter_more, codebook_1_matters_more = ..., ...  # True or False
+book.check("11.2", high_bits_matter_more, codebook_1_matters_more)
+
+# %% [markdown]
+# 3. *Harder.* Suppose each byte of a file is lost with probability $p$. A block survives if all its bytes do. At 6
+#    kbit/s, which share of the sound is lost, and which share of the file are the blocks' heads of 10 bytes, for blocks
+#    of `seconds`? For which length is the sum of both shares least, at $p = 10^{-6}$, $10^{-5}$, $10^{-4}$?
+
+# %%
+def shares(seconds, p):
+    """(share of the sound that is lost, share of the file that is heads)"""
+    return ...
+
+
+book.check("11.3", shares)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.ecdc.bits`: packing and unpacking, many codes at a time.

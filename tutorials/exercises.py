@@ -6,7 +6,12 @@ computed, or tried on random numbers, so that nothing is given away.
 
 from collections.abc import Callable
 
+import book
 import numpy as np
+
+import tinyencodec
+from tinyencodec.layers.conv import Conv1d
+from tinyencodec.layers.conv_transpose import ConvTranspose1d
 
 CHECKS: dict[str, Callable[..., str | None]] = {}
 
@@ -91,7 +96,6 @@ def _multiplications(first, last):
 
 @exercise("2.3")
 def _dilated(function):
-    from tinyencodec.layers.conv import Conv1d
     rng = np.random.default_rng(0)
     for k, d in (3, 1), (4, 6):
         x, w, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((100, 5), (3, 5, k), 3))
@@ -164,7 +168,6 @@ def _size_of_a_state(least, most):
 
 @exercise("5.2")
 def _step_up(function):
-    from tinyencodec.layers.conv_transpose import ConvTranspose1d
     rng, s = np.random.default_rng(0), 5
     w, b, x = (rng.standard_normal(shape, dtype=np.float32) for shape in ((4, 3, 2 * s), 3, (60, 4)))
     before, outputs = np.zeros((1, 4), np.float32), []
@@ -273,8 +276,6 @@ def _shifted(frames):
 
 @exercise("9.1")
 def _without_the_first(share):
-    import book
-    import tinyencodec
     model = tinyencodec.load_model()
     z = model.encoder(np.ascontiguousarray(book.recording("speech").T))
     codes = model.quantizer.encode(z, 8)
@@ -307,3 +308,54 @@ def _beam_search(function):
         return "no better than the greedy search"
     right = found <= 1.001 * np.square(beams).sum(axis=2).min(axis=1).sum()
     return None if right else "better than greedy, but a beam of 8 finds more"
+
+
+@exercise("10.1")
+def _upside_down(share):
+    model, wav = tinyencodec.load_model(), book.recording("speech")
+    expected = np.mean(model.encode(wav, 6.0)[0].codes == model.encode(-wav, 6.0)[0].codes)
+    return None if abs(share - expected) < 0.005 else "a number from 0 to 1: the mean of `codes == other_codes`"
+
+
+@exercise("10.2")
+def _length_of_segments(ratios):
+    model, wav = tinyencodec.load_model(), book.recording("guitar")
+    whole = book.snr(wav, model.decode(model.encode(wav, 6.0), wav.shape[1]))
+    ratios = np.asarray(ratios, float)
+    if ratios.shape != (5,):
+        return "five numbers, one for each length"
+    return None if ratios[0] < ratios[-1] and abs(ratios[-1] - whole) < 1 else \
+        f"with 2 s it should be near the {whole:.1f} dB of one piece, and with 0.1 s lower"
+
+
+@exercise("10.3")
+def _generations(first, tenth):
+    model, wav = tinyencodec.load_model(), book.recording("guitar")
+    y, ratios = wav, []
+    for _ in range(10):
+        y = model.decode(model.encode(y, 6.0), wav.shape[1])
+        ratios.append(book.snr(wav, y))
+    return None if np.allclose([first, tenth], [ratios[0], ratios[-1]], atol=0.05) else \
+        "feed the decoded sound to `model.encode` again; compare each with the original"
+
+
+@exercise("11.1")
+def _hour_at_3(codes, more):
+    if not near(codes, 1_350_000, 0.001):
+        return "4 codebooks of 10 bits, 75 times a second, 3600 s, 8 bits a byte"
+    return None if near(more, 9000, 0.003) else "an hour has 900 blocks of 4 s"
+
+
+@exercise("11.2")
+def _which_bit(bits, codebooks):
+    if bits:
+        return "codes are names: how alike are the entries 1 and 513"
+    return None if codebooks else "which codebook moves the latent further"
+
+
+@exercise("11.3")
+def _shares(function):
+    for seconds, p in (0.5, 1e-4), (4, 1e-6), (30, 1e-5):
+        n_bytes = 10 + 750 * seconds
+        if not near(call(function, seconds, p), (1 - (1 - p) ** n_bytes, 10 / n_bytes), 0.02):
+            return f"a block of {seconds} s has {n_bytes:.0f} bytes; it survives with probability (1 - p)^{n_bytes:.0f}"
