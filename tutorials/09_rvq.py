@@ -342,7 +342,7 @@ for axis, (name, y) in zip(axes.flat, {"original": wav[0], **sounds}.items()):
     axis.label_outer()
 axes[0, 2].xaxis.set_tick_params(labelbottom=True)
 axes[1, 2].axis("off")
-plt.colorbar(image, ax=axes[1, 2], label="level (dB)", location="left", fraction=0.5)
+plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("bitrates")
 
 # %%

@@ -8,10 +8,10 @@
 # %% [markdown]
 # # 12 Arithmetic coding
 #
-# So far each code took ten bits, whichever it was. But some codes are common and others rare, and a message in which
-# common things are short and rare things long is shorter on the whole: Morse gave the letter E a single dot.
-# *Entropy coding* does that as well as it can be done at all. Its sharpest tool is the arithmetic coder, which turns
-# a whole message into one single number.
+# So far each code took ten bits, no matter which it was. But some codes are common and others rare, and a message in
+# which common things are short and rare things long is shorter on the whole: Morse gave the letter E a single dot.
+# *Entropy coding* does that as well as it can be done at all. Its sharpest tool is the arithmetic coder, which turns a
+# whole message into one single number.
 #
 # **What you will see**
 #
@@ -52,6 +52,8 @@ model = tinyencodec.load_model()
 # %%
 recordings = {name: model.encode(book.recording(name), 6.0)[0].codes
               for name in ("speech", "guitar")}
+
+# %% tags=["hide-input"]
 for name, codes in recordings.items():
     counts = np.sort(np.bincount(codes[0], minlength=1024))[::-1]
     plt.loglog(np.arange(1, 1025), counts / counts.sum(), label=name)
@@ -181,23 +183,57 @@ book.say(f"*{message}* deserves {deserved:.2f} bits and becomes 0.**{digits}**, 
 # The decoder walks the same way: which letter's part does the number lie in? That letter was sent; take its part, and
 # ask again. It must be told how many letters there are, since any number lies in the intervals of longer messages too.
 #
-# ## In whole numbers
+# ## In whole numbers, with four bits
 #
 # Exact fractions grow without end: each letter makes them longer. A practical coder keeps whole numbers of a limited
-# size. The package's coder stores probabilities in units of $2^{-24}$, and for the interval
+# size. Let us first do it with numbers so small that we can follow each of them. Probabilities become sixteenths: *a*
+# gets 9 of the 16 units, *b* 5, *c* 2. And for the interval we keep
 #
 # - `n_bits`, the number of binary digits so far,
 # - `low`, the least number of the interval, written with so many digits,
 # - `width`, how many numbers with so many digits it holds.
 #
-# Before a symbol divides the interval there must be enough numbers in it to divide. So as long as `width` is less than
-# $2^{24}$, another digit is added, which doubles everything. A symbol that owns the units `start` to `stop - 1` then
-# gets the numbers from $a$ to $b$, counted from `low`:
+# A letter takes its sixteenths of the width. For that there must be enough numbers in the interval to divide. So as
+# long as `width` is less than 16, another digit is added, which doubles everything. Here is the message from above,
+# step by step.
+
+# %%
+sixteenths = {"a": (0, 9), "b": (9, 14), "c": (14, 16)}  # start and stop of each letter
+low, width, n_bits = 0, 1, 0
+lines = ["| letter | digits added | width before | takes | `low` after, in binary | "
+         "width after |", "|---|---|---|---|---|---|"]
+for letter in message:
+    added = 0
+    while width < 16:
+        low, width, n_bits, added = 2 * low, 2 * width, n_bits + 1, added + 1
+    start_at, stop_at = sixteenths[letter]
+    first = -(-start_at * width // 16)  # rounded up
+    last = (stop_at - 1) * width // 16  # rounded down
+    lines.append(f"| {letter} | {added} | {width} | {first} to {last} | "
+                 f"{low + first:0{n_bits}b} | {last - first + 1} |")
+    low, width = low + first, last - first + 1
+    assert 0 < width and low + width <= 2**n_bits
+book.say("\n".join(lines))
+book.say(f"Any of the {width} numbers from {low:0{n_bits}b} on is the message.")
+
+# %% [markdown]
+# Look at the rounding. A letter begins at the first number at or above its start, and ends at the last number at or
+# below the start of its last unit. So two letters can never claim the same number. And with two units or more, a letter
+# always has at least one number, as the width is at least 16. That is why *c* got two units, more than its 10 %, and
+# why every code in the package gets at least two of its units.
+#
+# ## With 24 bits
+#
+# Sixteenths are coarse: *c* deserves 3.3 bits, but two sixteenths cost 3. The package's coder does the very same with
+# units of $2^{-24}$, so fine that rounding costs next to nothing. More would gain nothing, and with 24 bits the product
+# of a width (below $2^{25}$) and a number of units ($2^{24}$) still fits into a machine's word of 64 bits.
+#
+# A symbol that owns the units `start` to `stop - 1` gets the numbers from $a$ to $b$, counted from `low`:
 #
 # $$ a = \left\lceil \frac{\text{start} \cdot \text{width}}{2^{24}} \right\rceil, \qquad
 #    b = \left\lfloor \frac{(\text{stop} - 1) \cdot \text{width}}{2^{24}} \right\rfloor $$
 #
-# The first is rounded up and the second down, so two symbols can never claim the same number. At every moment
+# At every moment
 #
 # $$ 0 \le \text{low}, \qquad \text{low} + \text{width} \le 2^{\text{n\_bits}} $$
 #
@@ -232,21 +268,21 @@ assert encoder.finish() == encode_symbols(starts, stops) == reversed_digits
 
 # %%
 ideal = np.concatenate([[0], np.cumsum(24 - np.log2(stops - starts))])
-_, axes = plt.subplots(2, 1, figsize=(8, 4.6), sharex=True)
-axes[0].step(range(60), states[:, 0] - 24, where="mid", label="digits, less 24")
-axes[0].plot(ideal[:60], label="bits deserved so far")
-axes[0].set(ylabel="bits", title="Digits are added as the message deserves them")
-axes[0].legend()
-axes[1].plot(np.log2(states[:, 1]), ".-")
-axes[1].set(xlabel="symbols coded", ylabel="log2(width)", ylim=(23.8, 25.2),
-            title="Width before each division")
-axes[1].grid(True)
-book.show("states")
+ahead = states[:, 0] - 24 - ideal[:60]  # digits, less the first 24, against bits deserved
 assert (states[:, 1] >= 2**24).all() and (states[:, 1] < 2**25).all()
+assert np.allclose(ahead, np.log2(states[:, 1]) - 24, atol=1e-3)
+
+# %% tags=["hide-input"]
+plt.figure(figsize=(8, 2.6))
+plt.plot(ahead, ".-")
+plt.gca().set(title="Digits written so far, less the bits deserved so far",
+              xlabel="symbols coded", ylabel="bits", ylim=(-0.1, 1.1))
+plt.grid(True)
+book.show("states")
 
 # %% [markdown]
-# The staircase follows the smooth curve: never more than one digit apart, since what the digits do not show yet is kept
-# in the width, between $2^{24}$ and $2^{25}$.
+# The digits are never more than one bit ahead of what the message deserves. What is ahead is not lost: it is kept in
+# the width, which lies between $2^{24}$ and $2^{25}$; its logarithm, less 24, is this very curve.
 #
 # ## How good is it?
 #
@@ -264,7 +300,7 @@ used, ideal = np.array(used), np.array(ideal)
 excess = used - ideal
 assert excess.max() < 9
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(10, 3.4))
 axes[0].plot(lengths, used, ".", label="used")
 axes[0].plot(lengths, entropy * lengths, label="entropy")
@@ -275,6 +311,8 @@ axes[1].semilogx(lengths, excess, ".")
 axes[1].set(xlabel="letters", ylabel="bits", title="Used minus deserved")
 axes[1].grid(True)
 book.show("excess")
+
+# %%
 book.say(f"Over all messages the excess is {excess.mean():.1f} bits on average and at "
          f"most {excess.max():.1f}, whether there are ten letters or {lengths[-1]}. Up "
          f"to 7 bits are the rest of the last byte. Where it is negative, the end of the "
@@ -320,6 +358,8 @@ assert before[0] == 0 and all(before[1:60]) and after[0] == 1 and not any(after[
 picture = np.full((len(rows), max(map(len, rows))), np.nan)
 for row, line in enumerate(rows):
     picture[row, :len(line)] = line
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(9, 4))
 plt.imshow(picture, cmap="binary", vmin=-0.15, vmax=1, origin="upper",
            interpolation="nearest")
@@ -383,6 +423,8 @@ first_wrong = int(np.argmax(heard != symbols[:len(heard)]))
 # %%
 right = (heard == symbols[:len(heard)])[:len(heard) // 50
                                         * 50].reshape(-1, 50).mean(axis=1)
+
+# %% tags=["hide-input"]
 plt.step(50 * np.arange(len(right)), 100 * right, where="post")
 plt.axhline(100 * (0.6**2 + 0.3**2 + 0.1**2), color="C1", linestyle=":",
             label="by mere chance")
@@ -390,6 +432,8 @@ plt.gca().set(xlabel="letter", ylabel="right letters (%)",
               title="One bit flipped in the middle", ylim=(0, 105))
 plt.legend()
 book.show("flipped")
+
+# %%
 assert 1200 < first_wrong < 1800 and right[-10:].mean() < 0.75 < 0.99 < right[:20].mean()
 book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters are "
          f"right only by chance.")
@@ -408,6 +452,8 @@ book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters
 
 # %%
 coder = load_coder("table", model)
+
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 for axis, (name, codes) in zip(axes, recordings.items()):
     n_frames = codes.shape[1]
@@ -418,20 +464,42 @@ axes[0].set_ylabel("mean cost with the tables (bits)")
 book.show("tables")
 
 # %%
-lines = ["| | bytes, ten bits each | bytes with tables | saved |", "|---|---|---|---|"]
+def loud_frames(wav):
+    """Which frames are sound and not a pause: those of an RMS above 0.003."""
+    wav = np.pad(wav[0], (0, -wav.shape[1] % 320))
+    return np.sqrt(np.square(wav.reshape(-1, 320)).mean(axis=1)) > 0.003
+
+
+lines = ["| | bytes, ten bits each | bytes with tables | saved | of frames that are no "
+         "pause |", "|---|---|---|---|---|"]
 for name, codes in recordings.items():
     (payload,) = coder.encode([codes])
     (same,) = coder.decode([(payload, codes.shape[1])], n_codebooks=8)
     assert np.array_equal(same, codes)
     assert 8 * len(payload) < coder.costs(codes).sum() + 32
-    fixed = codes.size * 10 / 8
-    lines.append(f"| {name} | {fixed:.0f} | {len(payload)} | "
-                 f"{100 * (1 - len(payload) / fixed):.1f} % |")
+    sound = codes[:, loud_frames(book.recording(name))]
+    saved = [100 * (1 - coder.costs(each).sum() / (10 * each.size))
+             for each in (codes, sound)]
+    lines.append(f"| {name} | {codes.size * 10 / 8:.0f} | {len(payload)} | "
+                 f"{saved[0]:.1f} % | {saved[1]:.1f} %, {sound.shape[1]} of "
+                 f"{codes.shape[1]} |")
 book.say("\n".join(lines))
+followed = coder.costs(recordings["speech"][:, book.FRAME:book.FRAME + 1])
+book.say(f"The frame that we follow costs "
+         f"{', '.join(f'{cost:.1f}' for cost in followed)} bits, "
+         f"**{followed.sum():.1f}** in place of 80.")
 
 # %% [markdown]
-# That is not very much. A codebook that is well trained uses its entries about equally often, and then a table has
-# nothing to say. But a table ignores what came before, and in speech or music what came before says a great deal.
+# That is not very much, and some of it is saved on pauses, whose codes are common. A frame of rarer codes, such as
+# ours, even costs more than 80 bits. A codebook that is well trained uses its entries about equally often, and then a
+# table has nothing to say. But a table ignores what came before, and in speech or music what came before says a great
+# deal.
+#
+# ## In the paper, in the released code, and here
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.3, uses an arithmetic coder with the language model of the
+# next chapter, and no tables. The released coder works with 24 bits as well, and gives every code at least two units.
+# It has no bound on a straddle but an assertion. Tables and the carry into a buffer are this package's own.
 #
 # ## Summary
 #
@@ -443,16 +511,42 @@ book.say("\n".join(lines))
 #
 # ## Exercises
 #
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/12_arithmetic_coding.md), each behind a click.
+#
 # 1. *Easy.* A bent coin shows heads 90 times in 100. How many bits does one toss deserve on average? Code 1000 tosses
 #    and compare.
-# 2. *Medium.* Do without tables: let encoder and decoder count the symbols they have met so far, beginning with one
-#    of each, and use these counts as probabilities. How does this *adaptive* coder do on the codes of the recordings,
+
+# %%
+bits_of_a_toss = ...
+book.check("12.1", bits_of_a_toss)
+
+# %% [markdown]
+# 2. *Medium.* Do without tables: let encoder and decoder count the symbols they have met so far, beginning with one of
+#    each, and use these counts as probabilities. How does this *adaptive* coder do on the codes of the recordings,
 #    compared with the tables?
+
+# %%
+def adaptive(symbols, n):
+    """For each symbol the probabilities that both sides know before it, [len(symbols), n]"""
+    return ...
+
+
+book.check("12.2", adaptive)
+
+# %% [markdown]
 # 3. *Harder.* Write an encoder that needs no long number: it keeps at most 32 digits of `low` in hand, appends the
 #    others to a `bytearray`, and carries into it when needed. It must give the bytes of `encode_symbols`.
-#
-# [Solutions](solutions/12_arithmetic_coding.md)
-#
+
+# %%
+def encode_with_buffer(starts, stops):
+    """Lists of units -> bytes"""
+    return ...
+
+
+book.check("12.3", encode_with_buffer)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.entropy.arithmetic`: the coder as one long number, its invariant and its cost; probabilities to units

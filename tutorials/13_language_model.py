@@ -45,10 +45,10 @@ model = tinyencodec.load_model()
 # %% [markdown]
 # ## Surprise
 #
-# The model goes through the recording frame by frame. Before each frame it states, for each codebook, the
-# probabilities of all 1024 codes. It may look at all earlier frames, but not at the frame itself; in particular, its
-# guess for codebook 2 does not know codebook 1 of the same frame. That is a weakness, paid for speed: one step of the
-# model serves all codebooks.
+# The model goes through the recording frame by frame. Before each frame it states, for each codebook, the probabilities
+# of all 1024 codes. It may look at all earlier frames, but not at the frame itself; in particular, its guess for
+# codebook 2 does not know codebook 1 of the same frame. That is the price of speed: one step of the model serves all
+# codebooks.
 #
 # What it sees is therefore the codes, shifted by one frame; -1 stands for "no frame yet". What it has to pay for a
 # code, $-\log_2 p$, is its [surprisal](glossary.md#surprisal).
@@ -66,12 +66,13 @@ assert np.allclose(p.sum(axis=2), 1, atol=1e-5)
 # [K, F] bits
 paid = -np.log2(np.take_along_axis(p, codes.T[..., None], axis=2)[..., 0]).T
 assert np.allclose(paid.sum(axis=1), coder.costs(codes), rtol=1e-3)
-dearest = paid.mean(axis=0).argmax()
-assert paid.mean() < 10 < paid[:, dearest].mean()
+costliest = paid.mean(axis=0).argmax()
+book.claim(paid.mean() < 10 < paid[:, costliest].mean(),
+           "the model helps, but not everywhere")
 book.say(f"On average a code costs **{paid.mean():.2f} bits** instead of 10; in the "
-         f"dearest frame, at {dearest / 75:.2f} s, {paid[:, dearest].mean():.1f}.")
+         f"costliest frame, at {costliest / 75:.2f} s, {paid[:, costliest].mean():.1f}.")
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(2, 1, figsize=(9, 4.6), sharex=True)
 level, extent = book.spectrogram(speech[0], 24_000)
 image = axes[0].imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
@@ -100,6 +101,7 @@ for label, way in (("fixed", FixedCoder(10)), ("tables", load_coder("table", mod
                               sound)
     sizes[label] = [len(payload) for payload in payloads]
 
+# %% tags=["hide-input"]
 for i, (label, pair) in enumerate(sizes.items()):
     bars = plt.bar(np.arange(2) + 0.27 * (i - 1), pair, width=0.25, label=label)
     plt.bar_label(bars, fontsize=8)
@@ -108,11 +110,20 @@ plt.gca().set(ylabel="bytes", title="The same codes, three ways",
               ylim=(0, 1.35 * max(sizes["fixed"])))
 plt.legend(ncols=3)
 book.show("sizes")
-assert sizes["language model"][0] < sizes["fixed"][0]
+
+# %%
+book.claim(sizes["language model"][0] < sizes["fixed"][0], "the model saves bytes")
+rms = np.sqrt(np.square(np.resize(speech, (n_frames, 320))).mean(axis=1))  # of each frame
+sound = rms > 0.003  # which is no pause
+share = 100 * (1 - paid[:, sound].mean() / 10)
 book.say("Saved by the language model: "
          + ", ".join(f"{100 * (1 - a / b):.0f} % of the {name}"
                      for name, a, b in zip(("speech", "guitar"), sizes["language model"],
-                                           sizes["fixed"])) + ".")
+                                           sizes["fixed"]))
+         + f". Pauses are cheap: without them, on {sound.sum()} of {n_frames} frames, it "
+           f"saves {share:.0f} % of the speech. The frame that we follow costs "
+           f"{', '.join(f'{bits:.1f}' for bits in paid[:, book.FRAME])} bits, "
+           f"**{paid[:, book.FRAME].sum():.0f}** in place of 80.")
 
 # %% [markdown]
 # ## The whole model in NumPy
@@ -154,7 +165,7 @@ def embed(seen):
     waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     return layer_norm(x, "transformer.norm_in") + waves
 
-
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.6))
 plt.imshow((embed(seen)
             - layer_norm(sum(tensors[f"emb.{k}.weight"][1 + row]
@@ -168,8 +179,24 @@ book.show("positions")
 # %% [markdown]
 # **Attention** lets a frame look back at others. From its vector each frame makes three new ones, by three matrices: a
 # *query* $q$, what it is looking for; a *key* $k$, by which it can be found; and a *value* $v$, what it has to say.
-# Frame $t$ compares its query with the keys of the frames $j$ it may see, turns the results into weights that add up
-# to 1, and takes the weighted mean of the values:
+# Take three frames of two numbers each. The first and the last are alike. The matrices are simple here: query and key
+# are three times the vector, and the value is the vector itself. The last frame compares its query with the keys of all
+# three, by products of number and number, added up; the exponential makes all of them positive and the large ones
+# larger; and divided by their sum they are weights that add up to 1. With these it takes the mean of the values.
+
+# %%
+x = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])  # three frames
+query = key = 3 * x
+value = x
+# of the last frame with each; 2: numbers in a query
+scores = query[2] @ key.T / np.sqrt(2)
+weights = np.exp(scores) / np.exp(scores).sum()
+assert weights[0] == weights[2] > 100 * weights[1]
+book.say(f"Scores {scores.round(2)}, weights {weights.round(3)}, result "
+         f"{(weights @ value).round(3)}: it has found the frame that is like itself.")
+
+# %% [markdown]
+# That is all. In general, frame $t$ looks at the frames $j$ that it may see, with queries and keys of $d$ numbers:
 #
 # $$ a_{tj} = \frac{\exp(q_t \cdot k_j / \sqrt d)}{\sum_i \exp(q_t \cdot k_i / \sqrt d)}, \qquad
 #    \text{out}_t = \sum_j a_{tj} v_j $$
@@ -232,7 +259,7 @@ book.say(f"Our forty lines and the package agree: the largest difference of a "
 # %% [markdown]
 # Now we can look inside. Each row of the picture is a frame that asks, each column one that answers.
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(10, 4))
 shown = 150
 for axis, layer in zip(axes, (0, config.n_layers - 1)):
@@ -251,14 +278,19 @@ book.show("attention")
 
 # %%
 on_zeros = np.array([weights[:, :, 0].mean(axis=0) for weights in maps])  # [layers, F]
-for i, row in enumerate(on_zeros):
-    plt.semilogy(np.where(row > 0, row, np.nan), label=f"layer {i}")
-plt.axvline(config.past_context, color="#7d8590", linestyle=":",
-            label="end of the context")
-plt.gca().set(xlabel="frame", ylabel="weight on the zeros",
-              title="Every frame may look at the vector of zeros")
-plt.legend(ncols=2)
+
+# %% tags=["hide-input"]
+plt.figure(figsize=(8, 2.4))
+plt.imshow(100 * on_zeros, origin="upper", cmap="viridis", vmin=0, vmax=100,
+           extent=(-0.5, n_frames - 0.5, config.n_layers - 0.5, -0.5))
+plt.colorbar(label="attention (%)")
+plt.axvline(config.past_context, color="C1", linestyle=":")
+plt.gca().set(xlabel="frame", ylabel="layer", title="How much of its attention each "
+                                                    "frame pays to the zeros (dotted: "
+                                                    "context)")
 book.show("zeros")
+
+# %%
 assert (on_zeros[:, :config.past_context] > 0).all()
 assert (on_zeros[:, config.past_context:] == 0).all()
 without, _ = predict(seen, start_vector=False)
@@ -269,8 +301,19 @@ book.say(f"The first frame gives it {100 * on_zeros[:, 0].mean():.0f} % of its a
          f"it gets other probabilities, by up to {changed.max():.2f}; it could not "
          f"decode what this model has coded.")
 assert changed[0] > 1e-6
+sinks = (on_zeros[:, 150] > 0.5).sum()
+book.claim(sinks >= 2, "several layers park their attention on the zeros")
+book.say(f"It is more than a makeshift for the first frame. At frame 150, with 150 "
+         f"others to look at, {sinks} of {config.n_layers} layers still give it more "
+         f"than half of their attention: "
+         f"{', '.join(f'{100 * share:.0f} %' for share in on_zeros[:, 150])}.")
 # so begins the package's memory of each layer
 assert all(cache.end == 1 for cache in lm.start().caches)
+
+# %% [markdown]
+# Why look at nothing? Weights must add up to 1, so a head that finds nothing of use has to put its attention somewhere.
+# A vector that says the same at all times does no harm. Large language models do the same with their first token, which
+# is called an *attention sink* ([Xiao and others, 2023](https://arxiv.org/abs/2309.17453)). Here it was built in.
 
 # %% [markdown]
 # ## Remember, do not compute again
@@ -286,7 +329,7 @@ for t in range(n_frames):
     rows.append(lm.step(seen[None, :, t:t + 1], state)[0, 0])
 assert np.array_equal(np.array(rows), p)  # the very same bits
 
-counts, cached, afresh = (25, 100, 200, 300, 400), [], []
+counts, cached, afresh = (25, 100, 200, 300, 390), [], []
 for n in counts:
     state = lm.start(1, n + 1)
     lm.step(seen[None, :, :n], state)
@@ -297,13 +340,15 @@ for n in counts:
     cached.append(1000 * (middle - begin))
     afresh.append(1000 * (time.perf_counter() - middle))
 
-# %%
+# %% tags=["hide-input"]
 plt.plot(counts, cached, "o-", label="with the cache")
 plt.plot(counts, afresh, "o-", label="all frames computed again")
 plt.gca().set(xlabel="frames so far", ylabel="time for the next frame (ms)",
               title="What one more frame costs", ylim=0)
 plt.legend()
 book.show("cache")
+
+# %%
 assert sum(cached) < sum(afresh)
 
 # %% [markdown]
@@ -362,10 +407,18 @@ wrong, stuck = decode(payload, other, n_frames)
 right = (wrong == codes).mean(axis=0)
 first = int(np.argmax(right < 1))
 assert right[:first].all() and right[first + 5:].mean() < 0.7
+
+# %% tags=["hide-input"]
 plt.plot(np.arange(n_frames) / 75, 100 * right)
 plt.gca().set(xlabel="time (s)", ylabel="right codes (%)",
               title="Decoded by a model that is one ulp different")
 book.show("ulp")
+
+# %%
+after = np.arange(n_frames) > first + 5
+by_kind = [100 * right[after & kind].mean() for kind in (sound, ~sound)]
+book.say(f"After it, {by_kind[0]:.0f} % of the codes of sound are right, and "
+         f"{by_kind[1]:.0f} % of the codes of pauses.")
 book.say(f"Frame {first} is the first wrong one, {first / 75:.1f} s into the recording. "
          f"" + ("Later the decoder noticed, as it met an impossible state; there the "
                 "rest is filled up with zeros." if stuck
@@ -374,8 +427,9 @@ book.play(24_000, decoded_right=model.decode([tinyencodec.EncodedFrame(codes, No
           decoded_one_ulp_off=0.5 * model.decode([tinyencodec.EncodedFrame(wrong, None)]))
 
 # %% [markdown]
-# Nothing after that frame is related to the recording. A boundary between two codes' units has moved past the number in
-# the file, one code is read wrongly, and from then on the model guesses from a past that never was.
+# A boundary between two codes' units has moved past the number in the file, one code is read wrongly, and from then on
+# the model guesses from a past that never was. What is still right is right by chance, most of it where the recording
+# is nearly silent: there few codes are probable, whatever came before.
 #
 # Does anybody change a model's weights by an ulp? No, but everybody changes the order of additions. Sums in floating
 # point are rounded at every step, so their result depends on the order, and the order depends on the processor, the
@@ -388,11 +442,15 @@ for column in range(config.dim):
     forward += terms[:, column]
     backward += terms[:, config.dim - 1 - column]
 ulps = (forward - backward) / np.spacing(np.abs(backward))
+
+# %% tags=["hide-input"]
 plt.hist(np.clip(ulps, -20.4, 20.4), bins=np.arange(-20.5, 21))
 plt.gca().set(xlabel="difference (ulp; beyond 20: at the edge)", ylabel="sums",
               title=f"2000 sums of {config.dim} numbers, from left to right and from "
                     f"right to left")
 book.show("orders")
+
+# %%
 same = np.mean(forward == backward)
 assert same < 0.5
 mine = (quantised_cdf(ours.astype(np.float32)) != quantised_cdf(p)).any(axis=2).mean()
@@ -402,7 +460,11 @@ book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our
 
 # %% [markdown]
 # This is no invention. Recordings made with the official program's language model could not be decoded after an update
-# of the system, or on another machine, or with another number of threads.
+# of the system, or on another machine, or with another number of threads: see [issue
+# 94](https://github.com/facebookresearch/encodec/issues/94) of the official code, and the attempt at a cure in [pull
+# request 95](https://github.com/facebookresearch/encodec/pull/95). The paper saw the danger (section 3.3): it says that
+# the probabilities are rounded to $10^{-6}$ before they are used. That makes an accident rarer, but wherever there are
+# roundings, a number can lie next to a boundary.
 #
 # ## Exact arithmetic
 #
@@ -448,6 +510,15 @@ except ValueError as error:
     book.say(f"With the touched model: *{error}*.")
 
 # %% [markdown]
+# ## In the paper, in the released code, and here
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.3, has this model with 5 layers, 8 heads, 200 channels and
+# 3.5 s of past. Its rates at 24 kHz, without and with it, are 1.5 and 0.9, 3 and 1.9, 6 and 4.1, 12 and 8.9 kbit/s: 40
+# to 26 % saved. Ours has 6 layers and 128 channels, and knows 8 codebooks. On its test sounds it saves 41 % at 1.5
+# kbit/s, 34 at 3 and 27 at 6 (its card, `weights/tiny_24khz/README.md`). The released code attends to the vector of
+# zeros as here. Exact arithmetic is this package's own; files of the released language model it neither reads nor
+# writes.
+#
 # ## Summary
 #
 # - A language model turns the past into probabilities; the arithmetic coder turns its surprise into bits.
@@ -459,15 +530,39 @@ except ValueError as error:
 #
 # ## Exercises
 #
-# 1. *Easy.* Plot the mean surprisal of each codebook. Which are the hardest to guess? Why might that be?
-# 2. *Medium.* Each block of a file begins without a past. Cut the sentence into blocks of 0.5, 1, 2 and 4 s and
-#    compare the sizes, with and without the 12 bytes that a block costs.
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/13_language_model.md), each behind a click.
+#
+# 1. *Easy.* Plot the mean surprisal of each codebook. Which is the easiest to guess? How many bits does a code of the
+#    last one cost on average? Why might that be?
+
+# %%
+easiest, bits_of_the_last = ..., ...  # 1 to 8, bits
+book.check("13.1", easiest, bits_of_the_last)
+
+# %% [markdown]
+# 2. *Medium.* Each block of a file begins without a past. Cut the sentence into blocks of 0.5, 1, 2 and 4 s and compare
+#    the sizes in bytes, with and without the 12 bytes that a block costs.
+
+# %%
+# four numbers, for 0.5, 1, 2 and 4 s: 37, 75, 150 and 300 frames
+sizes_without_heads = ...
+book.check("13.2", sizes_without_heads)
+
+# %% [markdown]
 # 3. *Harder.* The model states probabilities, so one can also *draw* from them. Give it the first two seconds of the
 #    guitar, draw the codes of the next four, and listen. How does it change if all scores are divided by a
-#    *temperature* below 1 first?
-#
-# [Solutions](solutions/13_language_model.md)
-#
+#    *temperature* below 1 first? Write that as a function of the probabilities.
+
+# %%
+def sharper(p, temperature):
+    """Probabilities [N] -> probabilities [N] of the scores / temperature"""
+    return ...
+
+
+book.check("13.3", sharper)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.lm.model`: the transformer, one step per frame; `tinyencodec.lm.attention`: attention and the KV cache.

@@ -10,6 +10,9 @@ import book
 import numpy as np
 
 import tinyencodec
+from tinyencodec.ecdc.coders import load_coder
+from tinyencodec.entropy.arithmetic import bounds, quantised_cdf
+from tinyencodec.entropy.arithmetic_compiled import encode_symbols
 from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d
 
@@ -359,3 +362,55 @@ def _shares(function):
         n_bytes = 10 + 750 * seconds
         if not near(call(function, seconds, p), (1 - (1 - p) ** n_bytes, 10 / n_bytes), 0.02):
             return f"a block of {seconds} s has {n_bytes:.0f} bytes; it survives with probability (1 - p)^{n_bytes:.0f}"
+
+
+@exercise("12.1")
+def _bent_coin(bits):
+    expected = -0.9 * np.log2(0.9) - 0.1 * np.log2(0.1)
+    return None if near(bits, expected) else "the cost of heads, 90 times in 100, and of tails, 10 times"
+
+
+@exercise("12.2")
+def _adaptive(function):
+    rows = np.asarray(call(function, [2, 2, 0], 3), float)
+    expected = np.array([[1, 1, 1], [1, 1, 2], [1, 1, 3]]) / np.array([[3], [4], [5]])
+    return None if near(rows, expected, 1e-6) else "first there is one of each, then one more of the first symbol"
+
+
+@exercise("12.3")
+def _with_buffer(function):
+    rng = np.random.default_rng(0)
+    cdf = quantised_cdf(np.array([1 / 3] * 3, np.float32))
+    for symbols in (rng.choice(3, size=300), np.array([1] * 60 + [2])):  # the second carries far
+        starts, stops = bounds(np.broadcast_to(cdf, (len(symbols), 3)), symbols)
+        if bytes(call(function, starts.tolist(), stops.tolist())) != encode_symbols(starts, stops):
+            return "other bytes than `encode_symbols`; the first digit is the lowest bit of a byte"
+
+
+@exercise("13.1")
+def _hardest_codebook(easiest, last):
+    model = tinyencodec.load_model()
+    codes = model.encode(book.recording("speech"), 6.0)[0].codes
+    means = load_coder("lm", model).costs(codes) / codes.shape[1]
+    if easiest != 1 + means.argmin():
+        return f"`paid.mean(axis=1)` is least for another codebook than {easiest}"
+    return None if near(last, means[-1]) else "the mean of the last row of `paid`"
+
+
+@exercise("13.2")
+def _blocks_without_a_past(sizes):
+    model = tinyencodec.load_model()
+    codes, coder = model.encode(book.recording("speech"), 6.0)[0].codes, load_coder("lm", model)
+    expected = [sum(map(len, coder.encode([codes[:, at:at + n] for at in range(0, codes.shape[1], n)])))
+                for n in (37, 75, 150, 300)]
+    return None if near(sizes, expected, 0.02) else "`coder.encode` takes a list of blocks [K, F] and gives their bytes"
+
+
+@exercise("13.3")
+def _sharper(function):
+    scores = np.random.default_rng(0).standard_normal(12)
+    for temperature in (1.0, 0.5):
+        expected, given = np.exp(scores / temperature), np.exp(scores)
+        found = call(function, given / given.sum(), temperature)
+        if not near(found, expected / expected.sum(), 1e-6):
+            return "dividing scores is a power of the probabilities; make the sum 1 again"
