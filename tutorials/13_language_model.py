@@ -282,7 +282,7 @@ on_zeros = np.array([weights[:, :, 0].mean(axis=0) for weights in maps])  # [lay
 # %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.4))
 plt.imshow(100 * on_zeros, origin="upper", cmap="viridis", vmin=0, vmax=100,
-           extent=(-0.5, n_frames - 0.5, config.n_layers - 0.5, -0.5))
+           extent=(-0.5, n_frames - 0.5, config.n_layers - 0.5, -0.5), interpolation="nearest")
 plt.colorbar(label="attention (%)")
 plt.axvline(config.past_context, color="C1", linestyle=":")
 plt.gca().set(xlabel="frame", ylabel="layer", title="How much of its attention each "
@@ -428,8 +428,7 @@ book.play(24_000, decoded_right=model.decode([tinyencodec.EncodedFrame(codes, No
 
 # %% [markdown]
 # A boundary between two codes' units has moved past the number in the file, one code is read wrongly, and from then on
-# the model guesses from a past that never was. What is still right is right by chance, most of it where the recording
-# is nearly silent: there few codes are probable, whatever came before.
+# the model guesses from a past that never was. What is still right is right by chance.
 #
 # Does anybody change a model's weights by an ulp? No, but everybody changes the order of additions. Sums in floating
 # point are rounded at every step, so their result depends on the order, and the order depends on the processor, the

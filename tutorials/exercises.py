@@ -414,3 +414,32 @@ def _sharper(function):
         found = call(function, given / given.sum(), temperature)
         if not near(found, expected / expected.sum(), 1e-6):
             return "dividing scores is a power of the probabilities; make the sum 1 again"
+
+
+@exercise("14.1")
+def _softer(squared, mel):
+    import torch
+
+    from tinyencodec.train import losses
+    from tinyencodec.train.mel import MelScales
+    torch.manual_seed(0)
+    x = torch.from_numpy(book.recording("speech")[None, :, 9_600:57_600])
+    spectrum, frequency = torch.fft.rfft(x), torch.fft.rfftfreq(x.shape[2], 1 / 24_000)
+    spoilt = {"silence": 0 * x, "upside down": -x, "1 ms late": torch.roll(x, 24, dims=2),
+              "only below 1 kHz": torch.fft.irfft(spectrum * (frequency < 1000)),
+              "with hiss": x + 0.02 * torch.randn(x.shape)}
+    bands = MelScales(24_000)
+    measures = (lambda y: losses.relative_squared_error(x, y), lambda y: losses.mel_loss(bands(x), bands(y)))
+    for name, answer, loss in zip(("squared error", "mel loss"), (squared, mel), measures):
+        if set(answer) != {which for which, y in spoilt.items() if loss(y / 2) < loss(y)}:
+            return f"not all of them for the {name}; compute it for `y` and `0.5 * y`"
+
+
+@exercise("14.2")
+def _mel_only(si_snr):
+    return None if si_snr < 0 else "freed from the waveform, it falls below 0 dB"
+
+
+@exercise("14.3")
+def _two_semitones(faster):
+    return None if near(faster, 2 ** (2 / 12), 1e-3) else "twelve semitones are a factor of two"
