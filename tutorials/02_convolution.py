@@ -261,9 +261,9 @@ assert np.allclose(compiled(x, matrix, b, k), reference, atol=1e-4)
 # The compiled loop fetches an output from memory, adds one product, and puts it back, thousands of times. A processor
 # can multiply far more often than it can fetch. The remedy is to fetch a number once and use it many times.
 # `tinyencodec.kernels.tile` keeps a small block of outputs, several rows times several columns, in the processor's
-# registers (the few numbers it holds at hand) until they are finished. Each fetched input then serves all columns of
-# the block, each fetched weight all its rows. `tinyencodec.kernels.gemm` (*general matrix multiply*, a traditional
-# name) walks such tiles over overlapping rows.
+# registers (the few numbers that it can reach at once) until they are finished. Each fetched input then serves all
+# columns of the block, each fetched weight all its rows. `tinyencodec.kernels.gemm` (*general matrix multiply*, a
+# traditional name) walks such tiles over overlapping rows.
 #
 # Now the race: 3000 outputs of 64 channels. NumPy's product may share itself out among several cores, so we count
 # processor time: two cores at work count twice. The first one runs for 20 outputs and is scaled up.
@@ -349,10 +349,10 @@ assert np.array_equal(scores.argmax(axis=1), distance.argmin(axis=1))
 # ## The order of a sum
 #
 # Computers round after each addition, so $(a+b)+c$ and $a+(b+c)$ may differ in the last digit. A library for products
-# of matrices picks the order that suits the shapes at hand. Multiply the same row within a large matrix, then on its
-# own, and the last digit may change. For most programs that is harmless. Here it is not: [chapter 5](05_streaming.py)
-# will cut a signal into pieces and demand the *same bits*, and in [chapter 13](13_language_model.py) one last digit can
-# destroy a whole recording.
+# of matrices picks the order that suits the shapes of the matrices. Multiply the same row within a large matrix, then
+# on its own, and the last digit may change. For most programs that is harmless. Here it is not: [chapter
+# 5](05_streaming.py) will cut a signal into pieces and demand the *same bits*, and in [chapter
+# 13](13_language_model.py) one last digit can destroy a whole recording.
 #
 # The package's tile adds the terms of every sum in the same order, with one rounding for each product and sum together,
 # no matter which rows are computed with it. Let us compute the 3000 rows at once, and again one by one.

@@ -117,8 +117,8 @@ book.claim(by_place[0] > by_place[-1], "the error fades as a piece goes on")
 # ## What a layer must remember
 #
 # Why should a seam matter at all? A causal convolution of kernel $k$ needs, for each output, the last $k$ inputs. For
-# the first outputs of a piece, some of those lie in the piece before. Whoever forgets them must invent them, as zeros
-# or by a mirror ([chapter 3](03_stride_padding_causality.py)). Whoever keeps them has nothing to invent.
+# the first outputs of a piece, some of those lie in the piece before. If they are forgotten, they must be invented, as
+# zeros or by a mirror ([chapter 3](03_stride_padding_causality.py)). If they are kept, nothing has to be invented.
 #
 # What is kept is the layer's [state](glossary.md#state). For a convolution it is the end of the signal so far: those
 # inputs that a later window will still touch. Put them in front of the next piece, compute all windows that are full,

@@ -199,7 +199,7 @@ assert np.isclose(scale_of(stereo), np.sqrt(np.mean(mono**2)) + 1e-8)
 # even begin before it has one. Each segment is coded for itself, as if nothing came before it. What happens where two
 # of them meet?
 #
-# We can try that with the model at hand: we give it another configuration, with the same numbers. Segments of a
+# We can try that with the model that we have: we give it another configuration, with the same numbers. Segments of a
 # third of a second make more seams than those of a second; they share 10 ms with their neighbours, as in the
 # original.
 

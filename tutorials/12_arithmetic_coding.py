@@ -440,8 +440,8 @@ book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters
 
 # %% [markdown]
 # What comes out still looks like a message: likely letters come often. Nothing in the coder notices, except by luck: a
-# few numbers between two symbols' parts belong to nobody (they were lost when $a$ was rounded up and $b$ down), and a
-# decoder that meets one knows that something is wrong. So a file needs checksums, and blocks. And it has another
+# few numbers between two symbols' parts belong to no symbol (they were lost when $a$ was rounded up and $b$ down), and
+# a decoder that meets one knows that something is wrong. So a file needs checksums, and blocks. And it has another
 # consequence, which [chapter 13](13_language_model.py) is about: encoder and decoder must use *exactly* the same
 # probabilities.
 #

@@ -550,7 +550,7 @@ book.say(f"At first both have the same score; in the last steps the recording's 
          f"higher by {gap.mean():.2f} on average.")
 
 # %% [markdown]
-# In earnest there are five such judges with windows from 128 to 2048 samples, and the codec also learns by *feature
+# A real run has five such judges with windows from 128 to 2048 samples, and the codec also learns by *feature
 # matching*: the judges' inner layers should respond to the copy as they do to the original. In the paper the adversary
 # is there from the start. (We tried to add one to the bundled model late, for a few hundred steps, and got nothing but
 # worse sound; that is all our processor had time for. The figures are on the model's card,
@@ -626,4 +626,4 @@ book.check("14.3", faster)
 #   error in each direction of the latent would be, and turns the latent so that the loud ones are small.
 # - `tinyencodec.train.trainer`, `tinyencodec.train.recipe`: one step, and the numbers of a run.
 # - `tinyencodec.train.transform`, `tinyencodec.train.transform_start`: the start as a transform codec.
-# - `tinyencodec.train.codec`: `python -m tinyencodec.train.codec`, training in earnest, stopped and resumed at will.
+# - `tinyencodec.train.codec`: `python -m tinyencodec.train.codec`, real training, stopped and resumed at will.

@@ -43,7 +43,7 @@ class Header(NamedTuple):
     start: int  # bytes before the samples
     length_at: int  # where the length is written
     length_form: str  # and how, for `struct`
-    counted: int = 0  # bytes that it counts besides the samples
+    counted: int = 0  # bytes that it counts in addition to the samples
     peeked: bytes = b""  # samples that have been read
     chunk: str = ""  # how a chunk begins: its name and its length, for `struct`; "": there are no chunks
     own: int = 0  # bytes of that beginning that the length counts

@@ -23,7 +23,7 @@ exit code:
   1    done, but for some of many files, which are named
   2    bad input or wrong use: one line on standard error, and no output file
   130  interrupted (Ctrl-C), and no output file
-  141  nobody reads standard output any more
+  141  the reader of standard output has gone
   143  ended by SIGTERM, and no output file
 """
 ENVIRONMENT = """

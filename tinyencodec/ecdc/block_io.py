@@ -28,7 +28,7 @@ class BlockWriter:
 
     def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: CodesCoder, at_once: int) -> None:
         self._fo, self._layout, self._coder, self._at_once = fo, _layout(header, config), coder, at_once
-        self._codes: list[np.ndarray] = []  # [K, F] each, of the block at hand: segments, or pieces of one
+        self._codes: list[np.ndarray] = []  # [K, F] each, of the current block: segments, or pieces of one
         self._scales: list[float] = []  # of the same
         self._frames = 0  # in them
         self._complete: list[tuple[np.ndarray, bytes]] = []  # codes and scales of blocks to be coded
@@ -49,7 +49,7 @@ class BlockWriter:
                 self._flush()
 
     def _close(self) -> None:
-        """Complete the block at hand."""
+        """Complete the current block."""
         head = bytes([len(self._codes)]) if self._layout.n_segments else b""
         head += b"".join(pack_scale(scale) for scale in self._scales)
         self._complete.append((np.concatenate(self._codes, axis=1), head))

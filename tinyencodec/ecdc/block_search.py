@@ -82,7 +82,7 @@ class BlockSearch:
                 self.audio_length = LENGTH.unpack(block.content)[0]
 
     def _take(self) -> Block:
-        """The block at hand; if it is damaged, its bytes are kept."""
+        """The current block; if it is damaged, its bytes are kept."""
         self._fill(HEAD.size, "a block's head")
         checksum, low, frames, size = HEAD.unpack_from(self._held)
         require(self._layout.plausible(frames, size), "damaged", "frames and bytes of a block", f"{frames} in {size}")

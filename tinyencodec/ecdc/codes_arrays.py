@@ -1,4 +1,4 @@
-"""Arrays and facts of a codes file (`codes_file`), from `.npz` and `.safetensors` files that nobody vouches for.
+"""Arrays and facts of a codes file (`codes_file`), from untrusted `.npz` and `.safetensors` files.
 
 Files are read as if an enemy had made them. Nothing in them is run: no pickles, and no header that is evaluated, as
 `numpy.load` does with care. Types and shapes are checked before memory is taken, and no array can be larger than the

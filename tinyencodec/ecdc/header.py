@@ -2,7 +2,7 @@
 
 A header of version 1 ends with its CRC-32. Headers of up to 1 KiB that the checksum accepts differ in at least four
 bits. So a single flipped bit can be found, and is corrected; `EcdcHeader.mended` names it. Only a flipped bit in the
-length field is an error, since nobody knows then where the header ends.
+length field is an error, since then the end of the header is unknown.
 
 Chapter 11 of the tutorials uses it.
 """

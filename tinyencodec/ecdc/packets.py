@@ -1,4 +1,4 @@
-"""Packets: the payload of an `.ecdc` file in streamed form, whose length nobody knows until it ends.
+"""Packets: the payload of an `.ecdc` file in streamed form, whose length is unknown until it ends.
 
     size   content                                                      (all big-endian)
     2      frames n in this packet, 1 to 65535

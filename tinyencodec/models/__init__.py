@@ -10,7 +10,7 @@
     store         where models live, and how to load one, or a language model
     convert       any weights into a model folder
     download      one large file over HTTP
-    fetch         official weights, over the network or from files at hand
+    fetch         official weights, over the network or from local files
     listing       which models there are
 
 Imports `codec`, `lm`, `entropy` and `system`.

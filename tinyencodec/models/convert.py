@@ -1,4 +1,4 @@
-"""Make a model folder from somebody else's file: an official `.th`, a Hub folder, or a training checkpoint.
+"""Make a model folder from a foreign file: an official `.th`, a Hub folder, or a training checkpoint.
 
 The model is a codec or a language model; a codec looks for its language model in the folder `lm` inside its own.
 

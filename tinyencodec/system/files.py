@@ -19,7 +19,7 @@ _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 @contextmanager
 def atomic_write(path: str | os.PathLike, force: bool = False) -> Iterator[BinaryIO]:
-    """Open `path` for writing, so that nobody ever sees half a file.
+    """Open `path` for writing, as an atomic write: nobody ever sees half a file.
 
     The bytes go to a hidden temporary file in the same folder, which is renamed to `path` when the
     block ends. If the block raises anything (an interruption included), the temporary file is removed

@@ -18,7 +18,7 @@ def progress(label: str, unit: Literal["samples", "bytes"] = "samples") \
         -> Iterator[Progress | None]:
     """Give the block a function to call with (done, total), or None if there is no bar.
 
-    A total of None is one that nobody knows: what is done is shown instead, in samples, or in megabytes of bytes.
+    A total of None is unknown: what is done is shown instead, in samples, or in megabytes of bytes.
     """
     try:
         from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""safetensors files: reading those that nobody vouches for, and the beginning of those that we write."""
+"""safetensors files: reading untrusted ones, and the beginning of those that we write."""
 
 import json
 import math
@@ -41,7 +41,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """
     with blame(str(path)), open_safetensors(path) as file:
         dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
-        if set(dtypes.values()) <= {"F16", "F32", "F64", "I8"}:  # one by one: the file is not in memory besides
+        if set(dtypes.values()) <= {"F16", "F32", "F64", "I8"}:  # one by one: the whole file is not in memory as well
             return {name: file.get_tensor(name) for name in dtypes}
         known, tensors = DTYPES | {"BF16": "<u2"}, {}
         for name, entry in safetensors.deserialize(path.read_bytes()):

@@ -79,7 +79,7 @@ def make_trainer(args: argparse.Namespace, device: torch.device) -> Trainer:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise `ValueError` for an option, besides those of the recipe, that cannot be meant."""
+    """Raise `ValueError` for an option outside the recipe that makes no sense."""
     for name in ("log_every", "validate_every", "keep_every", "threads"):
         if (value := getattr(args, name)) is not None:
             require(value >= 1, flag(name), "at least 1", value)

@@ -3,7 +3,7 @@
 A decoder that repeats one pattern in every frame adds lines at multiples of the frame rate (75 Hz), a comb. Above
 1 kHz mel bands are wider than that, so the mel loss is blind to it. Here are no bands: the logarithm of the magnitude
 in each bin of windows of 1024, 2048 and 4096 samples (23, 12 and 6 Hz apart at 24 kHz), compared as mel bands are. Of
-noise nobody can foretell single bins; then the best guess is the same in all of them, and lines cost.
+noise single bins cannot be predicted; then the best guess is the same in all of them, and lines cost.
 
 Chapter 14 of the tutorials uses it.
 """

@@ -155,7 +155,7 @@ def default_config(facts: CodecFacts) -> LMConfig:
 
 
 def train(trainer: Trainer, out: Path, minutes: float = math.inf) -> None:
-    """Train until `recipe.steps`, `minutes` from now, or a signal, whichever is first; then save."""
+    """Train until `recipe.steps`, `minutes` from now, or a signal, whichever comes first; then save."""
     stop = []
     handlers = {name: signal.signal(name, lambda *_: stop.append(True)) for name in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -42,7 +42,7 @@ def shifted(codes: Tensor) -> Tensor:
 def draw_batch(stream: np.ndarray, codebook_size: int, shape: Shape, seed: int, step: int) -> tuple[Tensor, Tensor]:
     """The batch of a step, from all training codes [F, K].
 
-    Returns what the model sees and what it shall predict, int64 [B, K, length] both.
+    Returns what the model sees and what it has to predict, int64 [B, K, length] both.
     """
     rng = np.random.default_rng([seed, step])
     share = np.array(shape.codebooks) / sum(shape.codebooks)
@@ -68,7 +68,7 @@ def blocks(sounds: Iterable[np.ndarray], length: int, n_codebooks: int) -> list[
 def block_batches(pieces: list[np.ndarray], frames: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Batch blocks [F, K] of about one length, about `frames` frames each time, short ones padded.
 
-    Yields what the model sees and what it shall predict, int64 [B, K, F]; the target of padding is -1.
+    Yields what the model sees and what it has to predict, int64 [B, K, F]; the target of padding is -1.
     """
     pieces = sorted(pieces, key=len)
     while pieces:

@@ -3,7 +3,7 @@
     python -m tinyencodec.train.lm_evaluate lm/ codes.safetensors --split test --seconds 4 --packages
 
 Sounds are cut into blocks as the coder does, and the model begins anew at each. What is reported is the cross entropy,
--log2 of the probability of each code that came. `--coder` codes the blocks in earnest as well, which takes longer: it
+-log2 of the probability of each code that came. `--coder` really codes the blocks as well, which takes longer: it
 should cost a few bits per block more (and a file has the blocks' checksums on top). Beside it stand
 
     fixed     log2(N), what a code costs without entropy coding
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     add("codes", type=Path, help="codes file, from tinyencodec.train.lm_codes")
     add("--split", choices=SPLITS, default="test", help="default: %(default)s")
     add("--seconds", type=float, default=4.0, help="length of a block; default: %(default)g")
-    add("--coder", action="store_true", help="code the blocks in earnest as well")
+    add("--coder", action="store_true", help="really code the blocks as well")
     add("--packages", action="store_true", help="also one table for each package, that is the first part of the names")
     args = parser.parse_args(argv)
     return run(parser.prog, lambda: evaluate(args))

@@ -1,4 +1,4 @@
-"""What a run leaves behind besides its checkpoint: tables of figures, curves, and spectrograms.
+"""What a run writes in addition to its checkpoint: tables of figures, curves, and spectrograms.
 
     train.csv        losses, means over some steps           curves.png         the tables, drawn
     validation.csv   held-out figures per kind and bitrate   spectrograms.png   held-out clips, before and after

@@ -32,7 +32,7 @@ from tinyencodec.train.transform_start import transform_start
 _BETAS = (0.5, 0.9)
 _FRAMES_PER_ENTRY = 10  # for k-means
 _TRIES = 100  # steps, all of whose clips may be silent
-_DRAWS, _WEIGHTS = 1, 2  # what a seed is for, besides the clips
+_DRAWS, _WEIGHTS = 1, 2  # what else a seed is for: not the clips
 
 
 class Trainer:

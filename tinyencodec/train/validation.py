@@ -1,7 +1,7 @@
 """Figures on held-out clips, for each bitrate: does the model get better, and does every codebook help?
 
-Training losses hide what goes wrong in a codec. So besides signal-to-noise ratio and mel distance per bitrate and
-kind of sound, this tells of the latent: its size, what is left of its energy after each codebook (it should fall
+Training losses hide what goes wrong in a codec. So in addition to signal-to-noise ratio and mel distance per bitrate
+and kind of sound, this tells of the latent: its size, what is left of its energy after each codebook (it should fall
 steadily), and how many bits of the possible ones each codebook's choices carry (all, if its entries are used evenly).
 """
 

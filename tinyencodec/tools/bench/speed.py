@@ -15,7 +15,7 @@ from tinyencodec.tools.bench.subject import Subject, sound
 
 
 class Contestant(NamedTuple):
-    """Somebody who codes the sound. `who`: "ours" or the peer's name."""
+    """A codec to be timed. `who`: "ours" or the peer's name."""
 
     who: str
     threads: int

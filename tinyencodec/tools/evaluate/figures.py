@@ -21,7 +21,7 @@ def measure_clips(clips: dict[str, list[Clip]], codecs: Sequence[OurCodec | Prog
 
     frame_rate : of the model in question, in Hz, for the comb; None: it is not measured
 
-    Returns `clips`, `means` (a row per kind, codec and rate), `each` (a row per clip besides), `models` (their frames,
+    Returns `clips`, `means` (a row per kind, codec and rate), `each` (also a row per clip), `models` (their frames,
     tokens and codebooks), `versions`, `visqol_modes`, `left_out`. A row has RATES (measured, kbit/s), MEASURES as far
     as they are known (SI-SNR in dB, distances of spectra in powers of ten), delay (samples) and gain found. `rate` is
     the nominal one.

@@ -1,10 +1,10 @@
 """What is to be done, all of it decided before the work: which files, in which order, in which parts.
 
-    Settings   what, besides the files, decides every bit of a dataset
+    Settings   what decides, in addition to the files, every bit of a dataset
     InputFile  a file to be coded
     Job        a part: some of the files, one after the other, coded by one process at one time
 
-Files are taken in the order of their names, whichever way they were found. Parts are cut by the files' sizes on disk,
+Files are taken in the order of their names, no matter how they were found. Parts are cut by the files' sizes on disk,
 as no file need be opened for that, and serve the work only: shards (`shard`) do not depend on them.
 
 While the work goes on, the list of files lies in the dataset's folder, in `unfinished/plan.jsonl`. A job tells only
@@ -32,7 +32,7 @@ _OPENING = 1 << 16  # bytes: what it costs to open a file
 
 
 class Settings(NamedTuple):
-    """What, besides the files, decides every bit of a dataset."""
+    """What decides every bit of a dataset, in addition to the files."""
 
     model: str  # its name, or its folder, on the machine that codes
     model_sha256: str  # see `model_sha256`
