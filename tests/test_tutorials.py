@@ -15,20 +15,21 @@ TUTORIALS = ROOT / "tutorials"
 CHAPTERS = sorted(TUTORIALS.glob("[01][0-9]_*.py"))
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
            for path in (ROOT / "tinyencodec").rglob("*.py") if path.stem != "__main__"}
+FOLDED = ' tags=["hide-input"]'
 SECTIONS = ["## Summary", "## Exercises", "## Where this lives in the package"]
 
 
 def cells(path: Path) -> list[tuple[str, str]]:
-    """(kind, text) of each cell, "markdown" or "code"; text of Markdown without the comment marks."""
+    """(kind, text) of each cell: "markdown", "code", or "plot" (code that the page folds); Markdown without its marks."""
     found = []
     for part in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
         head, _, body = part.partition("\n")
-        assert head in ("", " [markdown]"), f"{path.name}: a cell begins with {head!r}"  # no tags, nothing hidden
-        if head:
+        assert head in ("", " [markdown]", FOLDED), f"{path.name}: a cell begins with {head!r}"
+        if head == " [markdown]":
             assert all(line == "#" or line.startswith("# ") for line in body.strip().split("\n")), (path.name, body)
             found.append(("markdown", re.sub(r"^# ?", "", body.strip(), flags=re.M)))
         else:
-            found.append(("code", body.strip("\n")))
+            found.append(("plot" if head else "code", body.strip("\n")))
     return found
 
 
@@ -37,7 +38,7 @@ def prose(path: Path) -> str:
 
 
 def code(path: Path) -> list[str]:
-    return [text for kind, text in cells(path) if kind == "code"]
+    return [text for kind, text in cells(path) if kind != "markdown"]
 
 
 def section(path: Path, heading: str) -> str:
@@ -76,9 +77,14 @@ class TestChapter:
         assert "book.open_chapter()" in code(path)[0]
 
     def test_code_cells(self, path):
-        for text in code(path):
-            ast.parse(text)
-            assert len(text.split("\n")) <= 25, f"expected at most 25 lines:\n{text}"
+        for kind, text in cells(path):
+            if kind != "markdown":
+                ast.parse(text)
+                assert len(text.split("\n")) <= 32, f"expected at most 32 lines:\n{text}"
+                for line in text.split("\n"):
+                    assert len(line) <= 90, f"wider than the page: {line}"
+            if kind == "plot":
+                assert "book.show(" in text and "assert" not in text, f"folded, but not a figure alone:\n{text}"
         everything = "\n".join(code(path))
         assert "assert " in everything
         names = re.findall(r"book\.show\(\"(\w+)\"\)", everything)
@@ -94,11 +100,19 @@ class TestChapter:
     def test_exercises_have_solutions(self, path):
         assert re.findall(r"^(\d)\. ", section(path, "## Exercises"), flags=re.M) == ["1", "2", "3"]
         assert f"(solutions/{path.stem}.md)" in section(path, "## Exercises")
+        checked = re.findall(r'^book\.check\("([\d.]+)"', "\n".join(code(path)), flags=re.M)
+        assert checked == [f"{int(path.name[:2])}.{n}" for n in (1, 2, 3)], "a check for each exercise"
         solutions = (TUTORIALS / "solutions" / f"{path.stem}.md").read_text()
+        assert re.findall(r'^book\.check\("([\d.]+)"', solutions, flags=re.M) == checked
+        hidden = "".join(re.findall(r"^<details>\n<summary>[^\n]*</summary>\n(.*?)^</details>", solutions, flags=re.M | re.S))
+        assert hidden.count("```python") == solutions.count("```python") >= 3, "solutions stay behind a click"
         assert re.findall(r"^## (\d)", solutions, flags=re.M) == ["1", "2", "3"]
         assert f"(../{path.name})" in solutions
         for text in re.findall(r"^```python\n(.*?)^```", solutions, flags=re.M | re.S):
             ast.parse(text)
+
+    def test_names_the_paper(self, path):
+        assert "## In the paper" in prose(path) and "https://arxiv.org/abs/2210.13438" in prose(path)
 
     def test_links(self, path):
         for target in re.findall(r"\]\(([^)]+)\)", prose(path)):

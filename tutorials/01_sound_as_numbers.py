@@ -217,7 +217,7 @@ s_start, s_length = int(0.5 * rate), 3600  # 150 ms
 
 
 def level_of_s(sound, its_rate):
-    """Mean level in dB of each 1/40 of 8 kHz: 40 numbers up to 4 kHz at 8 kHz, 60 at 24."""
+    """Mean level in dB of bands of 100 Hz: 40 at a rate of 8 kHz, 120 at 24 kHz."""
     part = sound[s_start * its_rate // rate:][:s_length * its_rate // rate]
     power = np.abs(np.fft.rfft(part * np.hanning(len(part))) / len(part)) ** 2
     n_bands = its_rate // 2 // 100
@@ -227,7 +227,8 @@ def level_of_s(sound, its_rate):
 level_24, level_8, level_careless = (level_of_s(sound, its_rate) for sound, its_rate in (
     (wav, rate), (slow[0], low_rate), (careless[0], low_rate)))
 folded = 10 * np.log10(10 ** (level_24[:40] / 10) + 10 ** (level_24[40:80][::-1] / 10))
-book.claim(np.median(np.abs(folded - level_careless)) < 3, "folding explains what is heard")
+book.claim(np.median(np.abs(folded - level_careless)) < 3,
+           "folding explains what is heard")
 book.claim((level_careless - level_8)[5:30].mean() > 3, "the fold adds sound below 4 kHz")
 
 # %% tags=["hide-input"]
@@ -236,7 +237,8 @@ for label, level, style in (("24 kHz", level_24[:80], "-"), ("8 kHz", level_8, "
                             ("24 kHz, folded at 4 kHz", folded, ":")):
     plt.plot(0.1 * np.arange(len(level)), level, style, label=label)
 plt.axvline(4, color="0.6", linewidth=0.8, linestyle="--")
-plt.gca().set(title='An "s", sampled in three ways', xlabel="frequency (kHz)", ylabel="level (dB)")
+plt.gca().set(title='An "s", sampled in three ways', xlabel="frequency (kHz)",
+              ylabel="level (dB)")
 plt.legend()
 book.show("rates")
 
@@ -261,7 +263,7 @@ book.claim(0 < share < 0.05, "less than a twentieth of the energy lies above 4 k
 
 # %%
 def quantise(x, bits):
-    """Round to the nearest of 2^bits values from -1 to just below 1, equally far apart."""
+    """Round to the nearest of 2^bits values from -1 to just below 1, evenly spaced."""
     half = 2 ** (bits - 1)
     return np.clip(np.round(x * half), -half, half - 1) / half
 

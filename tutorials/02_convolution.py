@@ -200,12 +200,15 @@ book.say(f"The windows hold {copied / x.size:.1f} times as many numbers as the s
 # kernel moved by two samples at a time (a *stride*, [chapter 3](03_stride_padding_causality.py)), only the row step
 # would change.
 
+# %%
+signal, channels, kernel = np.arange(9 * 2), 2, 3
+windows = {stride: sliding_window_view(signal, kernel * channels)[::stride * channels]
+           for stride in (1, 2)}
+assert all(np.shares_memory(rows, signal) for rows in windows.values())  # no copy
+
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(9, 3))
-for axis, stride in zip(axes, (1, 2)):
-    signal, channels, kernel = np.arange(9 * 2), 2, 3
-    rows = sliding_window_view(signal, kernel * channels)[::stride * channels]
-    assert np.shares_memory(rows, signal)  # no copy
+for axis, (stride, rows) in zip(axes, windows.items()):
     reads = np.full((len(rows), len(signal)), np.nan)
     for m, row in enumerate(rows):
         reads[m, row] = row // channels  # the moment that each number belongs to

@@ -130,17 +130,20 @@ for length in (12, 13):
 # [Dilation](glossary.md#dilation) leaves that intact: a kernel with gaps of $d$ samples between its entries sees
 # further into the past, at the same cost.
 
-# %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 3, figsize=(9, 3))
+# %%
 shapes = {"kernel 3": {"kernel": 3}, "kernel 4, stride 2": {"kernel": 4, "stride": 2},
           "kernel 3, dilation 2": {"kernel": 3, "dilation": 2}}
-for axis, (title, shape) in zip(axes, shapes.items()):
-    matrix = dependencies(ones(**shape, pad_mode="constant"), 12)
-    draw(axis, matrix, f"{title}, causal, zeros")
-    stride = shape.get("stride", 1)
-    for t, row in enumerate(matrix):
-        # no input after the output's own samples
+causal = {name: dependencies(ones(**shape, pad_mode="constant"), 12)
+          for name, shape in shapes.items()}
+for name, matrix in causal.items():
+    stride = shapes[name].get("stride", 1)
+    for t, row in enumerate(matrix):  # no input after the output's own samples
         assert np.flatnonzero(row).max() <= (t + 1) * stride - 1
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 3, figsize=(9, 3))
+for axis, (title, matrix) in zip(axes, causal.items()):
+    draw(axis, matrix, f"{title}, causal, zeros")
 axes[0].set_ylabel("output")
 book.show("causal")
 
@@ -210,9 +213,9 @@ first = {"true": speech[0, places[:, None] - window].mean(axis=1),
 off = {name: np.abs(value - first["true"]).mean() for name, value in first.items()}
 loudness = {name: value.std() for name, value in first.items()}
 book.say(f"The same at {len(places)} loud places. With zeros the first output is off by "
-         f"{off['zeros']:.3f} on average, with the mirror by {off['mirror']:.3f}. Its RMS, "
-         f"truly {loudness['true']:.3f}, is {loudness['zeros']:.3f} with zeros and "
-         f"{loudness['mirror']:.3f} with the mirror.")
+         f"{off['zeros']:.3f} on average, with the mirror by {off['mirror']:.3f}. "
+         f"Its RMS, truly {loudness['true']:.3f}, is {loudness['zeros']:.3f} with zeros "
+         f"and {loudness['mirror']:.3f} with the mirror.")
 book.claim(loudness["zeros"] < 0.2 * loudness["true"] < 0.5 * loudness["mirror"],
            "zeros make the first output too small, the mirror does not")
 

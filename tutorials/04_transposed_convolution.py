@@ -171,14 +171,16 @@ book.show("spikes")
 
 # %%
 frequency = np.fft.rfftfreq(2400, 1 / rate) / 1000  # kHz
-
-# %% tags=["hide-input"]
-for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
-    response = np.fft.rfft(w, 2400) / stride
-    plt.plot(frequency, book.decibels(response, floor=-80), label=name)
+responses = {name: np.fft.rfft(w, 2400) / stride
+             for name, w in (("box", box), ("triangle", triangle), ("uneven", uneven))}
+for name, response in responses.items():
     at_tones = np.abs(response[300::300])  # 3, 6, 9, 12 kHz
     # no tones: equal phase sums, and the reverse
     assert (at_tones.max() < 1e-9) == (np.ptp(sums[name]) < 1e-9)
+
+# %% tags=["hide-input"]
+for name, response in responses.items():
+    plt.plot(frequency, book.decibels(response, floor=-80), label=name)
 for tone in (3, 6, 9, 12):
     plt.axvline(tone, color="0.6", linewidth=0.7, linestyle="--")
 plt.gca().set(title="What each kernel lets through (dashed: where the tones are)",

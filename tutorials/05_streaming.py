@@ -89,7 +89,7 @@ book.show("seam")
 
 # %%
 def error_curve(sound, frame=120):
-    """RMS of the difference from the batch result, every 5 ms, in units of the sound's level."""
+    """RMS of the difference from the batch result, every 5 ms, by the sound's level."""
     squares = np.square(sound[0] - batch[0], dtype=np.float64).reshape(-1, frame)
     return np.sqrt(squares.mean(axis=1)) / speech.std()
 
@@ -131,7 +131,7 @@ def start(layer):
 
 
 def step(layer, x, buffer):
-    """The next piece [t, C_in] -> outputs [t', C_out], and the state for the piece after it."""
+    """The next piece [t, C_in] -> outputs [t', C_out], and the state after it."""
     joined = np.concatenate([buffer, x])
     n_out = max(0, (len(joined) - layer.kernel_size) // layer.stride + 1)
     y = layer.valid(joined)
@@ -350,7 +350,7 @@ book.check("5.1", least, most)
 
 # %%
 def step_up(x, w, b, before):
-    """x [t, C_in], w [C_in, C_out, 2 s], b [C_out], before [1, C_in]: the last input so far
+    """x [t, C_in], w [C_in, C_out, 2 s], b [C_out], before [1, C_in]: the last input
 
     Returns the outputs [t * s, C_out], and the `before` of the next piece.
     """

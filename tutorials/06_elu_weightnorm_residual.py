@@ -341,7 +341,7 @@ book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {
 
 # %%
 def sensitivity(kind, depth=30, size=64):
-    """What a tiny change of the input changes in each layer's output, relative to the change."""
+    """How much is left of a tiny change of the input behind each layer."""
     x, change = rng.normal(size=size), rng.normal(size=size)
     sizes = [np.linalg.norm(change)]
     for _ in range(depth):
@@ -390,7 +390,7 @@ def parts(block, x):
 
 
 def decode_with(rule):
-    """The decoder, with rule(layer, shortcut, branch) in place of each residual block's sum."""
+    """The decoder, with rule(layer, shortcut, branch) in place of each block's sum."""
     x = z
     for i, layer in enumerate(model.decoder.layers):
         x = rule(i, *parts(layer, x)) if isinstance(layer, ResidualBlock) else layer(x)

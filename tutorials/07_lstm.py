@@ -263,7 +263,7 @@ book.say(f"The change falls below 1 % of its first effect after {faded} frames, 
 
 # %%
 def run(resets, quantise=True):
-    """The codec in pieces of 30 frames; `resets`: the LSTMs' states are zero before each."""
+    """The codec in pieces of 30 frames; `resets`: the LSTMs forget before each."""
     stacks = model.encoder, model.decoder
     states = [stack.start() for stack in stacks]
     made = []

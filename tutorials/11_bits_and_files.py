@@ -138,7 +138,7 @@ book.say(f"The metadata read `{json.dumps(fields)}`.")
 
 # %% tags=["hide-input"]
 def draw_dump(data, parts):
-    """Bytes in rows of sixteen, coloured by the parts (end, label) that they belong to."""
+    """Bytes in rows of sixteen, coloured by their parts: (end, label) each."""
     plt.figure(figsize=(9, 0.24 * -(-len(data) // 16) + 0.9))
     for i, byte in enumerate(data):
         part = next(number for number, (end, _) in enumerate(parts) if i < end)
@@ -286,7 +286,7 @@ book.play(24_000, undamaged=clean, one_bit_flipped=after_flip, one_byte_lost=aft
 
 # %%
 def draw_error(axis, x, title):
-    """How much x differs from the undamaged sound: the largest difference in each 10 ms."""
+    """The largest difference of x from the undamaged sound in each 10 ms."""
     n = len(clean[0]) // 240
     largest = np.abs(x - clean)[0, :240 * n].reshape(n, 240).max(axis=1)
     axis.fill_between(np.arange(n) / 100, largest)

@@ -242,7 +242,7 @@ book.say(f"Any of the {width} numbers from {low:0{n_bits}b} on is the message.")
 
 # %%
 def encode(starts, stops):
-    """The digits of a message, and the state before each division: rows (n_bits, width)."""
+    """The digits of a message, and (n_bits, width) before each division."""
     low, width, n_bits, states = 0, 1, 0, []
     for first, end in zip(starts, stops):
         while width < 2**24:
@@ -528,7 +528,7 @@ book.check("12.1", bits_of_a_toss)
 
 # %%
 def adaptive(symbols, n):
-    """For each symbol the probabilities that both sides know before it, [len(symbols), n]"""
+    """The probabilities that both sides know before each symbol, [len(symbols), n]"""
     return ...
 
 

@@ -211,7 +211,7 @@ book.say(f"Scores {scores.round(2)}, weights {weights.round(3)}, result "
 
 # %%
 def attention(x, place, start_vector=True):
-    """[F, D] -> [F, D], and the weights [heads, F, F + 1]; column 0 is the vector of zeros."""
+    """[F, D] -> [F, D], and weights [heads, F, F + 1]; column 0: the vector of zeros."""
     n_frames, dim = x.shape
     padded = np.concatenate([np.zeros((1, dim), x.dtype), x])  # row j + 1 is frame j
     qkv = padded @ tensors[place + ".in_proj_weight"].T + tensors[place + ".in_proj_bias"]
@@ -235,7 +235,7 @@ def attention(x, place, start_vector=True):
 
 # %%
 def predict(seen, start_vector=True):
-    """Probabilities [F, K, N] of each frame's codes, and the attention weights of each layer."""
+    """Probabilities [F, K, N] of each frame's codes, and each layer's attention."""
     x, maps = embed(seen).astype(np.float32), []
     for i in range(config.n_layers):
         layer = f"transformer.layers.{i}"
@@ -282,7 +282,8 @@ on_zeros = np.array([weights[:, :, 0].mean(axis=0) for weights in maps])  # [lay
 # %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.4))
 plt.imshow(100 * on_zeros, origin="upper", cmap="viridis", vmin=0, vmax=100,
-           extent=(-0.5, n_frames - 0.5, config.n_layers - 0.5, -0.5), interpolation="nearest")
+           extent=(-0.5, n_frames - 0.5, config.n_layers - 0.5, -0.5),
+           interpolation="nearest")
 plt.colorbar(label="attention (%)")
 plt.axvline(config.past_context, color="C1", linestyle=":")
 plt.gca().set(xlabel="frame", ylabel="layer", title="How much of its attention each "

@@ -39,7 +39,8 @@ FIGURES = """async () => {
         let inked = 0; const colours = new Set();
         for (let i = 0; i < pixels.length; i += 4)
             if (pixels[i + 3] > 30) { inked++; colours.add(`${pixels[i] >> 4} ${pixels[i + 1] >> 4}`); }
-        found.push({label: image.alt, width: canvas.width, inked: 4 * inked / pixels.length, colours: colours.size});
+        found.push({label: image.alt, width: canvas.width, inked: 4 * inked / pixels.length, colours: colours.size,
+                    shown: getComputedStyle(image).display != "none", theme: image.className});
     }
     return found;
 }"""
@@ -67,7 +68,8 @@ def test_every_page_is_quiet_needs_no_network_and_fits_a_phone(site, page):
 def test_chapter_is_seen_and_heard(site, page, name):
     page.goto((site / f"{name}.html").as_uri())
     figures, sounds = page.evaluate(FIGURES), page.evaluate(SOUNDS)
-    assert len(figures) >= 3
+    assert len(figures) >= 6
+    assert [figure["shown"] for figure in figures] == [figure["theme"] == "only-light" for figure in figures]
     for figure in figures:
         assert figure["width"] >= 400 and figure["inked"] > 0.005 and figure["colours"] >= 2, figure
     for sound in sounds:
@@ -81,14 +83,67 @@ def test_a_player_plays(site, page):
     page.wait_for_function("document.querySelector('audio').currentTime > 0.2")
 
 
-def test_dark_and_light(site, page):
+CONTRASTS = """() => {
+    const linear = v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const luminance = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+    const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+    const behind = node => {
+        for (; node; node = node.parentElement) {
+            const colour = numbers(getComputedStyle(node).backgroundColor);
+            if (colour.length < 4 || colour[3] > 0.99) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const found = [], walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !node.checkVisibility() || node.closest("mjx-container")) continue;
+        const [a, b] = [luminance(numbers(getComputedStyle(node).color)), luminance(behind(node))];
+        found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), walker.currentNode.data.trim().slice(0, 40)]);
+    }
+    return found;
+}"""
+
+
+def test_text_code_and_figures_are_readable_in_both_themes(site, page):
+    """All text of a chapter, each token of its code as well, has a contrast of 4.5 : 1; figures change their ink."""
     page.goto((site / "01_sound_as_numbers.html").as_uri())
     background = "getComputedStyle(document.body).backgroundColor"
+    figures = "[...document.querySelectorAll('.plot img')].filter(x => x.checkVisibility()).map(x => x.className)"
+    page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
     seen = {}
     for _ in range(3):  # automatic, light, dark, in a circle
         page.locator("button.theme-toggle").locator("visible=true").first.click()
-        seen[page.evaluate("document.body.dataset.theme")] = page.evaluate(background)
+        theme = page.evaluate("document.body.dataset.theme")
+        seen[theme] = page.evaluate(background)
+        contrasts = page.evaluate(CONTRASTS)
+        assert len(contrasts) > 500 and min(contrasts)[0] >= 4.5, (theme, sorted(contrasts)[:9])
+        assert set(page.evaluate(figures)) == {"only-dark" if theme == "dark" else "only-light"}
     assert set(seen) == {"auto", "light", "dark"} and seen["light"] != seen["dark"] and seen["auto"] == seen["light"]
+
+
+def test_plotting_code_is_folded(site, page):
+    page.goto((site / "01_sound_as_numbers.html").as_uri())
+    folded = page.locator("details.hide")
+    assert folded.count() >= 6 and not folded.first.locator("pre").is_visible()
+    folded.first.locator("summary").click()
+    assert "book.show" in folded.first.locator("pre").inner_text() and folded.first.locator("pre").is_visible()
+
+
+def test_code_is_no_wider_than_the_page(site, page):
+    for name in CHAPTERS:
+        page.goto((site / f"{name}.html").as_uri())
+        page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+        wide = page.eval_on_selector_all("div.cell_input pre", """all => all.filter(
+            pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.innerText.slice(0, 60))""")
+        assert not wide, (name, wide)
+
+
+def test_solutions_are_behind_a_click(site, page):
+    page.goto((site / "solutions" / "01_sound_as_numbers.html").as_uri())
+    assert page.locator("article details").count() == 3 and not page.locator("article pre").first.is_visible()
+    page.locator("article details summary").first.click()
+    assert page.locator("article pre").first.is_visible()
 
 
 def test_navigation_has_every_chapter_in_order(site, page):
