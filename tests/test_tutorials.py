@@ -20,7 +20,7 @@ SECTIONS = ["## Summary", "## Exercises", "## Where this lives in the package"]
 
 
 def cells(path: Path) -> list[tuple[str, str]]:
-    """(kind, text) of each cell: "markdown", "code", or "plot" (code that the page folds); Markdown without its marks."""
+    """(kind, text) of each cell: "markdown" (without its marks), "code", or "plot", which is code that the page folds."""
     found = []
     for part in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
         head, _, body = part.partition("\n")
@@ -104,7 +104,7 @@ class TestChapter:
         assert checked == [f"{int(path.name[:2])}.{n}" for n in (1, 2, 3)], "a check for each exercise"
         solutions = (TUTORIALS / "solutions" / f"{path.stem}.md").read_text()
         assert re.findall(r'^book\.check\("([\d.]+)"', solutions, flags=re.M) == checked
-        hidden = "".join(re.findall(r"^<details>\n<summary>[^\n]*</summary>\n(.*?)^</details>", solutions, flags=re.M | re.S))
+        hidden = "".join(re.findall(r"^<details>\n<summary>[^\n]*</summary>\n(.*?)^</details>", solutions, re.M | re.S))
         assert hidden.count("```python") == solutions.count("```python") >= 3, "solutions stay behind a click"
         assert re.findall(r"^## (\d)", solutions, flags=re.M) == ["1", "2", "3"]
         assert f"(../{path.name})" in solutions

@@ -23,7 +23,8 @@ def code_version() -> str:
     for folder, pattern in ("tinyencodec", "*.py"), ("weights", "*.json"), ("weights", "*.safetensors"):
         for path in sorted((HERE.parent / folder).rglob(pattern)):
             state.update(path.name.encode() + path.read_bytes())
-    return hashlib.sha256(state.digest() + (HERE / "book.py").read_bytes()).hexdigest()[:12]
+    own = (HERE / "book.py").read_bytes() + (HERE / "exercises.py").read_bytes()
+    return hashlib.sha256(state.digest() + own).hexdigest()[:12]
 
 
 MODULES = HERE / "modules.md"
@@ -36,7 +37,7 @@ author = "the tinyencodec authors"
 copyright = "the tinyencodec authors, MIT licence"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "sphinx.ext.mathjax",
               "package_docs"]
-exclude_patterns = ["README.md", "*.ipynb", "conf.py", "book.py", "site", "out"]
+exclude_patterns = ["README.md", "*.ipynb", "conf.py", "book.py", "exercises.py", "site", "out"]
 templates_path = ["site/templates"]
 nitpicky = False
 suppress_warnings = ["ref.python"]  # two ways to the same class: `tinyencodec.X` and `tinyencodec.x.X`
@@ -48,6 +49,8 @@ nb_execution_cache_path = str(HERE / "out" / "cache" / code_version())
 nb_execution_timeout = 120  # seconds, for one cell; `package_docs` limits the whole chapter
 nb_execution_excludepatterns = ["solutions/*"]
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code of this figure"
+nb_code_prompt_hide = "Hide the code of this figure"
 nb_render_markdown_format = "myst"  # for `book.say`
 chapter_time_limit = 240  # seconds; far above what a chapter needs on two cores with nothing else to do
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline"]
