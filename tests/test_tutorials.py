@@ -20,7 +20,7 @@ SECTIONS = ["## Summary", "## Exercises", "## Where this lives in the package"]
 
 
 def cells(path: Path) -> list[tuple[str, str]]:
-    """(kind, text) of each cell: "markdown" (without its marks), "code", or "plot", which is code that the page folds."""
+    """(kind, text) of each cell: "markdown" (without its marks), "code", or "plot", code that the page folds."""
     found = []
     for part in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
         head, _, body = part.partition("\n")

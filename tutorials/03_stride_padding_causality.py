@@ -221,9 +221,10 @@ book.claim(loudness["zeros"] < 0.2 * loudness["true"] < 0.5 * loudness["mirror"]
 
 # %% [markdown]
 # Neither is the truth; a mirrored vowel is not what was spoken before, and for this kernel it is even further off than
-# silence. But its level is right: with zeros the first outputs are nearly silent, whatever the sound. Does that matter
-# for a whole codec? We can ask: run the encoder on pieces of speech that start in the middle, once with each padding,
-# and compare its first frames with those that the encoder gives when it has heard everything before.
+# silence. But its level is right (as the [RMS](glossary.md#rms), the root of the mean of the squares, measures it):
+# with zeros the first outputs are nearly silent, whatever the sound. Does that matter for a whole codec? We can ask:
+# run the encoder on pieces of speech that start in the middle, once with each padding, and compare its first frames
+# with those that the encoder gives when it has heard everything before.
 
 # %%
 model = tinyencodec.load_model()
