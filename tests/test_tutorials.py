@@ -15,7 +15,7 @@ TUTORIALS = ROOT / "tutorials"
 CHAPTERS = sorted(TUTORIALS.glob("[01][0-9]_*.py"))
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
            for path in (ROOT / "tinyencodec").rglob("*.py") if path.stem != "__main__"}
-FOLDED = ' tags=["hide-input"]'
+FOLDED, DRAWN = ' tags=["hide-input"]', ' tags=["remove-input"]'
 SECTIONS = ["## Summary", "## Exercises", "## Where this lives in the package"]
 
 
@@ -24,12 +24,14 @@ def cells(path: Path) -> list[tuple[str, str]]:
     found = []
     for part in re.split(r"^# %%", path.read_text(), flags=re.M)[1:]:
         head, _, body = part.partition("\n")
-        assert head in ("", " [markdown]", FOLDED), f"{path.name}: a cell begins with {head!r}"
+        assert head in ("", " [markdown]", FOLDED, DRAWN), f"{path.name}: a cell begins with {head!r}"
+        if head == DRAWN:
+            assert re.fullmatch(r"book\.drawing\(.*\)", body.strip()), f"hidden, but no drawing alone:\n{body}"
         if head == " [markdown]":
             assert all(line == "#" or line.startswith("# ") for line in body.strip().split("\n")), (path.name, body)
             found.append(("markdown", re.sub(r"^# ?", "", body.strip(), flags=re.M)))
         else:
-            found.append(("plot" if head else "code", body.strip("\n")))
+            found.append(({FOLDED: "plot", DRAWN: "drawing"}.get(head, "code"), body.strip("\n")))
     return found
 
 
@@ -64,8 +66,8 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_there_are_fourteen():
-    assert [path.name[:3] for path in CHAPTERS] == [f"{n:02d}_" for n in range(1, 15)]
+def test_there_are_fourteen_and_one_before():
+    assert [path.name[:3] for path in CHAPTERS] == [f"{n:02d}_" for n in range(15)]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

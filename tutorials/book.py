@@ -199,3 +199,25 @@ def _folder() -> Path:
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def drawing(name: str, **options: object) -> None:
+    """A drawing of `drawings`, such as "map"; as a script, write it to NAME.svg."""
+    import drawings
+    figure = drawings.svg(name, **options)
+    if _in_notebook():
+        from IPython.display import HTML, display
+        display(HTML(figure))
+        return
+    path = _folder() / f"{name}.svg"
+    path.write_text(figure[figure.index("<svg"):figure.index("</svg>") + len("</svg>")])
+    print(f"[drawing] {_shown(path)}")
+
+
+def playable(page: str) -> None:
+    """Something to play with, as the functions of `playable` return it; as a script, say only that there is one."""
+    if _in_notebook():
+        from IPython.display import HTML, display
+        display(HTML(page))
+    else:
+        print("[playable] on the site and in a notebook")

@@ -1,8 +1,9 @@
 """How Sphinx makes the site from the chapters: `python -m sphinx -j 2 tutorials tutorials/out/site`.
 
 MyST-NB reads each chapter through jupytext, runs it as a notebook, and keeps the results in a cache. The cache belongs
-to one state of the code: when the package, the models or `book.py` change, all chapters run again. The finished site
-fetches nothing from the network. `modules.md` is written here, before Sphinx looks for pages.
+to one state of the code: when the package, the models, `book.py`, the exercises' checks, the drawings or the playables
+change, all chapters run again. The finished site fetches nothing from the network. `modules.md` is written here, before
+Sphinx looks for pages.
 """
 
 import hashlib
@@ -23,8 +24,10 @@ def code_version() -> str:
     for folder, pattern in ("tinyencodec", "*.py"), ("weights", "*.json"), ("weights", "*.safetensors"):
         for path in sorted((HERE.parent / folder).rglob(pattern)):
             state.update(path.name.encode() + path.read_bytes())
-    own = (HERE / "book.py").read_bytes() + (HERE / "exercises.py").read_bytes()
-    return hashlib.sha256(state.digest() + own).hexdigest()[:12]
+    of_the_book = [*HERE.glob("drawings/*.*"), *HERE.glob("playable/*.*"), HERE / "book.py", HERE / "exercises.py"]
+    for path in sorted(of_the_book):
+        state.update(path.name.encode() + path.read_bytes())
+    return state.hexdigest()[:12]
 
 
 MODULES = HERE / "modules.md"
@@ -37,7 +40,8 @@ author = "the tinyencodec authors"
 copyright = "the tinyencodec authors, MIT licence"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "sphinx.ext.mathjax",
               "package_docs"]
-exclude_patterns = ["README.md", "*.ipynb", "conf.py", "book.py", "exercises.py", "site", "out"]
+exclude_patterns = ["README.md", "*.ipynb", "conf.py", "book.py", "exercises.py", "codec_in_one_file.py", "drawings",
+                    "playable", "site", "out"]
 templates_path = ["site/templates"]
 nitpicky = False
 suppress_warnings = ["ref.python"]  # two ways to the same class: `tinyencodec.X` and `tinyencodec.x.X`

@@ -60,6 +60,33 @@ def near(found: object, expected: object, within: float = 0.01) -> bool:
     return found.shape == expected.shape and bool(np.all(np.abs(found - expected) <= within * np.abs(expected) + 1e-12))
 
 
+@exercise("0.1")
+def _an_hour(one_hour, hours):
+    if near(one_hour, 1500 * 3600):
+        return "that hour is in bits"
+    return None if near([one_hour, hours], [675_000, 650e6 / 675_000]) else "1.5 kbit/s are 1500 bits a second"
+
+
+@exercise("0.2")
+def _guitar(decibels):
+    import book
+
+    import tinyencodec
+    model, found = tinyencodec.load_model(), []
+    for name in ("guitar", "speech"):
+        wav = book.recording(name)
+        found.append(book.snr(wav, model.decode(model.encode(wav, 6.0), wav.shape[1])))
+    return None if near(decibels, found[0] - found[1], 0.05) else "compare each recording with its own copy"
+
+
+@exercise("0.3")
+def _random_codes(noise):
+    noise = np.asarray(noise, float)
+    if noise.shape != (1, 96_000):
+        return f"expected an array of shape (1, 96000), got {noise.shape}"
+    return None if noise.std() > 0.02 else "that is nearly silent"
+
+
 @exercise("1.1")
 def _bytes_of_an_hour(cd, mono, coded):
     expected = [44_100 * 2 * 2 * 3600, 24_000 * 2 * 3600, 6000 / 8 * 3600]
