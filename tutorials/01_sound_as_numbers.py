@@ -28,6 +28,9 @@ import tinyencodec
 
 book.open_chapter()
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=1)
+
 # %% [markdown]
 # ## A row of numbers
 #

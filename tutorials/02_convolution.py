@@ -38,6 +38,9 @@ book.open_chapter()
 rate = 24_000  # Hz
 wav = book.recording("speech", rate)[0]
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=2)
+
 # %% [markdown]
 # ## A pattern that slides
 #
@@ -49,7 +52,11 @@ wav = book.recording("speech", rate)[0]
 #
 # (Mathematicians turn the kernel around first and call this form a correlation. Since a network learns its kernels, the
 # direction does not matter, and the field says convolution.)
-#
+
+# %% tags=["remove-input"]
+book.drawing("kernel")
+
+# %% [markdown]
 # Two kernels by hand. One holds 13 times $1/13$: each output is the mean of 13 neighbours. The other is $(-1, 1)$: each
 # output is the difference of two neighbours.
 

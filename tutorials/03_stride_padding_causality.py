@@ -35,6 +35,9 @@ from tinyencodec.models.tensors import read_model_folder
 book.open_chapter()
 rate = 24_000  # Hz
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=3)
+
 # %% [markdown]
 # ## Stride: fewer outputs
 #

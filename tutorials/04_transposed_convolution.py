@@ -32,6 +32,9 @@ book.open_chapter()
 rate = 24_000  # Hz
 rng = np.random.default_rng(0)
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=4)
+
 # %% [markdown]
 # ## Adding copies
 #

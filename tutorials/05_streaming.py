@@ -36,6 +36,9 @@ model = tinyencodec.load_model()
 hop = model.hop_length
 speech = book.recording("speech", rate)[:, 3 * hop:315 * hop]  # a whole number of frames
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=5)
+
 # %% [markdown]
 # ## The seams
 #
@@ -119,7 +122,11 @@ book.claim(by_place[0] > by_place[-1], "the error fades as a piece goes on")
 # Why should a seam matter at all? A causal convolution of kernel $k$ needs, for each output, the last $k$ inputs. For
 # the first outputs of a piece, some of those lie in the piece before. If they are forgotten, they must be invented, as
 # zeros or by a mirror ([chapter 3](03_stride_padding_causality.py)). If they are kept, nothing has to be invented.
-#
+
+# %% tags=["remove-input"]
+book.drawing("padded_buffer")
+
+# %% [markdown]
 # What is kept is the layer's [state](glossary.md#state). For a convolution it is the end of the signal so far: those
 # inputs that a later window will still touch. Put them in front of the next piece, compute all windows that are full,
 # and keep what the next window needs:

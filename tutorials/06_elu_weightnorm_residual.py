@@ -38,6 +38,9 @@ rate = 24_000  # Hz
 model = tinyencodec.load_model()
 speech = book.recording("speech")  # [1, T]
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=6)
+
 # %% [markdown]
 # ## Why a bend at all?
 #
@@ -333,7 +336,11 @@ book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {
 # $B$ is the *branch*: two convolutions with kernels of 3 and 1, and half of the channels in between. $S$ is the
 # *shortcut*. In many networks it is $x$ itself; in EnCodec it is a convolution with kernel 1, which mixes the channels
 # of each moment, but cannot see any other moment. It has no bend either: $S$ is linear.
-#
+
+# %% tags=["remove-input"]
+book.drawing("residual_block")
+
+# %% [markdown]
 # What is it for? To train a layer far from the end, the answers mentioned above have to come back to it through all the
 # layers after it, and each of them multiplies. We follow a tiny change through 30 layers with random weights, of the
 # size with which PyTorch starts: without a shortcut, with $x$ itself, and with a convolution of kernel 1, which here is

@@ -39,6 +39,9 @@ hop = model.hop_length
 frame_ms = 1000 * hop / rate
 speech = book.recording("speech", rate)
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=7)
+
 # %% [markdown]
 # ## A cell that keeps
 #
@@ -105,6 +108,9 @@ book.show("one_cell")
 # and $g$ goes through the hyperbolic tangent, which maps to between -1 and 1. This is the [LSTM](glossary.md#lstm),
 # "long short-term memory" (Hochreiter and Schmidhuber, 1997; Gers, Schmidhuber and Cummins added the forget gate in
 # 2000). The order $i, f, g, o$ and the two biases, of which one would do, are PyTorch's.
+
+# %% tags=["remove-input"]
+book.drawing("lstm_cell")
 
 # %%
 def sigma(x):

@@ -38,6 +38,9 @@ book.open_chapter()
 model = tinyencodec.load_model()
 speech = book.recording("speech")[0]
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=8)
+
 # %% [markdown]
 # ## Shorter and wider
 #

@@ -24,11 +24,15 @@
 import book
 import matplotlib.pyplot as plt
 import numpy as np
+import playable
 
 import tinyencodec
 
 book.open_chapter()
 rng = np.random.default_rng(0)
+
+# %% tags=["remove-input"]
+book.drawing("here", chapter=9)
 
 # %% [markdown]
 # ## Rounding, one number at a time
@@ -165,6 +169,15 @@ book.play(24_000, original=0.5 * speech, four_levels=0.5 * by_grid,
           sixteen_pairs=0.5 * by_means)
 
 # %% [markdown]
+# Try it yourself, with eight entries. Drag them to where you think they should be, and see how many decibels you reach.
+# Then let k-means go on from there.
+
+# %%
+some = pairs[::len(pairs) // 500]
+guess = [[x, y] for x in (-0.45, -0.15, 0.15, 0.45) for y in (-0.3, 0.3)]
+book.playable(playable.voronoi("Where should eight entries be?", some, guess, 0.6))
+
+# %% [markdown]
 # ## Why one codebook is never enough
 #
 # The codec's latent vectors do not have two numbers but dozens, and a vector of that length needs many bits. With $b$
@@ -186,7 +199,11 @@ book.say(f"`{model.name}` has {model.frame_rate} latent vectors a second, of "
 #
 # $$ r_1 = z, \qquad i_k = \underset{n}{\mathrm{argmin}} \; \lvert r_k - e_k[n] \rvert^2, \qquad
 #    r_{k+1} = r_k - e_k[i_k], \qquad \hat z = \sum_k e_k[i_k] $$
-#
+
+# %% tags=["remove-input"]
+book.drawing("residual_vectors")
+
+# %% [markdown]
 # First in the plane, with two codebooks of sixteen.
 
 # %%
@@ -363,6 +380,25 @@ book.claim(snrs[0] < snrs[-1], "more bits are nearer to the original")
 book.say(f"From 1.5 to 12 kbit/s the waveform's SNR goes from {snrs[0]:.1f} to "
          f"{snrs[-1]:.1f} dB. Where the curve flattens, the quantiser no longer limits "
          f"the sound, but what encoder and decoder can do.")
+
+# %% [markdown]
+# Which codebook matters most? Mute one of the eight, and the decoder adds up the other seven.
+
+# %%
+def without(k):
+    """The codes of 6 kbit/s decoded without codebook k, the first 3 s."""
+    tables = model.quantizer.codebooks
+    latents = sum(tables[i][theirs[i]] for i in range(8) if i != k)
+    return model.decode_latents(latents.T, length=wav.shape[1])[0, :72_000]
+
+
+versions = []
+for k in (8, *range(8)):
+    y, name = without(k), "all" if k == 8 else f"without {k + 1}"
+    note = f"SNR {book.snr(wav[0, :72_000], y):.1f} dB"
+    versions.append(playable.version(name, note, y, 24_000))
+book.playable(playable.switcher("Mute one codebook", versions, "buttons",
+                                "muted codebook"))
 
 # %% [markdown]
 # ## In the paper, and elsewhere

@@ -37,6 +37,9 @@ from tinyencodec.models.tensors import read_model_folder
 book.open_chapter()
 model = tinyencodec.load_model()
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=10)
+
 # %% [markdown]
 # ## Three calls in a row
 #

@@ -39,6 +39,9 @@ book.open_chapter()
 model = tinyencodec.load_model()
 speech = book.recording("speech")
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=11)
+
 # %% [markdown]
 # ## Ten bits in eight-bit bytes
 #

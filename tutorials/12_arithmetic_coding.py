@@ -28,6 +28,7 @@ from fractions import Fraction
 import book
 import matplotlib.pyplot as plt
 import numpy as np
+import playable
 
 import tinyencodec
 from tinyencodec.ecdc.coders import load_coder
@@ -42,6 +43,9 @@ from tinyencodec.entropy.arithmetic_compiled import encode_symbols
 book.open_chapter()
 rng = np.random.default_rng(0)
 model = tinyencodec.load_model()
+
+# %% tags=["remove-input"]
+book.drawing("here", chapter=12)
 
 # %% [markdown]
 # ## What a symbol deserves
@@ -222,6 +226,13 @@ book.say(f"Any of the {width} numbers from {low:0{n_bits}b} on is the message.")
 # always has at least one number, as the width is at least 16. That is why *c* got two units, more than its 10 %, and
 # why every code in the package gets at least two of its units.
 #
+# Now step by step, with any message of yours. Each bar is the interval as it is when its letter comes.
+
+# %%
+units = {"a": 9, "b": 5, "c": 2}
+book.playable(playable.arithmetic("Letter by letter", units, 4, message))
+
+# %% [markdown]
 # ## With 24 bits
 #
 # Sixteenths are coarse: *c* deserves 3.3 bits, but two sixteenths cost 3. The package's coder does the very same with

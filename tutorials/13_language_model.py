@@ -42,6 +42,9 @@ book.open_chapter()
 rng = np.random.default_rng(0)
 model = tinyencodec.load_model()
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=13)
+
 # %% [markdown]
 # ## Surprise
 #
@@ -194,6 +197,9 @@ weights = np.exp(scores) / np.exp(scores).sum()
 assert weights[0] == weights[2] > 100 * weights[1]
 book.say(f"Scores {scores.round(2)}, weights {weights.round(3)}, result "
          f"{(weights @ value).round(3)}: it has found the frame that is like itself.")
+
+# %% tags=["remove-input"]
+book.drawing("attention", query=query[2], keys=key, values=value)
 
 # %% [markdown]
 # That is all. In general, frame $t$ looks at the frames $j$ that it may see, with queries and keys of $d$ numbers:

@@ -52,6 +52,9 @@ torch.manual_seed(0)
 # the arrays here are small: threads would only wait for each other
 torch.set_num_threads(1)
 
+# %% tags=["remove-input"]
+book.drawing("here", chapter=14)
+
 # %% [markdown]
 # ## Downhill on one number
 #
@@ -517,6 +520,9 @@ book.say(f"Before its first step the one has an error of {errors['transform'][0]
 # which is satisfied once the scores are beyond $\pm 1$. The codec in turn learns to get high scores. So each makes the
 # other better: what gives the copy away becomes the next thing that the codec has to improve. Here is the first half of
 # the game, a small discriminator that studies our codec.
+
+# %% tags=["remove-input"]
+book.drawing("training_loop")
 
 # %%
 judge = StftDiscriminator(channels=1, filters=8, window=256)
