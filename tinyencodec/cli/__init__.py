@@ -5,7 +5,7 @@
     parser      help and complaints
     options     arguments that several commands share
     code        `tinyencodec INPUT [OUTPUT]`
-    info, batch, codes, models, fetch, convert, bench, evaluate, compare, tokenize, completion   commands
+    info, batch, codes, models, fetch, convert, export, bench, evaluate, compare, tokenize, completion   commands
 
 Only `__main__` imports this.
 """

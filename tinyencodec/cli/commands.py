@@ -22,6 +22,7 @@ COMMANDS = {
     "models": "List the models: bundled, fetched, and those to fetch.",
     "fetch": "Fetch official models: download, check, convert. Or take files that are already here.",
     "convert": "Make a model folder from official, Hub or training weights.",
+    "export": "Write a model as ONNX graphs, which run on phones, in browsers and in other languages.",
     "codes": "Codes as arrays (.npz, .safetensors), for language models and the like; and back.",
     "bench": "Measure speed, memory and start-up on this machine, also against other programs.",
     "evaluate": "Measure how close models come to the original, also against Opus and MP3.",

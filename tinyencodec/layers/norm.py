@@ -20,7 +20,7 @@ import numpy as np
 
 from tinyencodec.kernels.jit import kernel
 
-_EPSILON = 1e-5  # added to the variance, as in PyTorch
+EPSILON = 1e-5  # added to the variance, as in PyTorch
 _RUN = 512  # floats
 
 
@@ -47,7 +47,7 @@ def group_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarra
     _moments(x.reshape(-1), sums, squares)
     mean = sums.sum() / x.size
     variance = squares.sum() / x.size - mean * mean  # in float64, so little is lost by the difference
-    gain = weight / np.sqrt(max(variance, 0) + _EPSILON)
+    gain = weight / np.sqrt(max(variance, 0) + EPSILON)
     shift = bias - mean * gain
     _scale_shift(x.reshape(-1), np.tile(gain, run).astype(np.float32), np.tile(shift, run).astype(np.float32))
     return x

@@ -24,11 +24,8 @@ def describe_models() -> list[dict]:
 
 
 def _installed(folder: Path) -> dict:
-    where, licence, facts, problem = "local", "that of its source", {}, None
-    if folder.parent == model_places()[0]:
-        where, licence = "bundled", "MIT"
-    elif folder.name in OFFICIAL and (folder / TERMS).is_file():
-        where, licence = "fetched", OFFICIAL[folder.name].licence
+    where, licence = origin_of(folder)
+    facts, problem = {}, None
     try:
         facts = _describe(CodecConfig.from_file(folder / CONFIG))
         if not is_model_folder(folder):
@@ -39,6 +36,15 @@ def _installed(folder: Path) -> dict:
             "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()), **facts,
             "tables": (folder / TABLES).is_file(), "language_model": (folder / LM / CONFIG).is_file(),
             "licence": licence, "problem": problem}
+
+
+def origin_of(folder: Path) -> tuple[str, str]:
+    """Whether a model folder is "bundled", "fetched" or "local", and its licence in a few words."""
+    if folder.parent == model_places()[0]:
+        return "bundled", "MIT"
+    if folder.name in OFFICIAL and (folder / TERMS).is_file():
+        return "fetched", OFFICIAL[folder.name].licence
+    return "local", "that of its source"
 
 
 def _describe(config: CodecConfig) -> dict:

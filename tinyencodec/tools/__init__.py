@@ -5,8 +5,10 @@
     tokenize/    a corpus as codes, for language models
     evaluate/    how good it sounds
     compare/     a page to hear and see it
+    export/      a model as ONNX graphs
     bench/       how fast it is
     reporting    what their reports share
 
-Imports everything but `cli`. No tool imports another, but `compare` measures with `evaluate`.
+Imports everything but `cli`. No tool imports another, but `compare` measures with `evaluate`, and `bench` times what
+`export` makes.
 """

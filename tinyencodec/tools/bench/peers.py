@@ -1,17 +1,16 @@
 """Other programs that do the codec's work, if they are installed: `encodec`, `transformers`, `onnxruntime`.
 
-Each is given a model of the same size with random weights. PyTorch is no dependency of this package and stays out of
-it: it is looked up by name, in here alone, and only once somebody has asked for a peer.
+The first two are given a model of the same size with random weights. PyTorch is no dependency of this package and
+stays out of it: it is looked up by name, in here alone, and only once somebody has asked for a peer.
 
-`onnxruntime` runs the official model as PyTorch exports it, one graph for each length of sound. But: not models
-with segments, whose cutting and joining an export does not hold.
+`onnxruntime` runs the same model as `tools.export` writes it. But: not models with segments, whose cutting and joining
+an export does not hold.
 """
 
 import functools
 import importlib
 import importlib.metadata
 import importlib.util
-import io
 import sys
 import types
 import warnings
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
+from tinyencodec.codec.model import EncodecModel
 from tinyencodec.codec.segments import EncodedFrame
 from tinyencodec.tools.bench.speed import Contestant
 from tinyencodec.tools.bench.subject import Subject
@@ -40,17 +40,16 @@ class _Peer:
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
                 raise CannotRun(f"{package} is not installed")
-        self.torch: Any = importlib.import_module("torch")
-        self.torch.manual_seed(0)
         versions = (f"{package} {importlib.metadata.version(package)}" for package in self.packages)
         self.version = ", ".join(versions)
 
     def contestant(self, subject: Subject, seconds: float, threads: int) -> Contestant:
         """A contestant for one length of sound and number of threads. Raises `CannotRun` for a model that it lacks."""
         self.check(subject.model.config)
-        # without what PyTorch does to be able to differentiate
-        encode, decode = map(self.torch.inference_mode(), self.code(subject, seconds, threads))
-        return Contestant(self.name, threads, self.torch.set_num_threads, encode, decode)
+        return Contestant(self.name, threads, self.set_threads, *self.code(subject, seconds, threads))
+
+    def set_threads(self, threads: int) -> None:
+        """Called before each run of a contestant."""
 
     def check(self, config: CodecConfig) -> None:
         """Raise `CannotRun` for a model that it lacks."""
@@ -58,6 +57,21 @@ class _Peer:
     def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
         """Its ways to encode and to decode; see `Contestant`."""
         raise NotImplementedError
+
+
+class _TorchPeer(_Peer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.torch: Any = importlib.import_module("torch")
+        self.torch.manual_seed(0)
+
+    def contestant(self, subject: Subject, seconds: float, threads: int) -> Contestant:
+        theirs = super().contestant(subject, seconds, threads)
+        without_gradients = self.torch.inference_mode()
+        return theirs._replace(encode=without_gradients(theirs.encode), decode=without_gradients(theirs.decode))
+
+    def set_threads(self, threads: int) -> None:
+        self.torch.set_num_threads(threads)
 
     def model(self, config: CodecConfig) -> Any:
         """Its model of this size, of random weights."""
@@ -70,7 +84,7 @@ class _Peer:
                 tensor.normal_()
 
 
-class _Encodec(_Peer):
+class _Encodec(_TorchPeer):
     name, packages = "encodec", ("encodec", "torch", "einops")
     builders = {PRESETS["encodec_24khz"]: "encodec_model_24khz", PRESETS["encodec_48khz"]: "encodec_model_48khz"}
 
@@ -106,7 +120,7 @@ class _Encodec(_Peer):
         return model.eval()
 
 
-class _Transformers(_Peer):
+class _Transformers(_TorchPeer):
     name, packages = "transformers", ("transformers", "torch")
 
     def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
@@ -139,59 +153,33 @@ class _Transformers(_Peer):
 
 
 class _OnnxRuntime(_Peer):
-    name, packages = "onnxruntime", ("onnxruntime", "onnx", "encodec", "torch", "einops")
+    name, packages = "onnxruntime", ("onnxruntime", "onnx")
 
     def check(self, config: CodecConfig) -> None:
-        if config.segment_length is not None:
-            raise CannotRun("an export does not hold the segments")
-        find_peer("encodec").check(config)
+        if config.segment_length is not None or config.normalize:
+            raise CannotRun("an export does not hold the segments and their scales")
 
     def code(self, subject: Subject, seconds: float, threads: int) -> tuple[Callable, Callable]:
-        graphs = self.graphs(subject.model.config, subject.model.usual_bandwidth,
-                             round(seconds * subject.model.sample_rate))
         runtime = importlib.import_module("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         encoder, decoder = (runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-                            for graph in graphs)
+                            for graph in self.graphs(subject.model))
 
         def encode(wav: np.ndarray) -> Any:
-            return encoder.run(None, {"wav": wav[None]})[0]
+            return encoder.run(None, {"audio": wav[None]})[0]
 
         def decode(frames: list[EncodedFrame]) -> Any:
-            return decoder.run(None, {"codes": frames[0].codes[:, None].astype(np.int64)})[0]
+            return decoder.run(None, {"codes": frames[0].codes.astype(np.int64)})[0]
 
         return encode, decode
 
     @functools.lru_cache(maxsize=1)  # noqa: B019
-    def graphs(self, config: CodecConfig, bandwidth: float, samples: int) -> tuple[bytes, bytes]:
-        """The official encoder with the search in the codebooks, and the decoder: ONNX for one length of sound."""
-        torch, model = self.torch, find_peer("encodec").model(config)
-        module: Any = torch.nn.Module
-
-        class Part(module):
-            def __init__(self, forward: Callable) -> None:
-                super().__init__()
-                self.codec, self.forward = model, forward
-
-        encoder = Part(lambda wav: model.quantizer.encode(model.encoder(wav), model.frame_rate, bandwidth))
-        decoder = Part(lambda codes: model.decoder(model.quantizer.decode(codes)))
-
-        codes = torch.zeros(config.codebooks_for(bandwidth), 1, -(-samples // config.hop_length), dtype=torch.long)
-        wav = torch.zeros(1, config.audio_channels, samples)
-        return self.export(encoder, wav, "wav"), self.export(decoder, codes, "codes")
-
-    def export(self, module: Any, example: Any, name: str) -> bytes:
-        graph = io.BytesIO()
-        with warnings.catch_warnings(), self.torch.no_grad():
-            warnings.simplefilter("ignore")  # that lengths become constants: they are
-            try:
-                self.torch.onnx.export(module.eval(), (example,), graph, input_names=[name], dynamo=False,
-                                       opset_version=17)
-            except Exception as error:
-                raise CannotRun(f"the export failed: {' '.join(str(error).split())[:120]}") from error
-        return graph.getvalue()
+    def graphs(self, model: EncodecModel) -> tuple[bytes, bytes]:
+        export = importlib.import_module("tinyencodec.tools.export.codec")  # needs onnx
+        encoder = export.encoder_graph(model, n_codebooks=model.codebooks_for(model.usual_bandwidth))
+        return encoder.SerializeToString(), export.decoder_graph(model).SerializeToString()
 
 
 @functools.cache
