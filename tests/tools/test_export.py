@@ -61,6 +61,15 @@ def test_whole_signals_of_any_length(shape, models):
         check_segment(model, encoder, decoder, noise(model, samples))
 
 
+def test_a_code_of_minus_one_adds_nothing(models):
+    model = models["causal"]
+    codes = model.encode(noise(model, 500), 1.6)[0].codes.astype(np.int64)
+    codes[1] = -1
+    z = sum(model.quantizer.codebooks[k][codes[k]] for k in range(len(codes)) if k != 1)
+    heard = session(decoder_graph(model)).run(None, {"codes": codes})[0]
+    np.testing.assert_allclose(heard[0], model.decoder(z).T, atol=1e-6 * np.abs(heard).max())
+
+
 def start(graph):
     return {each.name: np.zeros([n if isinstance(n, int) else 0 for n in each.shape], np.float32)
             for each in graph.get_inputs() if each.name.startswith("state.")}

@@ -4,7 +4,7 @@
     decoder   codes int64 [k, F], scale float32 [1]       -> audio float32 [1, C, F * hop]
 
 `scale` is there only for a model that normalises. The encoder gives the codes of all K codebooks; those of a lower rate
-are the first rows. The decoder takes any number k of rows, and any F.
+are the first rows. The decoder takes any number k of rows, and any F. A code of -1 adds nothing to the sum.
 
 The streaming pair, for causal models, has the state besides: inputs `state.N` and outputs `next.N`. The first call
 needs `first_frames` frames of sound or of codes, because of the mirror at the start, and empty states for those whose
@@ -58,8 +58,9 @@ def decoder_graph(model: EncodecModel, half: bool = False, streaming: bool = Fal
     graph = NetworkGraph(half, streaming)
     codes = graph.input("codes", INT64, ["codebooks", "frames"])
     scale = graph.input("scale", FLOAT, [1]) if model.config.normalize else None
-    table = graph.weight("entries", np.concatenate(model.quantizer.codebooks))  # one below the other: [K * N, D]
-    starts = model.config.codebook_size * np.arange(model.n_codebooks)[:, None]
+    # All codebooks one below the other, before each a row of zeros: [K * (1 + N), D]
+    table = graph.weight("entries", np.concatenate([np.pad(e, ((1, 0), (0, 0))) for e in model.quantizer.codebooks]))
+    starts = 1 + (1 + model.config.codebook_size) * np.arange(model.n_codebooks)[:, None]
     starts = graph.op("Slice", starts, [0], graph.op("Shape", codes, start=0, end=1), [0])
     chosen = graph.op("Gather", table, graph.op("Add", codes, starts))  # -> [k, F, D]
     z = graph.op("ReduceSum", chosen, [0], keepdims=1)  # -> [1, F, D]
