@@ -2,8 +2,8 @@
 
 MyST-NB reads each chapter through jupytext, runs it as a notebook, and keeps the results in a cache. The cache belongs
 to one state of the code: when the package, the models, `book.py`, the exercises' checks, the drawings or the playables
-change, all chapters run again. The finished site fetches nothing from the network. `modules.md` is written here, before
-Sphinx looks for pages.
+change, all chapters run again. The finished site fetches nothing from the network. `modules.md` and the parts of the
+live page are made here, before Sphinx looks for pages.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "site"))
 
 import all_modules  # noqa: E402  (from `site`)
+import live_page  # noqa: E402
 
 
 def code_version() -> str:
@@ -35,13 +36,15 @@ if not MODULES.exists() or MODULES.read_text() != all_modules.page():
     MODULES.write_text(all_modules.page())
     shutil.rmtree(HERE / "modules", ignore_errors=True)  # pages of modules that may be gone
 
+live_page.make(code_version())
+
 project = "tinyencodec"
 author = "the tinyencodec authors"
 copyright = "the tinyencodec authors, MIT licence"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.viewcode", "sphinx.ext.mathjax",
               "package_docs"]
 exclude_patterns = ["README.md", "*.ipynb", "conf.py", "book.py", "exercises.py", "codec_in_one_file.py", "drawings",
-                    "playable", "site", "out"]
+                    "playable", "site", "out", "live"]
 templates_path = ["site/templates"]
 nitpicky = False
 suppress_warnings = ["ref.python"]  # two ways to the same class: `tinyencodec.X` and `tinyencodec.x.X`
@@ -73,7 +76,7 @@ toc_object_entries_show_parents = "hide"
 # Pages
 html_theme = "furo"
 html_title = "tinyencodec"
-html_static_path = ["site/static"]
+html_static_path = ["site/static", "out/static"]
 html_css_files = ["book.css"]
 html_favicon = "site/static/wave.svg"
 html_copy_source = False

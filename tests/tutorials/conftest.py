@@ -1,6 +1,5 @@
 """The site, built once for all tests (every chapter runs on the way, as a notebook), and a browser to look at it."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -35,28 +34,39 @@ def find_chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser():
+def launch():
+    """A function that starts a Chromium, given more options for it."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (playwright)")
     with playwright.sync_playwright() as runner:
         own = Path(runner.chromium.executable_path)
         path = find_chromium() or (str(own) if own.exists() else None)
         if path is None:
             pytest.skip("no Chromium: `apt-get install chromium`, or `playwright install chromium`")
-        chromium = runner.chromium.launch(executable_path=path, args=OPTIONS)
-        yield chromium
-        chromium.close()
+        yield lambda *options: runner.chromium.launch(executable_path=path, args=[*OPTIONS, *options])
+
+
+@pytest.fixture(scope="session")
+def browser(launch):
+    chromium = launch()
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture
 def page(browser):
-    """A page that writes down what it should not do: errors, failed requests, requests to the network."""
+    """A page from `file://`."""
+    yield from watched_page(browser, "file:")
+
+
+def watched_page(browser, home):
+    """A page that writes down what it should not do: errors, failed requests, requests to elsewhere than `home`."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     context.set_default_timeout(30_000)
     page, page.complaints = context.new_page(), []
     page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.on("requestfailed", lambda request: page.complaints.append(f"failed: {request.url[:200]}"))
-    page.on("request", lambda request: re.match("file:|data:|blob:", request.url)
+    page.on("request", lambda request: request.url.startswith((home, "data:", "blob:"))
             or page.complaints.append(f"from the network: {request.url[:200]}"))
     yield page
     context.close()
