@@ -22,7 +22,7 @@ The rooms, in reading order; each folder's `__init__` is a map of its modules:
     compression    sound to bytes, in one call or as a stream
     many_signals   batches of signals
     compat         the names of the official package `encodec`
-    tools/         many files, corpora, evaluation, comparison, benchmarks
+    tools/         many files, corpora, evaluation, comparison, export, benchmarks
     cli/           the command line, one file per command
     train/         training, in PyTorch; optional
     version        the version

@@ -28,7 +28,7 @@ _MISSING = """<p class="live-note" id="live-missing">This copy of the site was b
 def make(version: str) -> None:
     """Make the folder and `out/live.html`, which the page includes. `version`: of the package and the models."""
     state = hashlib.sha256(version.encode() + b"".join(
-        path.read_bytes() for path in [Path(__file__), *sorted(SOURCE.iterdir())])).hexdigest()
+        path.read_bytes() for path in [Path(__file__), *RECORDINGS, *sorted(SOURCE.iterdir())])).hexdigest()
     if FRAGMENT.is_file() and state in FRAGMENT.read_text():
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
