@@ -4,12 +4,14 @@ That they run, and how the site looks in a browser, is tested in `tests/tutorial
 """
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.paths import ROOT
+from tutorials.site import live_page
 
 TUTORIALS = ROOT / "tutorials"
 CHAPTERS = sorted(TUTORIALS.glob("[01][0-9]_*.py"))
@@ -163,3 +165,19 @@ def test_glossary_is_in_order_and_its_links_hold():
         assert (TUTORIALS / target).is_file(), target
     for name in re.findall(r"`(tinyencodec[\w.]*)`", text):
         assert name in MODULES, f"{name} is no module"
+
+
+def test_without_npm_the_live_page_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_page, "FOLDER", tmp_path / "live")
+    monkeypatch.setattr(live_page, "FRAGMENT", tmp_path / "live.html")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    live_page.make("1")
+    assert "npm was not installed" in live_page.FRAGMENT.read_text() and not list(live_page.FOLDER.iterdir())
+
+
+def test_what_npm_fetches_is_fixed():
+    """By version and hash, and from the registry that npm is set up for."""
+    [(name, version)] = json.loads((live_page.SOURCE / "package.json").read_text())["dependencies"].items()
+    locked = json.loads((live_page.SOURCE / "package-lock.json").read_text())["packages"]
+    assert locked.pop("")["dependencies"] == {name: version} and locked[f"node_modules/{name}"]["version"] == version
+    assert all(each["integrity"].startswith("sha512-") and "resolved" not in each for each in locked.values())

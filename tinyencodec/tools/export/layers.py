@@ -72,7 +72,7 @@ class NetworkGraph(Graph):
 
     def join(self, *parts: str) -> str:
         """Side by side in time."""
-        return self.op("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+        return self.op("Concat", *parts, axis=2)
 
     def _state(self, shape: Shape) -> str:
         self._count += 1
