@@ -136,6 +136,7 @@ async function decode() {
     const bytes = ecdcBytes(facts.model, wav.length, codes.slice(0, count()), WIDTH).length;
     const title = `${kilobits.toLocaleString("en")} kbit/s`;
     part("cost").textContent = `${count()}: ${title}, ${kilobytes(bytes)}; as 16-bit samples ${kilobytes(2 * wav.length)}`;
+    part("rate").setAttribute("aria-valuetext", part("cost").textContent);
     part("save").textContent = `Save ${name}.ecdc`;
     part("saved").textContent = `Back to sound with: tinyencodec ${name}.ecdc ${name}.wav`;
     for (let k = 0; k < codes.length; k++) part("rows").children[k].disabled = k >= count();

@@ -4,9 +4,9 @@ A convolution's padding depends on the length of the signal, which a graph learn
 in the graph, by operators on lengths: which samples stand where in the mirror (see `layers.conv.pad` for the rule).
 
 A graph that streams takes its state as inputs, and gives it back as outputs. What a convolution needs of the past is
-the end of its padded input; what an LSTM needs, h and c. A convolution's state is empty at first, [1, C, 0]. Then the
-mirror stands in its place: the latest samples of "mirror, state, x" are the mirror and x, or the state and x. So the
-same graph starts a signal and goes on with it.
+the end of its padded input; what an LSTM needs, h and c. A convolution's state is empty at first, [1, C, 0]. The
+mirror without as many samples as the state has, the state, and x: with an empty state these are the mirror and x, with a
+full one the state and x. So the same graph starts a signal and goes on with it.
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ class NetworkGraph(Graph):
         """What the windows of a convolution are taken from; keeps the state."""
         left, most = conv.pad_left, conv.pad_right + conv.stride - 1  # at most so many samples on the right
         reflect, channels = conv.pad_mode == "reflect", conv.in_channels
-        seen = whole = x  # all inputs that are known; those with the padding on the left
+        before, whole = self.constant([0]), x  # samples that are put before what is known; all of them
         if left:
             mirror = self._zeros(channels, left)
             if reflect:
@@ -113,22 +113,23 @@ class NetworkGraph(Graph):
                 mirror = self.op("Gather", head, np.arange(left, 0, -1), axis=2)
             if self.streaming:
                 state = self._state([1, channels, f"past {left}"])
-                seen = self.join(state, x)
-            whole = self.join(mirror, seen)
-            if self.streaming:
-                whole = self.slice(whole, self.length(state))
+                mirror = self.slice(mirror, self.length(state))  # all of it, or nothing
+                whole = self.join(mirror, state, x)
                 self._keep(self.slice(whole, -left), [1, channels, left])
+            else:
+                whole = self.join(mirror, x)
+            before = self.length(mirror)
         if not most:
             return whole
         fill = self.op("Mod", self.op("Neg", self.length(x)), [conv.stride])  # completes the last window
         right = self.op("Add", fill, [conv.pad_right])
         if not reflect:
             return self.join(whole, self.slice(self._zeros(channels, most), 0, right))
-        # With the zeros that the rule for short inputs appends, there are samples 0 ... last.
-        n = self.length(seen)
+        # With the zeros that the rule for short inputs appends, samples 0 ... last are known.
+        n = self.op("Sub", self.length(whole), before)
         last = self.op("Sub", self.op("Max", n, [left + 1], self.op("Add", right, [1])), [1])
         first = self.op("Sub", last, right)  # none before is seen in the mirror
-        tail = self.join(self.slice(seen, first), self._zeros(channels, max(left, most) + 1))
+        tail = self.join(self.slice(whole, self.op("Add", first, before)), self._zeros(channels, max(left, most) + 1))
         wanted = self.op("Add", n, self.op("Slice", np.arange(most), [0], right))
         mirrored = self.op("Min", wanted, self.op("Sub", self.op("Mul", last, [2]), wanted))
         return self.join(whole, self.op("Gather", tail, self.op("Sub", mirrored, first), axis=2))
