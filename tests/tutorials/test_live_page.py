@@ -223,6 +223,18 @@ def test_muted_and_shuffled(live):
     assert np.array_equal(last_sound(live), whole)
 
 
+def test_of_several_sounds_the_last_one_counts(live):
+    for clip in ("guitar", "speech", "guitar"):
+        live.locator(".live-clip", has_text=clip).click()
+    live.locator("#live-status", has_text="guitar.flac: 6.0 s.").wait_for()
+    live.locator("#live-rate").fill("2")
+    live.locator("#live-rate").fill("3")
+    live.locator("#live-after-title", has_text="2.25 kbit/s").wait_for()
+    name, data = saved(live)
+    decoded, _ = tinyencodec.decompress(data)
+    assert name == "guitar.ecdc" and close(decoded[0], last_sound(live))
+
+
 def test_what_is_no_sound(live):
     live.evaluate(DROP, ["notes.txt", list(b"not a sound")])
     live.locator("#live-status", has_text="notes.txt is no sound that this browser knows").wait_for()

@@ -50,9 +50,11 @@ part("load").onclick = guarded(async () => {
 
 // ---- where sounds come from --------------------------------------------------------------------
 
+let opened = 0;
 const openBytes = guarded(async (from, bytes) => {
+    const mine = ++opened;
     const sound = await fromFile(bytes, RATE).catch(() => { throw new Error(`${from} is no sound that this browser knows`); });
-    await open(from, sound.wav, sound.cut ? ` Only the first ${LONGEST} seconds.` : "");
+    if (mine === opened) await open(from, sound.wav, sound.cut ? ` Only the first ${LONGEST} seconds.` : "");
 });
 
 async function open(from, sound, remark = "") {
@@ -101,6 +103,7 @@ part("record").onclick = guarded(async () => {
     } else {
         const ended = stop;
         stop = null;
+        opened++;
         showRecording();
         await open("recording", await ended());
     }
