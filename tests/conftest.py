@@ -1,5 +1,7 @@
 """Shared by the tests: hypothesis' settings, small models, and a store with some of them."""
 
+import importlib
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,10 +9,21 @@ from hypothesis import settings
 
 from tests.helpers.models import MONO, RATE, SHAPES, STEREO, random_model, save_model
 from tinyencodec.codec.model import EncodecModel
+from tinyencodec.kernels.jit import Kernel
 
 # No deadline: the first call of a kernel may compile it.
 settings.register_profile("tinyencodec", deadline=None)
 settings.load_profile("tinyencodec")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_before():
+    """All kernels: a program that finds one to compile says so on standard error, where many tests expect nothing."""
+    for name in ("audio.resample", "entropy.arithmetic", "entropy.arithmetic_compiled", "kernels.gemm",
+                 "layers.activation", "layers.lstm", "layers.norm", "lm.attention", "lm.exact", "lm.model"):
+        for value in vars(importlib.import_module(f"tinyencodec.{name}")).values():
+            if isinstance(value, Kernel):
+                assert value._native
 
 
 @pytest.fixture(scope="session")

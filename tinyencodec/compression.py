@@ -14,10 +14,11 @@ from typing import BinaryIO
 import numpy as np
 
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.ecdc.block_io import AT_ONCE, KEEP_GOING
+from tinyencodec.ecdc.block_io import AT_ONCE
 from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import CodesCoder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
+from tinyencodec.ecdc.header import KEEP_GOING
 from tinyencodec.models.store import load_model
 from tinyencodec.system.errors import require
 from tinyencodec.system.progress import Progress

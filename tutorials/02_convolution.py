@@ -434,4 +434,5 @@ book.check("2.3", dilated)
 # - `tinyencodec.layers.conv`: the convolution layer; `valid` is this chapter, the rest of it the next three
 # - `tinyencodec.kernels.gemm`: the product of overlapping rows and a packed matrix, with a naive twin in three lines
 # - `tinyencodec.kernels.tile`: the block of sums in registers
-# - `tinyencodec.kernels.jit`: how all hot loops are compiled, cached, and paired with their naive twins
+# - `tinyencodec.kernels.jit`: how all hot loops are compiled, and paired with their naive twins
+# - `tinyencodec.kernels.cache`: how they are kept on disk, so that the next program starts without Numba

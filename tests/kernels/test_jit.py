@@ -5,26 +5,38 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from tinyencodec.kernels import gemm, jit
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels import cache, gemm, jit
+from tinyencodec.kernels.jit import kernel, variant
+
+compiled_only = pytest.mark.skipif(not jit.JIT, reason="there is no kernel")
+
+
+def doubled(x):
+    x *= 2
+
+
+def double_each(x):
+    for i in range(x.size):
+        x[i] *= 2
 
 
 def test_a_kernel_works_where_no_cache_can_be_written():
-    """Numba refuses to cache a function that is in no file, as it does where nothing is writable."""
+    """As one that is in no file."""
     names: dict = {}
     exec("def double(x):\n    for i in range(x.size):\n        x[i] *= 2", names)
-    double = kernel("void(f4[::1])", twin=lambda x: x.__imul__(2))(names["double"])
+    double = kernel("void(f4[::1])", twin=doubled)(names["double"])
     x = np.arange(4, dtype=np.float32)
     double(x)
     np.testing.assert_array_equal(x, [0, 2, 4, 6])
 
 
-@pytest.mark.skipif(not jit.JIT, reason="there is no kernel")
+@compiled_only
 def test_the_twin_stays_reachable():
     assert gemm._gemm.twin is gemm._gemm_naive
 
@@ -34,7 +46,67 @@ def test_without_jit_the_twin_takes_its_place():
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
 
 
-@pytest.mark.skipif(not jit.JIT, reason="there is nothing to cache")
+@compiled_only
+def test_only_arrays_of_the_signature_are_let_in():
+    double = kernel("void(f4[::1])", twin=doubled)(variant(double_each, "only_arrays"))
+    read_only, x = np.ones(4, np.float32), np.ones((4, 4), np.float32)
+    read_only.flags.writeable = False
+    swapped = np.ones(4, np.float32).astype(np.float32().dtype.newbyteorder())
+    for wrong in (np.ones(4), np.ones(4, np.int32), x, x[:, 0], read_only, swapped, None, 3, [1.0], b"1234"):
+        with pytest.raises(TypeError, match="double_each|only_arrays"):
+            double(wrong)
+    with pytest.raises(TypeError):
+        double()
+
+
+@compiled_only
+def test_a_subclass_and_a_dtype_with_metadata_are_let_in(tmp_path):
+    double = kernel("void(f4[::1])", twin=doubled)(variant(double_each, "subclasses"))
+    mapped = np.memmap(tmp_path / "x", np.float32, "w+", shape=4)
+    mapped[:] = 1
+    tagged = np.ones(4, np.dtype(np.float32, metadata={"a": 1}))
+    for x in (mapped, tagged):
+        double(x)
+        assert x.tolist() == [2, 2, 2, 2]
+
+
+@compiled_only
+def test_numbers_and_results():
+    def find(x, wanted, last):
+        found = -1
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                if x[i, j] == wanted and (last or found < 0):
+                    found = i * x.shape[1] + j
+        return found
+
+    search = kernel("i8(i4[:,::1], i8, b1)", twin=find)(find)
+    x = np.array([[1, 2, 3], [2, 1, 7]], np.int32)
+    assert [search(x, 2, False), search(x, np.int64(2), True), search(x, 9, True)] == [1, 3, -1]
+
+
+@compiled_only
+def test_a_loop_that_allocates_is_refused():
+    def allocate(x):
+        x[0] = np.zeros(x.size)[0]
+
+    with pytest.raises(Exception, match="np.zeros"):
+        kernel("void(f4[::1])", twin=doubled)(allocate)(np.ones(3, np.float32))
+
+
+@compiled_only
+def test_many_threads_may_call_first():
+    double = kernel("void(f4[::1])", twin=doubled)(variant(double_each, "many_threads"))
+    x = np.ones((8, 5), np.float32)
+    threads = [threading.Thread(target=double, args=(row,)) for row in x]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (x == 2).all() and sum("many_threads" in name for name in cache.compiled) <= 1
+
+
+@compiled_only
 def test_a_full_disk_costs_time_only(tmp_path):
     code = """
 import resource
@@ -44,11 +116,13 @@ from tinyencodec.layers.activation import elu
 assert (elu(np.ones(3, np.float32)) == 1).all()
 """
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, check=True)
-    assert not any(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert not list(tmp_path.rglob("*"))
 
 
 DOUBLED = """
+import sys
 import numpy as np
+from tinyencodec.kernels import cache
 from tinyencodec.kernels.jit import kernel
 
 def _naive(x):
@@ -62,7 +136,8 @@ def double(x):
 x = np.arange(4, dtype=np.float32)
 double(x)
 assert x.tolist() == [0, 2, 4, 6]
-print(sum(double.stats.cache_hits.values()))
+assert ("numba" in sys.modules) == bool(cache.compiled)
+print(len(cache.compiled))
 """
 
 
@@ -84,10 +159,6 @@ def one_bit(path):
     path.write_bytes(data)
 
 
-def another_pickle(path):
-    path.write_bytes(b"cno_such_module\nname\n.")
-
-
 def a_folder(path):
     path.unlink()
     path.mkdir()
@@ -97,25 +168,38 @@ def gone(path):
     path.unlink()
 
 
-@pytest.mark.skipif(not jit.JIT, reason="there is nothing to cache")
-@pytest.mark.parametrize("ending, damage", [
-    *(("nbi", damage) for damage in (emptied, other_bytes, a_folder)),
-    *(("nbc", damage) for damage in (emptied, cut, one_bit, another_pickle, gone))])
-def test_a_damaged_cache_is_compiled_anew_and_mended(tmp_path, ending, damage):
-    (tmp_path / "doubled.py").write_text(DOUBLED)
+def compilations(script, folder):
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True,
+                          env=os.environ | {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)})
+    assert done.stderr == ""
+    return int(done.stdout)
 
-    def hits():
-        done = subprocess.run([sys.executable, tmp_path / "doubled.py"], capture_output=True, text=True, check=True,
-                              env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)})
-        assert done.stderr == ""
-        return int(done.stdout)
 
-    assert (hits(), hits()) == (0, 1)
-    damaged, = (tmp_path / "cache").rglob(f"*.{ending}")
+@compiled_only
+@pytest.mark.parametrize("damage", [emptied, cut, other_bytes, one_bit, a_folder, gone])
+def test_a_damaged_cache_is_compiled_anew_and_mended(tmp_path, damage):
+    script, folder = tmp_path / "doubled.py", tmp_path / "cache"
+    script.write_text(DOUBLED)
+    assert (compilations(script, folder), compilations(script, folder)) == (1, 0)
+    damaged, = folder.rglob("*.kernel")
     damage(damaged)
-    hits()
+    assert compilations(script, folder) == 1
     if damaged.is_dir():  # in its way for good: compiled each time, until somebody removes it
-        assert hits() == 0
+        assert compilations(script, folder) == 1
         shutil.rmtree(damaged)
-        hits()
-    assert hits() == 1
+        compilations(script, folder)
+    assert compilations(script, folder) == 0
+
+
+@compiled_only
+def test_another_source_is_compiled_anew(tmp_path):
+    script, folder = tmp_path / "doubled.py", tmp_path / "cache"
+    script.write_text(DOUBLED)
+    assert compilations(script, folder) == 1
+    script.write_text(DOUBLED.replace("x[i] *= 2", "x[i] = x[i] + x[i]"))
+    assert [compilations(script, folder) for _ in range(2)] == [1, 0]
+
+
+def test_what_a_kernel_is_made_of():
+    assert jit._modules(jit.variant(gemm._loop, "x")) == {
+        f"tinyencodec.kernels.{name}" for name in ("gemm", "tile", "tile_code", "compile")} or not jit.JIT

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from tinyencodec.kernels.jit import JIT
-from tinyencodec.lm.attention import KVCache, _attend, attend
+from tinyencodec.lm.attention import KVCache, _attend, attend, scratch_for
 
 
 def draw(seed, n_signals, n_frames, n_heads, head_dim):
@@ -77,5 +77,5 @@ def test_kernel_equals_its_twin(n_signals, n_frames, n_heads, head_dim, context)
     ours, twin = np.empty_like(queries), np.empty_like(queries)
     cache.append(keys, values)
     for kernel, out in ((_attend, ours), (_attend.twin, twin)):
-        kernel(queries, cache.keys, cache.values, cache.end, context, out)
+        kernel(queries, cache.keys, cache.values, cache.end, context, out, scratch_for(cache))
     np.testing.assert_array_equal(ours.view(np.int32), twin.view(np.int32))

@@ -14,5 +14,5 @@
     writer        blocks into a file or a pipe
     files         whole files in one call
 
-Imports `system` only.
+Imports `kernels` and `system` only.
 """

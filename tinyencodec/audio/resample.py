@@ -5,8 +5,8 @@ Resampling by up / down is one FIR filter: put up - 1 zeros after each sample, l
     y[n] = sum over k of h[half + n * down - k * up] * x[k],     h of 2 * half + 1 taps, half = 10 * max(up, down)
 
 where h is a sinc under a Kaiser window (beta 5) that cuts at the lower of the two Nyquist frequencies. Filter
-and arithmetic are those of `scipy.signal.resample_poly`: the result is the same bit by bit, however the signal
-was cut, since y[n] is the same sum in the same order whenever all its x[k] have come.
+and arithmetic are those of `scipy.signal.resample_poly`, from the oldest x[k] to the latest: the result is the same bit
+by bit, however the signal was cut, since y[n] is the same sum in the same order whenever all its x[k] have come.
 
 Channels: the mean as mono mix follows the official package's `utils.py`.
 
@@ -16,6 +16,8 @@ Chapter 1 of the tutorials walks through it.
 import math
 
 import numpy as np
+
+from tinyencodec.kernels.jit import kernel
 
 MAX_RATE, MAX_RATIO = 1_000_000, 1_000  # Hz; output to input rate and back
 _MAX_STEPS = 1 << 16  # up or down; the filter has 20 times as many taps, and making it takes six times its memory
@@ -67,21 +69,51 @@ class Resampler:
         """Outputs `made` to end - 1."""
         if end <= self.made:
             return self.waiting[:, :0].copy()
-        from scipy.signal import firwin, upfirdn  # takes most of a second to import
-
         if self.filter is None:
-            taps = firwin(2 * self.half + 1, 1 / max(self.up, self.down), window=("kaiser", 5.0))
-            self.filter = taps.astype(np.float32) * np.float32(self.up)
-        # SciPy puts tap i * down at output i, so enough zeros go in front to make that `made` for some i.
+            self.filter = _phases(_low_pass(self.half, max(self.up, self.down)) * np.float32(self.up), self.up)
+        y = np.empty((len(self.waiting), end - self.made), np.float32)
         at = self.half + self.made * self.down - self.start * self.up
-        zeros = np.zeros(-at % self.down, np.float32)
-        skipped = (at + len(zeros)) // self.down
-        y = upfirdn(np.concatenate([zeros, self.filter]), self.waiting, self.up, self.down, axis=1)
-        y = y[:, skipped:skipped + end - self.made]
+        _filter(np.ascontiguousarray(self.waiting), self.filter, at, self.down, y)
         self.made = end
         first = max(self.start, -(-(end * self.down - self.half) // self.up))  # that output `end` depends on
         self.waiting, self.start = self.waiting[:, first - self.start:].copy(), first
-        return np.ascontiguousarray(y, np.float32)
+        return y
+
+
+def _low_pass(half: int, ratio: int) -> np.ndarray:
+    """2 * half + 1 taps, float32 with a sum of 1, that pass what is below 1 / ratio of the Nyquist frequency."""
+    cutoff = 1 / ratio
+    taps = cutoff * np.sinc(cutoff * (np.arange(2 * half + 1) - half)) * np.kaiser(2 * half + 1, 5.0)
+    return (taps / taps.sum()).astype(np.float32)
+
+
+def _phases(taps: np.ndarray, up: int) -> np.ndarray:
+    """[up, L]: row p holds taps p, p + up, p + 2 up ..., the last first, as an output meets its inputs in time."""
+    filled = np.pad(taps, (0, -len(taps) % up))
+    return np.ascontiguousarray(filled.reshape(-1, up).T[:, ::-1])
+
+
+def _filter_naive(x: np.ndarray, phases: np.ndarray, at: int, step: int, y: np.ndarray) -> None:
+    up, length = phases.shape
+    last, phase = np.divmod(at + step * np.arange(y.shape[1]), up)
+    y[:] = 0
+    for i in range(length):
+        k = last - length + 1 + i
+        there = (k >= 0) & (k < x.shape[1])
+        y[:, there] += x[:, k[there]] * phases[phase[there], i]
+
+
+@kernel("void(f4[:,::1], f4[:,::1], i8, i8, f4[:,::1])", twin=_filter_naive)
+def _filter(x: np.ndarray, phases: np.ndarray, at: int, step: int, y: np.ndarray) -> None:
+    """Output n stands `at + n * step` places after x[0], where x has up - 1 zeros between its samples."""
+    up, length = phases.shape
+    for c in range(len(x)):
+        for n in range(y.shape[1]):
+            last = (at + n * step) // up
+            taps, total = phases[at + n * step - last * up], np.float32(0)
+            for k in range(max(0, last - length + 1), min(last + 1, x.shape[1])):
+                total += x[c, k] * taps[k - last + length - 1]
+            y[c, n] = total
 
 
 class Converter:

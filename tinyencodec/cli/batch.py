@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyencodec.cli import options
-from tinyencodec.ecdc.header import SUFFIX
+from tinyencodec.ecdc.header import KEEP_GOING, SUFFIX
 
 if TYPE_CHECKING:
     from tinyencodec.tools.batch.report import Report
@@ -29,7 +29,6 @@ _MANY = 20  # files; so many or more are summed up, unless --verbose
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     from tinyencodec.audio.writer import FORMATS
-    from tinyencodec.ecdc.block_io import KEEP_GOING
 
     parser.usage = "tinyencodec batch [options] INPUT..."
     group = parser.add_argument_group("files")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from tinyencodec.cli import options
 from tinyencodec.cli.commands import COMMANDS
 from tinyencodec.cli.parser import ENDS, ENVIRONMENT
-from tinyencodec.ecdc.header import SUFFIX, EcdcHeader
+from tinyencodec.ecdc.header import KEEP_GOING, SUFFIX, EcdcHeader
 from tinyencodec.system.stdio import peek, standard_input
 from tinyencodec.version import __version__
 
@@ -41,8 +41,6 @@ STANDARD = "-"  # as INPUT or OUTPUT
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the program without a command."""
-    from tinyencodec.ecdc.block_io import KEEP_GOING
-
     parser.usage = "tinyencodec [options] INPUT [OUTPUT]\n       tinyencodec COMMAND ..."
     add = parser.add_argument_group("files").add_argument
     add("input", metavar="INPUT",

@@ -17,9 +17,11 @@ from typing import NoReturn
 
 from tinyencodec.cli.commands import COMMANDS, module_of, parser_of
 from tinyencodec.cli.parser import Parser
+from tinyencodec.kernels import cache
 from tinyencodec.system.errors import one_line
 from tinyencodec.system.files import named
 from tinyencodec.system.signals import deferred
+from tinyencodec.system.stdio import say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         if argv is None:
             argv = sys.argv[1:]
             _be_told_to_stop()
+            cache.announce = _tell_that_it_compiles
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, io.TextIOWrapper):  # a name of a file may be no text, or not in this encoding
                     stream.reconfigure(errors="backslashreplace")
@@ -91,6 +94,10 @@ def _be_told_to_stop() -> None:
 
 def _terminate(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)  # an exception, so that temporary files are removed
+
+
+def _tell_that_it_compiles() -> None:
+    say("tinyencodec: compiling for this processor: a few seconds, the first time only")
 
 
 def _fail(prog: str, message: str, code: int) -> int:

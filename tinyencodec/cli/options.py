@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from tinyencodec.codec.config import USUAL_BANDWIDTH
+from tinyencodec.ecdc.header import BLOCK_SECONDS
 from tinyencodec.system.errors import one_line, require
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ Group = argparse._ActionsContainer
 
 def declare_coding(parser: argparse.ArgumentParser) -> None:
     """How sound is coded."""
-    from tinyencodec.ecdc.block_layout import BLOCK_SECONDS
-
     group = parser.add_argument_group("coding")
     add = group.add_argument
     add("-b", "--bandwidth", metavar="KBPS", type=float,

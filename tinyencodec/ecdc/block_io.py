@@ -20,7 +20,6 @@ from tinyencodec.ecdc.packets import checked_scale, pack_scale
 from tinyencodec.system.errors import require
 
 AT_ONCE = 16  # blocks that are coded together, of a file
-KEEP_GOING = ("repeat", "silence")
 
 
 class BlockWriter:

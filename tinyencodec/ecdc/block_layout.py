@@ -47,10 +47,9 @@ import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames, split_frames
-from tinyencodec.ecdc.header import MAX_FRAMES
+from tinyencodec.ecdc.header import BLOCK_SECONDS, MAX_FRAMES
 from tinyencodec.system.errors import require
 
-BLOCK_SECONDS = 4.0  # unless something else is asked for
 HEAD = struct.Struct("!IHHH")
 LENGTH = struct.Struct("!Q")  # what an end block holds
 CHECK = struct.Struct("!H")

@@ -25,6 +25,8 @@ MAX_METADATA = 1 << 16  # bytes; real ones have about 60
 MAX_BLOCK_METADATA = 1 << 10  # the same in version 1; real ones have about 150
 MAX_FRAMES = 0xFFFF  # in a block
 ENTROPY = ("none", "table", "lm")
+BLOCK_SECONDS = 4.0  # of sound in a block, unless something else is asked for
+KEEP_GOING = ("repeat", "silence")  # what stands in for lost sound
 
 _FIXED, _CRC = struct.Struct("!4sBI"), struct.Struct("!I")
 _START = MAGIC + bytes([BLOCK_VERSION])

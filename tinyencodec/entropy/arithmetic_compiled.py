@@ -13,7 +13,6 @@ Chapter 12 of the tutorials walks through it.
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 
 from tinyencodec.entropy.arithmetic import (
@@ -25,7 +24,7 @@ from tinyencodec.entropy.arithmetic import (
     ArithmeticDecoder,
     ArithmeticEncoder,
 )
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.jit import inlined, kernel
 from tinyencodec.system.errors import require
 
 _FIRST, _END, _WIDTH, _OFFSET, _POSITION, _LOST = range(6)  # columns of the lanes' states
@@ -58,7 +57,7 @@ def _encode_naive(start: np.ndarray, stop: np.ndarray, shortest: bool, out: np.n
     return len(data)
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _carried(low: int, n_low: int, out: np.ndarray, size: int) -> int:
     """`low` without what is beyond its `n_low` digits, a 1 at most, which is added to the number in out[:size]."""
     if low >> n_low:
@@ -156,7 +155,7 @@ def _pull_naive(states: np.ndarray, data: np.ndarray, cdfs: np.ndarray, symbols:
         state[:] = first, end, decoder.width, decoder.offset, decoder.position, lost
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _refill(state: np.ndarray, data: np.ndarray) -> None:
     """Let digits in until the interval can be divided."""
     while state[_WIDTH] < TOTAL:
@@ -167,7 +166,7 @@ def _refill(state: np.ndarray, data: np.ndarray) -> None:
         state[_POSITION] += 1
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _take(state: np.ndarray, cdf: np.ndarray) -> int:
     """Return the symbol in whose part the offset lies, and make that part the interval."""
     width, offset = state[_WIDTH], state[_OFFSET]

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.jit import kernel, variant
 from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile, run_tile_unfused
 
+_EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
 
 
@@ -101,29 +102,37 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     assert n_rows == 0 or x.size >= (n_rows - 1) * row_step + (taps - 1) * tap_step + tap_length
     assert out.shape == (n_rows, w.n_out) and init.shape in ((w.n_out,), out.shape)
     init_step = w.n_out if init.ndim == 2 else 0
-    _gemm(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
-          init.reshape(-1), init_step, out.reshape(-1), fused)
+    (_gemm if fused else _gemm_unfused)(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
+                                        init.reshape(-1), init_step, out.reshape(-1), np.empty(_EDGE, np.float32))
     return out
 
 
 def _gemm_naive(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
-                n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, fused: bool) -> None:
+                n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
+    rows, matrix, start = _unpacked(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step)
+    out.reshape(n_rows, n_out)[:] = start + rows @ matrix
+
+
+def _gemm_unfused_naive(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int,
+                        w: np.ndarray, n_out: int, init: np.ndarray, init_step: int, out: np.ndarray,
+                        edge: np.ndarray) -> None:
+    rows, matrix, start = _unpacked(x, n_rows, row_step, taps, tap_step, tap_length, w, n_out, init, init_step)
+    out = out.reshape(n_rows, n_out)
+    out[:] = start
+    for k in range(taps * tap_length):
+        out += rows[:, k:k + 1] * matrix[k]
+
+
+def _unpacked(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
+              n_out: int, init: np.ndarray, init_step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     matrix = unpack(PackedMatrix(taps * tap_length, n_out, w))
     rows = as_strided(x, (n_rows, taps, tap_length), (4 * row_step, 4 * tap_step, 4)).reshape(n_rows, len(matrix))
-    start = as_strided(init, (n_rows, n_out), (4 * init_step, 4))
-    out = out.reshape(n_rows, n_out)
-    if fused:
-        out[:] = start + rows @ matrix
-    else:
-        out[:] = start
-        for k in range(taps * tap_length):
-            out += rows[:, k:k + 1] * matrix[k]
+    return rows, matrix, as_strided(init, (n_rows, n_out), (4 * init_step, 4))
 
 
-@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1], b1)", twin=_gemm_naive)
-def _gemm(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
-          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, fused: bool) -> None:
-    edge = np.empty(ROWS * 2 * WIDTH, np.float32)  # a tile whose last columns are zero padding
+def _loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
+          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
+    """edge : float32 [_EDGE], room for a tile whose last columns are zero padding"""
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
     for first_row in range(0, n_rows, block):
         end_row = min(first_row + block, n_rows)
@@ -145,15 +154,17 @@ def _gemm(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, t
                             edge[r * width + j] = 0
                     start, start_at, start_step = edge, 0, width
                     result, result_at, result_step = edge, 0, width
-                if fused:
-                    run_tile(rows, width, x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                             start, start_at, start_step, result, result_at, result_step)
-                else:
-                    run_tile_unfused(rows, width, x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                                     start, start_at, start_step, result, result_at, result_step)
+                run_tile(rows, width, x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
+                         start, start_at, start_step, result, result_at, result_step)
                 if columns < width:
                     for r in range(rows):
                         for j in range(columns):
                             out[(row + r) * n_out + column + j] = edge[r * width + j]
                 row += rows
             panel_at += taps * tap_length * width
+
+
+_SIGNATURE = "void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1], f4[::1])"
+_gemm = kernel(_SIGNATURE, twin=_gemm_naive)(variant(_loop, "_gemm"))
+_gemm_unfused = kernel(_SIGNATURE, twin=_gemm_unfused_naive)(
+    variant(_loop, "_gemm_unfused", run_tile=run_tile_unfused))

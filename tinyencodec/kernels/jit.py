@@ -5,86 +5,130 @@ lines that says what it computes. `kernel` ties the two together. Tests compare 
 `NUMBA_DISABLE_JIT=1` the twin runs in the kernel's place, so the whole codec also works as plain
 NumPy.
 
-Kernels are compiled once per machine and cached on disk: beside the module, or in the user's cache
-folder when the installation is read-only, or in memory only when neither can be written or the disk is
-full. Each file of the cache ends with a checksum. One that is damaged, of whatever kind the damage is,
-is compiled anew and replaced.
+A kernel is compiled, or loaded from the cache on disk, when it is first called (`cache`). What kernels call is
+written in Python as well (`inlined`), or in LLVM's instructions (`emitted`).
 
 Chapter 2 of the tutorials walks through it.
 """
 
-import pickle
-import zlib
+import ctypes
+import importlib
+import os
+import re
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from functools import cached_property
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
-import numba
-from numba.core import caching
+import numpy as np
 
-JIT = not numba.config.DISABLE_JIT
+from tinyencodec.kernels import cache
+
+JIT = not int(os.environ.get("NUMBA_DISABLE_JIT") or 0)
 F = TypeVar("F", bound=Callable)
+_UNFIT = -(1 << 63)
+_NUMBERS = {"i8": ctypes.c_int64, "b1": ctypes.c_bool}
 
 
-def kernel(signature: str | list[str], twin: F) -> Callable[[Callable], F]:
+def kernel(signature: str, twin: F) -> Callable[[Callable], F]:
     """Compile the decorated loop for `signature`, or put `twin` in its place when the JIT is off.
+
+    signature : in Numba's words, such as "void(f4[::1], i8)"; arrays are C-contiguous, numbers are i8 or b1, and the
+        result is void or i8. The loop allocates no memory.
 
     The compiled function releases the interpreter lock and never reorders floating-point
     operations (no fast-math). Its twin stays reachable as `.twin`.
     """
-
-    def decorate(loop: Callable) -> F:
-        if not JIT:
-            return twin
-        signatures = [signature] if isinstance(signature, str) else signature
-        compiled = _through_cache(loop, signatures)
-        if compiled is None:
-            compiled = _compile(_dispatcher(loop), signatures)
-        compiled.twin = twin
-        return compiled
-
-    return decorate
+    return lambda loop: cast(F, Kernel(loop, signature, twin)) if JIT else twin
 
 
-def _dispatcher(loop: Callable) -> Any:
-    return numba.njit(nogil=True, error_model="numpy")(loop)
+def inlined(function: F) -> F:
+    """Let kernels call a Python function, which is compiled into them."""
+    return cast(F, _Part(function.__module__, function)) if JIT else function
 
 
-def _compile(dispatcher: Any, signatures: list[str]) -> Any:
-    for each in signatures:
-        dispatcher.compile(each)
-    dispatcher.disable_compile()
-    return dispatcher
+def emitted(module: str, name: str) -> Any:
+    """What kernels call by this name: the Numba intrinsic of that name in a module, which is imported to compile."""
+    return _Part(module, name)
 
 
-def _through_cache(loop: Callable, signatures: list[str]) -> Any:
-    """The compiled loop from the disk cache, or compiled and put there; None if there can be no cache."""
-    for _ in range(2):
-        dispatcher = _dispatcher(loop)
-        try:
-            dispatcher.enable_caching()
-        except (RuntimeError, OSError):  # no place that can be written
-            return None
-        file = dispatcher._cache._cache_file
-        file.__class__ = _CheckedFile
-        try:
-            return _compile(dispatcher, signatures)
-        except Exception:  # reading a damaged pickle can raise anything; a fault of the loop itself comes again
-            with suppress(OSError):
-                file.flush()
-    return None
+def variant(function: Callable, name: str, **parts: Any) -> Callable:
+    """The function by another name, which calls these instead of what it calls by their names."""
+    return FunctionType(function.__code__, function.__globals__ | parts, name)
 
 
-class _CheckedFile(caching.IndexDataCacheFile):
-    """Numba's cache files with a checksum at the end: machine code with one wrong bit could crash the process."""
+class _Part:
+    """What kernels call. `what` : a function, or a name in the module."""
 
-    def _dump(self, obj: Any) -> bytes:
-        data = super()._dump(obj)
-        return data + zlib.crc32(data).to_bytes(4, "big")
+    def __init__(self, module: str, what: Callable | str) -> None:
+        self.module, self.what = module, what
 
-    def _load_data(self, name: str) -> Any:
-        with open(self._data_path(name), "rb") as fo:
-            data = fo.read()
-        if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
-            raise ValueError(f"{name}: expected the checksum of its bytes, got another")
-        return pickle.loads(data[:-4])
+    @cached_property
+    def compiled(self) -> Any:
+        """In the form that Numba takes."""
+        if isinstance(self.what, str):
+            return getattr(importlib.import_module(self.module), self.what)
+        return importlib.import_module("tinyencodec.kernels.compile").inlined(_with_parts(self.what))
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compiled(*args)
+
+
+def _parts(function: Any) -> dict[str, _Part]:
+    names = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    return {name: value for name, value in names.items() if isinstance(value, _Part)}
+
+
+def _with_parts(function: Any) -> Callable:
+    """The function, with its parts in the form that Numba takes."""
+    parts = {name: part.compiled for name, part in _parts(function).items()}
+    return FunctionType(function.__code__, function.__globals__ | parts, function.__name__, function.__defaults__)
+
+
+def _modules(function: Any) -> set[str]:
+    """The modules that the machine code of a function comes from."""
+    found = {function.__module__ or "", "tinyencodec.kernels.compile"}
+    for part in _parts(function).values():
+        found |= {part.module} if isinstance(part.what, str) else _modules(part.what)
+    return found
+
+
+class Kernel:
+    """A compiled loop. It is called with what its signature says; `TypeError` for other arguments."""
+
+    def __init__(self, loop: Callable, signature: str, twin: Callable) -> None:
+        self.loop, self.signature, self.twin = loop, signature, twin
+        self.name = f"{loop.__module__ or ''}.{loop.__name__}"
+        arguments = re.findall(r"(\w\d)(\[[^]]*\])?", signature.partition("(")[2])
+        self._dimensions = [array.count(":") - array.count("::") if array else None for _, array in arguments]
+        self._dtypes = [np.dtype(kind) if array else None for kind, array in arguments]
+        arrays = [np.ndarray, *(dtype for dtype in self._dtypes if dtype is not None)]
+        self._table = (ctypes.c_void_p * len(arrays))(*map(id, arrays))
+        forms: list[Any] = [ctypes.py_object if array else _NUMBERS[kind] for kind, array in arguments]
+        self._form = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, *forms)
+
+    @cached_property
+    def _native(self) -> Callable:
+        return self._form(cache.load(self.name, _modules(self.loop), self._compile))
+
+    def _compile(self, name: str) -> bytes:
+        """The object file, in which the function has that name."""
+        compile = importlib.import_module("tinyencodec.kernels.compile")
+        return compile.object_file(_with_parts(self.loop), self.signature, name)
+
+    def __call__(self, *args: Any) -> Any:
+        result = self._native(self._table, *args)
+        if result == _UNFIT:
+            result = self._native(self._table, *map(self._fit, args, self._dtypes, self._dimensions))
+            assert result != _UNFIT
+        return result
+
+    def _fit(self, argument: Any, dtype: np.dtype | None, dimensions: int | None) -> Any:
+        """An array of another class, or with its own copy of the dtype, as a plain one."""
+        if dtype is None:
+            return argument
+        if not (isinstance(argument, np.ndarray) and argument.dtype == dtype and argument.ndim == dimensions
+                and argument.flags.carray):
+            got = f"{argument.dtype} {list(argument.shape)}" if isinstance(argument, np.ndarray) else type(argument)
+            raise TypeError(f"{self.name}: expected {self.signature} of writable, C-contiguous arrays, got {got}")
+        return argument.view(dtype, np.ndarray)

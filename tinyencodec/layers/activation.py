@@ -17,12 +17,9 @@ ELU: Clevert et al., arXiv 1511.07289, with alpha = 1.
 Chapter 6 of the tutorials walks through it.
 """
 
-import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.jit import emitted, inlined, kernel
 
 _f32 = np.float32
 _LOG2E = _f32(1.44269504)
@@ -32,13 +29,10 @@ _ONE, _TWO, _ZERO, _HALF = _f32(1), _f32(2), _f32(0), _f32(0.5)
 _LOWEST, _HIGHEST = _f32(-87), _f32(87)  # beyond, float32 saturates: exp(-87) is 1e-38, exp(87) is 6e37
 
 
-@intrinsic
-def _fma(typing: object, a: object, b: object, c: object) -> tuple:
-    """a * b + c with one rounding; neither Python nor Numba has a function for it."""
-    return types.float32(a, b, c), lambda context, builder, signature, args: builder.fma(*args)
+_fma = emitted("tinyencodec.kernels.tile_code", "fma")  # a * b + c with one rounding
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _expm1(x: np.float32) -> np.float32:
     x = min(max(x, _LOWEST), _HIGHEST)
     n = np.floor(_fma(x, _LOG2E, _HALF))
@@ -50,12 +44,12 @@ def _expm1(x: np.float32) -> np.float32:
     return _fma(power, _fma(r * r, series, r), power - _ONE)
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _sigmoid(x: np.float32) -> np.float32:
     return _ONE / (_TWO + _expm1(-x))
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _tanh(x: np.float32) -> np.float32:
     e = _expm1(_TWO * min(max(x, _f32(-20)), _f32(20)))  # tanh(20) is 1 in float32
     return e / (e + _TWO)

@@ -58,11 +58,12 @@ class LSTM(Layer):
         for (w_ih, w_hh, bias), h, c in zip(self.layers, state.h, state.c):
             gates = gemm(y, w_ih, len(y), self.in_channels, bias)  # [T, H] -> [T, 4H]
             y = np.empty(x.shape, np.float32)
-            _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1))
+            _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1), np.zeros(len(bias) + WIDTH, np.float32))
         return np.add(x, y, out=y)
 
 
-def _recur_naive(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
+def _recur_naive(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray,
+                 sums: np.ndarray) -> None:
     matrix = unpack(PackedMatrix(len(h), 4 * len(h), w_hh))
     for gate, y in zip(gates.reshape(-1, 4 * len(h)), out.reshape(-1, len(h))):
         i, f, g, o = np.split(gate + h @ matrix, 4)
@@ -71,19 +72,18 @@ def _recur_naive(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarr
         y[:] = h
 
 
-@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])", twin=_recur_naive)
-def _recur(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
+@kernel("void(f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])", twin=_recur_naive)
+def _recur(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray,
+           sums: np.ndarray) -> None:
     size = h.size
     total = 4 * size
-    columns = -(-total // WIDTH) * WIDTH
-    sums = np.zeros(columns, np.float32)
     for t in range(out.size // size):
-        sums[:total] = gates[t * total:(t + 1) * total]
+        for j in range(total):
+            sums[j] = gates[t * total + j]
         for column in range(0, total, 2 * WIDTH):
             width = 2 * WIDTH if total - column > WIDTH else WIDTH
             run_tile(1, width, h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
         i, f, g, o = sums[:size], sums[size:2 * size], sums[2 * size:3 * size], sums[3 * size:total]
         for j in range(size):
             c[j] = _sigmoid(f[j]) * c[j] + _sigmoid(i[j]) * _tanh(g[j])
-            h[j] = _sigmoid(o[j]) * _tanh(c[j])
-        out[t * size:(t + 1) * size] = h
+            h[j] = out[t * size + j] = _sigmoid(o[j]) * _tanh(c[j])

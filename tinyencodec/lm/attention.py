@@ -81,12 +81,17 @@ def attend(queries: np.ndarray, cache: KVCache) -> np.ndarray:
     Returns float32 [B, T, heads, d].
     """
     out = np.empty_like(queries)
-    _attend(queries, cache.keys, cache.values, cache.end, cache.context, out)
+    _attend(queries, cache.keys, cache.values, cache.end, cache.context, out, scratch_for(cache))
     return out
 
 
+def scratch_for(cache: KVCache) -> np.ndarray:
+    """Room for `_attend`: a panel of zeros, one for a result, and a frame's scores."""
+    return np.zeros(2 * PANEL + cache.values.shape[3], np.float32)
+
+
 def _attend_naive(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int, context: int,
-                  out: np.ndarray) -> None:
+                  out: np.ndarray, scratch: np.ndarray) -> None:
     n_signals, n_frames, n_heads, head_dim = queries.shape
     keys = keys.transpose(0, 1, 3, 2, 4).reshape(n_signals, n_heads, head_dim, -1)  # [B, H, d, places]
     values = values.transpose(0, 1, 3, 2, 4).reshape(n_signals, n_heads, keys.shape[-1], -1)[..., :head_dim]
@@ -104,14 +109,13 @@ def _attend_naive(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end
         out[:, t] = answer
 
 
-@kernel("void(f4[:,:,:,::1], f4[:,:,:,:,::1], f4[:,:,:,:,::1], i8, i8, f4[:,:,:,::1])", twin=_attend_naive)
-def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int, context: int, out: np.ndarray) -> None:
+@kernel("void(f4[:,:,:,::1], f4[:,:,:,:,::1], f4[:,:,:,:,::1], i8, i8, f4[:,:,:,::1], f4[::1])",
+        twin=_attend_naive)
+def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int, context: int, out: np.ndarray,
+            scratch: np.ndarray) -> None:
     n_signals, n_frames, n_heads, head_dim = queries.shape
     n_panels, n_places = values.shape[2], values.shape[3]
-    asked, answered = queries.reshape(queries.size), out.reshape(out.size)
-    key_memory, value_memory = keys.reshape(keys.size), values.reshape(values.size)
-    zeros, row = np.zeros(PANEL, np.float32), np.empty(PANEL, np.float32)
-    scores = np.empty(n_places, np.float32)
+    zeros, row, scores = scratch[:PANEL], scratch[PANEL:2 * PANEL], scratch[2 * PANEL:]
     for b in range(n_signals):
         for t in range(n_frames):
             last = end - n_frames + t + 1
@@ -120,7 +124,7 @@ def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int,
                 query = ((b * n_frames + t) * n_heads + head) * head_dim
                 at = (b * n_heads + head) * n_places * head_dim
                 for place in range(first // PANEL * PANEL, last, PANEL):
-                    run_tile_unfused(1, PANEL, asked, query, 0, 1, 0, head_dim, key_memory, at + place * head_dim,
+                    run_tile_unfused(1, PANEL, queries, query, 0, 1, 0, head_dim, keys, at + place * head_dim,
                                      zeros, 0, 0, scores, place, 0)
                 seen = scores[first:last]
                 largest = seen[0]
@@ -133,7 +137,7 @@ def _attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, end: int,
                     seen[j] = seen[j] / whole
                 for panel in range(n_panels):
                     at = (((b * n_heads + head) * n_panels + panel) * n_places + first) * PANEL
-                    run_tile_unfused(1, PANEL, scores, first, 0, 1, 0, last - first, value_memory, at,
+                    run_tile_unfused(1, PANEL, scores, first, 0, 1, 0, last - first, values, at,
                                      zeros, 0, 0, row, 0, 0)
                     for i in range(min(PANEL, head_dim - panel * PANEL)):
-                        answered[query + panel * PANEL + i] = row[i]
+                        out[b, t, head, panel * PANEL + i] = row[i]

@@ -24,10 +24,9 @@ Chapter 13 of the tutorials walks through it.
 
 import math
 
-import numba
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.jit import inlined, kernel
 
 VERSION = 1  # of the arithmetic; a change to any result here needs a new one
 
@@ -46,7 +45,7 @@ _EPS = 1e-5  # of layer norm
 # ---- elementary functions ----------------------------------------------------------------------------
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _exp(x: np.float32) -> np.float32:
     x = max(x, _LOWEST)
     n = np.floor(x * _LOG2E + _HALF)
@@ -75,7 +74,7 @@ def erf(x: np.ndarray) -> np.ndarray:
     return x * _polynomial(_ERF_P, x * x) / _polynomial(_ERF_Q, x * x)
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _erf(x: float) -> float:
     x = min(max(x, -_ERF_END), _ERF_END)
     square = x * x
@@ -110,7 +109,12 @@ def cos_sin(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # ---- sums --------------------------------------------------------------------------------------------
 
 
-@numba.njit(error_model="numpy")
+@inlined
+def _at(x: np.ndarray, i: int) -> float:
+    return np.float64(x[i]) if i < x.size else 0.0
+
+
+@inlined
 def _sum(x: np.ndarray) -> float:
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     whole = x.size & ~7
@@ -123,11 +127,9 @@ def _sum(x: np.ndarray) -> float:
         s5 += x[i + 5]
         s6 += x[i + 6]
         s7 += x[i + 7]
-    rest = np.zeros(8)
-    for i in range(whole, x.size):
-        rest[i - whole] = x[i]
-    return ((((((((s0 + rest[0]) + (s1 + rest[1])) + (s2 + rest[2])) + (s3 + rest[3])) + (s4 + rest[4]))
-              + (s5 + rest[5])) + (s6 + rest[6])) + (s7 + rest[7]))
+    return ((((((((s0 + _at(x, whole)) + (s1 + _at(x, whole + 1))) + (s2 + _at(x, whole + 2)))
+               + (s3 + _at(x, whole + 3))) + (s4 + _at(x, whole + 4))) + (s5 + _at(x, whole + 5)))
+             + (s6 + _at(x, whole + 6))) + (s7 + _at(x, whole + 7)))
 
 
 def total(x: np.ndarray) -> np.ndarray:
@@ -145,7 +147,13 @@ def total(x: np.ndarray) -> np.ndarray:
 # ---- the parts of a transformer that are not products ------------------------------------------------
 
 
-def _add_norm_naive(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
+def add_norm(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
+    """out = layer norm of x + y: rows of mean 0 and variance 1, times `weight`, plus `bias`. All float32 [M, D]."""
+    _add_norm(x, y, weight, bias, out, np.empty((2, x.shape[1])))
+
+
+def _add_norm_naive(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray,
+                    scratch: np.ndarray) -> None:
     z = x + y  # [M, D]
     mean = total(z)[:, None] / z.shape[1]
     away = z.astype(np.float64) - mean
@@ -153,11 +161,11 @@ def _add_norm_naive(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.n
     out[:] = (away / spread).astype(np.float32) * weight + bias
 
 
-@kernel("void(f4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1])", twin=_add_norm_naive)
-def add_norm(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
-    """out = layer norm of x + y: rows of mean 0 and variance 1, times `weight`, plus `bias`. All float32 [M, D]."""
+@kernel("void(f4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], f8[:,::1])", twin=_add_norm_naive)
+def _add_norm(x: np.ndarray, y: np.ndarray, weight: np.ndarray, bias: np.ndarray, out: np.ndarray,
+              scratch: np.ndarray) -> None:
     n_rows, dim = x.shape
-    away, square = np.empty(dim), np.empty(dim)
+    away, square = scratch[0], scratch[1]
     for m in range(n_rows):
         row_x, row_y, row_out = x[m], y[m], out[m]
         for i in range(dim):

@@ -10,19 +10,19 @@ Chapter 10 of the tutorials uses it.
 
 import os
 import re
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from tinyencodec.codec.config import PRESETS, CodecConfig
-from tinyencodec.codec.model import EncodecModel
 from tinyencodec.models.official import OFFICIAL
 from tinyencodec.models.tensors import read_language_model_folder, read_model_folder
 from tinyencodec.models.weight_files import find_weights
+from tinyencodec.system.folders import cache_folder
 from tinyencodec.system.model_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
+    from tinyencodec.codec.model import EncodecModel
     from tinyencodec.lm.model import LanguageModel
 
 DEFAULT_MODEL = "tiny_24khz"
@@ -30,7 +30,7 @@ HQ_MODEL = "tiny_48khz"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
+def load_model(name_or_path: str | os.PathLike | None = None) -> "EncodecModel":
     """Load a model by name or from a folder.
 
     Parameters
@@ -42,6 +42,8 @@ def load_model(name_or_path: str | os.PathLike | None = None) -> EncodecModel:
     ------
     ValueError : no such model, or its files are not those of an EnCodec model.
     """
+    from tinyencodec.codec.model import EncodecModel
+
     folder = find_model(DEFAULT_MODEL if name_or_path is None else name_or_path)
     try:
         config, tensors = read_model_folder(folder)
@@ -137,12 +139,6 @@ def home() -> Path:
     if os.environ.get("TINYENCODEC_HOME"):
         return Path(os.environ["TINYENCODEC_HOME"])
     try:
-        if sys.platform == "darwin":
-            cache = Path.home() / "Library" / "Caches"
-        elif sys.platform == "win32":
-            cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        else:
-            cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
-        raise OSError("this user has no home for models; set TINYENCODEC_HOME to a folder for them") from None
-    return cache / "tinyencodec"
+        return cache_folder()
+    except OSError as error:
+        raise OSError(f"{error} for models; set TINYENCODEC_HOME to a folder for them") from None

@@ -3,6 +3,7 @@
     errors             how messages are worded
     untrusted          how much of a stranger's file is believed
     files              atomic writes, of files and folders; hashes
+    folders            where caches lie
     safetensors_file   safetensors files from strangers
     model_files        names of the files in a model folder
     signals            Ctrl-C and SIGTERM at awkward moments

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from tinyencodec.system.files import atomic_write, named
+
+_standard_error = 2  # its descriptor
 
 
 @contextmanager
@@ -72,8 +74,10 @@ def quietly(blocks: Iterable) -> Iterator:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Discard what C libraries print on standard error: libmpg123 comments on every flaw of an MP3 file."""
+    global _standard_error
+    before = _standard_error
     try:
-        terminal = os.dup(2)
+        terminal = _standard_error = os.dup(2)
     except OSError:  # stderr is closed
         yield
         return
@@ -82,5 +86,12 @@ def quiet_libraries() -> Iterator[None]:
             os.dup2(null.fileno(), 2)
         yield
     finally:
+        _standard_error = before
         os.dup2(terminal, 2)
         os.close(terminal)
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, also within `quiet_libraries`; not if it is closed."""
+    with suppress(OSError):
+        os.write(_standard_error, f"{line}\n".encode(errors="backslashreplace"))

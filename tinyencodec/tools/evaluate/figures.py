@@ -1,9 +1,9 @@
 """The whole evaluation, from clips and codecs to one nested dict of figures (what `results.json` holds)."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 
 import numpy as np
-from scipy.special import stdtrit
 
 from tinyencodec.system.progress import progress
 from tinyencodec.tools.evaluate.clips import Clip
@@ -67,7 +67,7 @@ def means(each: Iterable[dict]) -> Iterator[dict]:
     """One row per kind, codec and rate, in the order in which they come: means over the clips of what is known.
 
     Beside each measure, `_ci95`: the true mean lies within that much of it with a probability of 95 %, if clips are
-    independent (Student's t). It is missing for a single clip.
+    independent (Student's t). It is missing for a single clip, and without SciPy.
     """
     groups: dict[tuple, list[dict]] = {}
     measured = [measure.name for measure in MEASURES]
@@ -79,7 +79,7 @@ def means(each: Iterable[dict]) -> Iterator[dict]:
             known = [row[name] for row in rows if row.get(name) is not None]
             if known:
                 mean[name] = float(np.mean(known))
-            if len(known) > 1 and name in measured:
+            if len(known) > 1 and name in measured and find_spec("scipy"):
                 mean[f"{name}_ci95"] = interval(known)
         delays = [row["delay"] for row in rows]
         yield mean | {"delay": [min(delays), max(delays)]}
@@ -87,4 +87,6 @@ def means(each: Iterable[dict]) -> Iterator[dict]:
 
 def interval(values: list[float]) -> float:
     """Half the width of the 95 % interval of the mean of two or more values."""
+    from scipy.special import stdtrit
+
     return float(stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values)))
