@@ -83,7 +83,7 @@ def test_twin_equals_the_definition():
     x, matrix = random.standard_normal(40).astype(np.float32), random.standard_normal((6, 5)).astype(np.float32)
     init = random.standard_normal(5).astype(np.float32)
     out = np.empty((9, 5), np.float32)
-    _gemm_naive(x, 9, 3, 2, 4, 3, pack(matrix).data, 5, init, 0, out.reshape(-1), True)
+    _gemm_naive(x, 9, 3, 2, 4, 3, pack(matrix).data, 5, init, 0, out.reshape(-1), init)
     expected, magnitude = float64_product(x, matrix, 9, 3, init, taps=2, tap_step=4)
     assert (np.abs(out - expected) <= bound(6, magnitude)).all()
 

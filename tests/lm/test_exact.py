@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from tinyencodec.kernels.gemm import _gemm_naive
+from tinyencodec.kernels.gemm import _gemm_unfused_naive
 from tinyencodec.kernels.jit import JIT
 from tinyencodec.kernels.tile import WIDTH
 from tinyencodec.lm import exact
@@ -109,5 +109,6 @@ def test_affine(n_rows, n_in, n_out, seed):
     same_bits(out[0], by_hand)
     same_bits(affine(x[-1:]), out[-1:])  # a row does not depend on those beside it
     twin = np.empty_like(out)
-    _gemm_naive(x.reshape(-1), n_rows, n_in, 1, 0, n_in, affine.matrix.data, n_out, bias, 0, twin.reshape(-1), False)
+    _gemm_unfused_naive(x.reshape(-1), n_rows, n_in, 1, 0, n_in, affine.matrix.data, n_out, bias, 0, twin.reshape(-1),
+                        twin)
     same_bits(out, twin)

@@ -30,31 +30,32 @@ _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebi
 class PackedMatrix:
     """A [K, N] matrix in the order the tile reads it.
 
-    Columns are cut into panels of 2 * WIDTH; within a panel, row k's columns lie side by side. The
-    last panel is filled up with zero columns, to WIDTH or 2 * WIDTH.
+    Columns are cut into panels; within a panel, row k's columns lie side by side. The last panel is
+    filled up with zero columns, to WIDTH or to the whole.
     """
 
     n_in: int  # K
     n_out: int  # N
     data: np.ndarray  # float32, flat
+    panel: int = 2 * WIDTH  # columns
 
 
-def pack(matrix: np.ndarray) -> PackedMatrix:
-    """Pack a float [K, N] matrix for `gemm`."""
+def pack(matrix: np.ndarray, panel: int = 2 * WIDTH) -> PackedMatrix:
+    """Pack a float [K, N] matrix, for `gemm` in panels of 2 * WIDTH."""
     n_in, n_out = matrix.shape
     panels = []
-    for start in range(0, n_out, 2 * WIDTH):
-        panel = matrix[:, start:start + 2 * WIDTH]
-        width = WIDTH if panel.shape[1] <= WIDTH else 2 * WIDTH
-        panels.append(np.pad(panel, ((0, 0), (0, width - panel.shape[1]))).astype(np.float32).ravel())
-    return PackedMatrix(n_in, n_out, np.concatenate(panels))
+    for start in range(0, n_out, panel):
+        columns = matrix[:, start:start + panel]
+        width = WIDTH if columns.shape[1] <= WIDTH else panel
+        panels.append(np.pad(columns, ((0, 0), (0, width - columns.shape[1]))).astype(np.float32).ravel())
+    return PackedMatrix(n_in, n_out, np.concatenate(panels), panel)
 
 
 def unpack(matrix: PackedMatrix) -> np.ndarray:
     """The float32 [K, N] matrix that was packed."""
     n_in, n_out, rest, panels = matrix.n_in, matrix.n_out, matrix.data, []
-    for start in range(0, n_out, 2 * WIDTH):
-        width = WIDTH if n_out - start <= WIDTH else 2 * WIDTH
+    for start in range(0, n_out, matrix.panel):
+        width = WIDTH if n_out - start <= WIDTH else matrix.panel
         panels.append(rest[:n_in * width].reshape(n_in, width))
         rest = rest[n_in * width:]
     return np.concatenate(panels, axis=1)[:, :n_out]

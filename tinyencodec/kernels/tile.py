@@ -37,6 +37,7 @@ def _shape_for_this_cpu() -> tuple[int, int]:
 
 WIDTH, ROWS = _shape_for_this_cpu()
 FEW = 2  # rows of a lower tile, for what is left over
+LONG = 8  # vectors of a tile of one row, where nothing else hides how long a multiply-add takes
 
 
 @inlined
@@ -50,5 +51,7 @@ def rows_at_once(left: int) -> int:
 # `rows` is ROWS, FEW or 1; `width`, the columns, is WIDTH or 2 * WIDTH. Arrays are float32, read flat; *_at is an
 # offset and *_step the distance between rows, in floats. Row r of x is read in `taps` runs of `tap_length` floats,
 # `tap_step` apart. `out` may be `init`. Unfused: product and sum are each rounded, as NumPy does it, for `lm`.
+# `run_row` is the tile of one row: `width` is WIDTH or LONG * WIDTH.
+run_row = emitted("tinyencodec.kernels.tile_code", "run_row")
 run_tile = emitted("tinyencodec.kernels.tile_code", "run_tile")
 run_tile_unfused = emitted("tinyencodec.kernels.tile_code", "run_tile_unfused")

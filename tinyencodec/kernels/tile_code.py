@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinyencodec.kernels.tile import FEW, ROWS, WIDTH
+from tinyencodec.kernels.tile import FEW, LONG, ROWS, WIDTH
 
 _F32, _I64 = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_F32, WIDTH)
@@ -64,7 +64,7 @@ def _emit(builder, n_rows, vectors, fused, x, x_step, taps, tap_step, tap_length
             builder.store(builder.load(sums[r][v]), _vector_at(builder, row, _const(v * WIDTH)), align=4)
 
 
-def _make_tile(fused):
+def _make_tile(fused, shapes=tuple((rows, vectors) for rows in (ROWS, FEW, 1) for vectors in (2, 1))):
     index = types.intp
 
     @intrinsic
@@ -83,13 +83,12 @@ def _make_tile(fused):
              out, out_at, out_step) = args
             x, w = pointer(kinds[2], x, x_at), pointer(kinds[8], w, w_at)
             init, out = pointer(kinds[10], init, init_at), pointer(kinds[13], out, out_at)
-            for n_rows in (ROWS, FEW, 1):  # constants are folded: a caller with fixed rows and width pays for one only
-                for vectors in (2, 1):
-                    fits = builder.and_(builder.icmp_signed("==", rows, _const(n_rows)),
-                                        builder.icmp_signed("==", width, _const(vectors * WIDTH)))
-                    with builder.if_then(fits):
-                        _emit(builder, n_rows, vectors, fused, x, x_step, taps, tap_step, tap_length, w,
-                              init, init_step, out, out_step)
+            for n_rows, vectors in shapes:  # constants are folded: a caller with fixed ones pays for one only
+                fits = builder.and_(builder.icmp_signed("==", rows, _const(n_rows)),
+                                    builder.icmp_signed("==", width, _const(vectors * WIDTH)))
+                with builder.if_then(fits):
+                    _emit(builder, n_rows, vectors, fused, x, x_step, taps, tap_step, tap_length, w,
+                          init, init_step, out, out_step)
             return context.get_dummy_value()
 
         return signature, emit
@@ -99,6 +98,7 @@ def _make_tile(fused):
 
 run_tile = _make_tile(fused=True)
 run_tile_unfused = _make_tile(fused=False)
+run_row = _make_tile(True, [(1, LONG), (1, 1)])
 
 
 @intrinsic

@@ -19,9 +19,11 @@ import numpy as np
 
 from tinyencodec.kernels.gemm import PackedMatrix, gemm, pack, unpack
 from tinyencodec.kernels.jit import kernel
-from tinyencodec.kernels.tile import WIDTH, run_tile
+from tinyencodec.kernels.tile import LONG, WIDTH, run_row
 from tinyencodec.layers.activation import _sigmoid, _tanh, sigmoid, tanh
 from tinyencodec.layers.layer import Layer
+
+_PANEL = LONG * WIDTH  # columns of W_hh that a step sums at once
 
 
 @dataclass
@@ -42,7 +44,7 @@ class LSTM(Layer):
 
     def __init__(self, layers: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]):
         self.in_channels = layers[0][1].shape[1]  # H
-        self.layers = [(pack(w_ih.T), pack(w_hh.T), (b_ih + b_hh).astype(np.float32))
+        self.layers = [(pack(w_ih.T), pack(w_hh.T, _PANEL), (b_ih + b_hh).astype(np.float32))
                        for w_ih, w_hh, b_ih, b_hh in layers]
         self.macs = 8 * self.in_channels**2 * len(layers)
         self.cost = 1.8 * self.macs  # reading all of W_hh for each step takes longer than the arithmetic
@@ -58,13 +60,13 @@ class LSTM(Layer):
         for (w_ih, w_hh, bias), h, c in zip(self.layers, state.h, state.c):
             gates = gemm(y, w_ih, len(y), self.in_channels, bias)  # [T, H] -> [T, 4H]
             y = np.empty(x.shape, np.float32)
-            _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1), np.zeros(len(bias) + WIDTH, np.float32))
+            _recur(gates.reshape(-1), w_hh.data, h, c, y.reshape(-1), np.zeros(len(bias) + _PANEL, np.float32))
         return np.add(x, y, out=y)
 
 
 def _recur_naive(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, out: np.ndarray,
                  sums: np.ndarray) -> None:
-    matrix = unpack(PackedMatrix(len(h), 4 * len(h), w_hh))
+    matrix = unpack(PackedMatrix(len(h), 4 * len(h), w_hh, _PANEL))
     for gate, y in zip(gates.reshape(-1, 4 * len(h)), out.reshape(-1, len(h))):
         i, f, g, o = np.split(gate + h @ matrix, 4)
         c[:] = sigmoid(f) * c + sigmoid(i) * tanh(g)
@@ -80,9 +82,9 @@ def _recur(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, ou
     for t in range(out.size // size):
         for j in range(total):
             sums[j] = gates[t * total + j]
-        for column in range(0, total, 2 * WIDTH):
-            width = 2 * WIDTH if total - column > WIDTH else WIDTH
-            run_tile(1, width, h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
+        for column in range(0, total, _PANEL):
+            width = _PANEL if total - column > WIDTH else WIDTH
+            run_row(1, width, h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
         i, f, g, o = sums[:size], sums[size:2 * size], sums[2 * size:3 * size], sums[3 * size:total]
         for j in range(size):
             c[j] = _sigmoid(f[j]) * c[j] + _sigmoid(i[j]) * _tanh(g[j])
