@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.codec.seanet import ResidualBlock
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.activation import elu
 from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d

@@ -30,7 +30,7 @@ import numpy as np
 
 import tinyencodec
 from tinyencodec.codec.config import ENCODEC_24KHZ
-from tinyencodec.codec.seanet import ResidualBlock
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.lstm import LSTM
 from tinyencodec.models.tensors import expected_tensors
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.codec.seanet import ResidualBlock
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.kernels import jit
 from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d

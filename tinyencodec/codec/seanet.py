@@ -13,59 +13,19 @@ Chapters 6 and 8 of the tutorials walk through it.
 """
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinyencodec.codec.config import CodecConfig
-from tinyencodec.layers.activation import elu_in_place
-from tinyencodec.layers.conv import Conv1d, ConvState, pad
+from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d
-from tinyencodec.layers.layer import Layer
 from tinyencodec.layers.lstm import LSTM
 from tinyencodec.layers.norm import fold_weight_norm
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.stack import ELU, Stack
 
 Tensors = MutableMapping[str, np.ndarray]
-
-
-@dataclass
-class ResidualState:
-    """waiting : float32 [n, C], inputs that the first convolution has not answered yet; first : its state."""
-
-    waiting: np.ndarray
-    first: ConvState
-
-
-class ResidualBlock(Layer):
-    """y = shortcut(x) + conv(ELU(conv(ELU(x)))), kernels 3 and 1, with half the channels in between.
-
-    The shortcut is a convolution of kernel 1, or the identity (`shortcut=None`).
-    """
-
-    def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
-        self.first, self.second, self.shortcut = first, second, shortcut
-        self.in_channels, self.streams = first.in_channels, first.streams
-        self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
-        self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
-
-    def needs(self, n: int) -> int:
-        return self.first.needs(n)
-
-    def start(self) -> ResidualState:
-        return ResidualState(np.zeros((0, self.in_channels), np.float32), self.first.start())
-
-    def step(self, x: np.ndarray, state: ResidualState, last: bool = False) -> np.ndarray:
-        """See `Layer.step`: [t, C] -> [t', C]."""
-        inner = elu_in_place(self.first.step(x, state.first, last, activate=True))  # [t', C / compress]
-        x = pad(x, 0, 0, before=state.waiting)
-        x, state.waiting = x[:len(inner)], x[len(inner):].copy()
-        if self.second.norm is not None:
-            return self.second(inner) + (x if self.shortcut is None else self.shortcut(x))
-        # Without norms the two sums are one: the second convolution goes on from the shortcut's result.
-        y = x + self.bias if self.shortcut is None else self.shortcut.valid(x, self.bias)
-        return self.second.valid(inner, y)
 
 
 def encoder(config: CodecConfig, tensors: Tensors) -> Stack:

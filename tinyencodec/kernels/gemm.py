@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinyencodec.kernels.jit import kernel, variant
+from tinyencodec.kernels.jit import inlined, kernel, variant
 from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile, run_tile_unfused
 
-_EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
+EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
 
 
@@ -104,7 +104,7 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     assert out.shape == (n_rows, w.n_out) and init.shape in ((w.n_out,), out.shape)
     init_step = w.n_out if init.ndim == 2 else 0
     (_gemm if fused else _gemm_unfused)(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
-                                        init.reshape(-1), init_step, out.reshape(-1), np.empty(_EDGE, np.float32))
+                                        init.reshape(-1), init_step, out.reshape(-1), np.empty(EDGE, np.float32))
     return out
 
 
@@ -131,9 +131,9 @@ def _unpacked(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: in
     return rows, matrix, as_strided(init, (n_rows, n_out), (4 * init_step, 4))
 
 
-def _loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
-          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
-    """edge : float32 [_EDGE], room for a tile whose last columns are zero padding"""
+def gemm_loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
+              n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
+    """`gemm` for kernels. edge : float32 [EDGE], room for a tile whose last columns are zero padding."""
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
     for first_row in range(0, n_rows, block):
         end_row = min(first_row + block, n_rows)
@@ -166,6 +166,7 @@ def _loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, t
 
 
 _SIGNATURE = "void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1], f4[::1])"
-_gemm = kernel(_SIGNATURE, twin=_gemm_naive)(variant(_loop, "_gemm"))
+_gemm = kernel(_SIGNATURE, twin=_gemm_naive)(variant(gemm_loop, "_gemm"))
 _gemm_unfused = kernel(_SIGNATURE, twin=_gemm_unfused_naive)(
-    variant(_loop, "_gemm_unfused", run_tile=run_tile_unfused))
+    variant(gemm_loop, "_gemm_unfused", run_tile=run_tile_unfused))
+gemm_run = inlined(gemm_loop)

@@ -20,6 +20,7 @@ Chapter 6 of the tutorials walks through it.
 import numpy as np
 
 from tinyencodec.kernels.jit import emitted, inlined, kernel
+from tinyencodec.kernels.tile import WIDTH
 
 _f32 = np.float32
 _LOG2E = _f32(1.44269504)
@@ -30,6 +31,7 @@ _LOWEST, _HIGHEST = _f32(-87), _f32(87)  # beyond, float32 saturates: exp(-87) i
 
 
 _fma = emitted("tinyencodec.kernels.tile_code", "fma")  # a * b + c with one rounding
+_elu_vectors = emitted("tinyencodec.layers.activation_code", "elu_vectors")
 
 
 @inlined
@@ -69,7 +71,7 @@ def elu(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """ELU of a float32 array of any shape, accurate to a few units in the last place.
 
     out : C-contiguous float32 of x's shape for the result; None: a new array. It must not overlap with
-        x; for that there is `elu_in_place`.
+        x; for x itself there is `elu_in_place`.
     """
     if out is None:
         out = np.empty(x.shape, np.float32)
@@ -81,7 +83,7 @@ def elu(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
 def elu_in_place(x: np.ndarray) -> np.ndarray:
     """Overwrite a C-contiguous float32 array with its ELU, and return it."""
     assert x.dtype == np.float32 and x.flags.c_contiguous
-    _elu_in_place(x.reshape(-1))
+    _elu(x.reshape(-1), x.reshape(-1))
     return x
 
 
@@ -89,13 +91,15 @@ def _elu_naive(x: np.ndarray, out: np.ndarray) -> None:
     out[:] = np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
 
-@kernel("void(f4[::1], f4[::1])", twin=_elu_naive)
-def _elu(x: np.ndarray, out: np.ndarray) -> None:
-    for i in range(x.size):
+@inlined
+def elu_run(x: np.ndarray, n: int, out: np.ndarray) -> None:
+    """For kernels: out[:n] = ELU(x[:n]); `out` may be x."""
+    whole = n // WIDTH
+    _elu_vectors(x, whole, out)  # what follows, by whole vectors
+    for i in range(whole * WIDTH, n):
         out[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))
 
 
-@kernel("void(f4[::1])", twin=lambda x: _elu_naive(x, x))
-def _elu_in_place(x: np.ndarray) -> None:  # apart from _elu, which is fast only for arrays that do not overlap
-    for i in range(x.size):
-        x[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))
+@kernel("void(f4[::1], f4[::1])", twin=_elu_naive)
+def _elu(x: np.ndarray, out: np.ndarray) -> None:
+    elu_run(x, x.size, out)

@@ -105,7 +105,7 @@ class Conv1d(Layer):
         self.bias = np.array(bias, np.float32)
         # Few channels: several outputs at once, where that takes fewer passes over the vector registers.
         group = max(1, WIDTH // self.out_channels) if dilation == 1 else 1
-        self.group = group if 3 * ((group - 1) * stride + self.kernel_size) < 2 * group * self.kernel_size else 1
+        self.group = group if 3 * ((group - 1) * stride + self.kernel_size) <= 2 * group * self.kernel_size else 1
         if self.group > 1:
             self.group_matrix = pack(several_rows(matrix, stride * self.in_channels, self.group))
         self.rate, self.streams = 1 / stride, norm is None
@@ -124,26 +124,35 @@ class Conv1d(Layer):
 
     def step(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False) -> np.ndarray:
         """See `Layer.step`. `activate` applies ELU to x first. A signal of T samples gives ceil(T / stride)."""
+        y = self.valid(self.windows(x, state, last, activate=activate))
+        if self.norm is None:
+            return y
+        assert last and len(x) == state.seen
+        return group_norm(y, *self.norm)
+
+    def windows(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False) -> np.ndarray:
+        """The next piece, padded, from the first window on that has no output yet; updates `state`."""
         state.seen += len(x)
         starts = not state.started and (last or state.seen >= self.lead)
         state.started |= starts
         buffer = pad(x, self.pad_left if starts else 0, self.complete(state.seen) if last else 0, self.pad_mode,
                      before=state.buffer, activate=activate)
-        y = self.valid(buffer[state.head:] if state.started else buffer[:0])
-        next_window = state.head + len(y) * self.stride
+        windows = buffer[state.head:] if state.started else buffer[:0]
+        next_window = state.head + self.outputs(windows) * self.stride
         kept = max(0, min(next_window, len(buffer) - self.lead))
         state.buffer, state.head = buffer[kept:].copy(), next_window - kept
-        if self.norm is None:
-            return y
-        assert last and len(x) == state.seen
-        return group_norm(y, *self.norm)
+        return windows
+
+    def outputs(self, x: np.ndarray) -> int:
+        """How many windows x [T, C_in] holds."""
+        return max(0, (len(x) - self.span) // self.stride + 1)
 
     def valid(self, x: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
         """The convolution alone, no padding, no norm: [T, C_in] -> [(T - span) // stride + 1, C_out].
 
         init : float32, what the sums start from: [C_out], or of the result's shape and overwritten; None: the bias.
         """
-        n_out = max(0, (len(x) - self.span) // self.stride + 1)
+        n_out = self.outputs(x)
         x = np.ascontiguousarray(x)
         init = self.bias if init is None else init
         out = init if init.ndim == 2 else np.empty((n_out, self.out_channels), np.float32)

@@ -1,0 +1,108 @@
+"""The residual block: what a layer adds to its input.
+
+    y = shortcut(x) + conv(ELU(conv(ELU(x)))),      kernels 3 and 1, with half the channels in between
+
+The shortcut is a convolution of kernel 1, or the identity. Without norms the two sums are one: the second convolution
+goes on from the shortcut's result. And a few rows go through all of it at once, so that what is in between stays in
+the fastest cache: where a signal is long and has few channels, moving it takes longer than the arithmetic.
+
+Chapters 6 and 8 of the tutorials walk through it.
+"""
+
+import numpy as np
+
+from tinyencodec.kernels.gemm import EDGE, PackedMatrix, gemm_run, unpack
+from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.tile import ROWS
+from tinyencodec.layers.activation import elu_in_place, elu_run
+from tinyencodec.layers.conv import Conv1d, ConvState
+from tinyencodec.layers.layer import Layer
+
+_FLOATS, _LEAST = 1 << 12, 64  # of x that go through at once, but at least so many rows
+_NONE = np.zeros(0, np.float32)
+
+
+class ResidualBlock(Layer):
+    """y = shortcut(x) + second(ELU(first(ELU(x)))); `shortcut` None: the identity. Its state is that of `first`."""
+
+    def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
+        self.first, self.second, self.shortcut = first, second, shortcut
+        self.in_channels, self.streams = first.in_channels, first.streams
+        self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
+        self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
+        self._weights = [first.matrix.data, first.group_matrix.data if first.group > 1 else _NONE,
+                         np.tile(first.bias, first.group), second.matrix.data,
+                         _NONE if shortcut is None else shortcut.matrix.data, self.bias]
+        rows = max(_LEAST, _FLOATS // self.in_channels) // (2 * ROWS) * 2 * ROWS
+        self._rows, self._room = rows, (rows + first.span) * (self.in_channels + first.out_channels) + EDGE
+
+    def needs(self, n: int) -> int:
+        return self.first.needs(n)
+
+    def start(self) -> ConvState:
+        return self.first.start()
+
+    def step(self, x: np.ndarray, state: ConvState, last: bool = False) -> np.ndarray:
+        """See `Layer.step`: [t, C] -> [t', C]."""
+        first = self.first
+        if self.second.norm is not None:
+            inner = elu_in_place(first.step(x, state, last, activate=True))
+            return self.second(inner) + (x if self.shortcut is None else self.shortcut(x))
+        windows = first.windows(x, state, last)
+        y = np.empty((first.outputs(windows), self.in_channels), np.float32)
+        _block(windows.reshape(-1), self.in_channels, first.pad_left, first.kernel_size, first.dilation,
+               first.group, *self._weights,
+               y.reshape(-1), self._rows, np.empty(self._room, np.float32))
+        return y
+
+
+def _block_naive(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int,
+                 first: np.ndarray, grouped: np.ndarray, bias: np.ndarray, second: np.ndarray, shortcut: np.ndarray,
+                 sum_bias: np.ndarray, y: np.ndarray, at_once: int, scratch: np.ndarray) -> None:
+    def elu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
+
+    x, y, half = x.reshape(-1, channels), y.reshape(-1, channels), len(bias) // group
+    n, active = len(y), elu(x)
+    rows = np.concatenate([active[j * dilation:j * dilation + n] for j in range(kernel_size)], axis=1)
+    inner = elu(rows @ unpack(PackedMatrix(kernel_size * channels, half, first)) + bias[:half])
+    y[:] = x[lag:lag + n]
+    if shortcut.size:
+        y[:] = y @ unpack(PackedMatrix(channels, channels, shortcut))
+    y += sum_bias + inner @ unpack(PackedMatrix(half, channels, second))
+
+
+@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8, f4[::1])",
+        twin=_block_naive)
+def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int,
+           first: np.ndarray, grouped: np.ndarray, bias: np.ndarray, second: np.ndarray, shortcut: np.ndarray,
+           sum_bias: np.ndarray, y: np.ndarray, at_once: int, scratch: np.ndarray) -> None:
+    """y[t] for each window x[t], x[t + dilation] ... of the padded signal; x[t + lag] is what the shortcut takes.
+
+    first, grouped : the first convolution for one row, and for `group` rows at once; bias : `group` times
+    at_once : rows; scratch : room for so many, windows of them, and a tile
+    """
+    n_rows, half = y.size // channels, bias.size // group
+    span = (kernel_size - 1) * dilation + 1
+    taps, tap_step, tap_length = (1, 0, kernel_size * channels) if dilation == 1 else \
+        (kernel_size, dilation * channels, channels)
+    edge = scratch[:EDGE]
+    active = scratch[EDGE:EDGE + (at_once + span) * channels]
+    inner = scratch[EDGE + (at_once + span) * channels:]
+    for row in range(0, n_rows, at_once):
+        rows = min(at_once, n_rows - row)
+        elu_run(x[row * channels:], (rows + span - 1) * channels, active)
+        whole = rows // group if group > 1 else 0
+        gemm_run(active, whole, group * channels, 1, 0, (kernel_size + group - 1) * channels, grouped, group * half,
+                 bias, 0, inner, edge)
+        done = whole * group
+        gemm_run(active[done * channels:], rows - done, channels, taps, tap_step, tap_length, first, half, bias, 0,
+                 inner[done * half:], edge)
+        elu_run(inner, rows * half, inner)
+        taken, made = x[(row + lag) * channels:], y[row * channels:]
+        if shortcut.size:
+            gemm_run(taken, rows, channels, 1, 0, channels, shortcut, channels, sum_bias, 0, made, edge)
+        else:
+            for i in range(rows * channels):
+                made[i] = taken[i] + sum_bias[i % channels]
+        gemm_run(inner, rows, half, 1, 0, half, second, channels, made, channels, made, edge)
