@@ -20,7 +20,8 @@ settings.load_profile("tinyencodec")
 def compiled_before():
     """All kernels: a program that finds one to compile says so on standard error, where many tests expect nothing."""
     for name in ("audio.resample", "entropy.arithmetic", "entropy.arithmetic_compiled", "kernels.gemm",
-                 "layers.activation", "layers.lstm", "layers.norm", "lm.attention", "lm.exact", "lm.model"):
+                 "layers.activation", "layers.lstm", "layers.norm", "layers.residual",
+                 "lm.attention", "lm.exact", "lm.model"):
         for value in vars(importlib.import_module(f"tinyencodec.{name}")).values():
             if isinstance(value, Kernel):
                 assert value._native

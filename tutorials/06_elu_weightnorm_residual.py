@@ -25,11 +25,11 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 import tinyencodec
-from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.activation import elu
 from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d
 from tinyencodec.layers.norm import fold_weight_norm
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.stack import ELU
 from tinyencodec.models.tensors import read_model_folder
 

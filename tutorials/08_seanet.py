@@ -30,8 +30,8 @@ import numpy as np
 
 import tinyencodec
 from tinyencodec.codec.config import ENCODEC_24KHZ
-from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.lstm import LSTM
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.models.tensors import expected_tensors
 
 book.open_chapter()

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.kernels import jit
 from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d
 from tinyencodec.layers.lstm import LSTM
+from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.stack import ELU, Stack
 
 # Lengths of pieces: empty, one sample, less than a stride, uneven.

@@ -10,7 +10,7 @@ from tests.helpers.models import MONO, STEREO, save_model
 from tests.helpers.program import run
 from tinyencodec.codec.config import PRESETS
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.tools.bench import child, runs, subject
+from tinyencodec.tools.bench import child, report, runs, subject
 from tinyencodec.tools.bench.peers import CannotRun
 from tinyencodec.tools.bench.speed import Contestant
 
@@ -62,13 +62,16 @@ def test_all_figures(capsys):
     assert len(figures["memory"]) == 8 + 2 * len(exported)
     assert all(row["peak_mb"] > 10 for row in figures["memory"]), figures["memory"]
     [start] = figures["start"]
-    assert 0 < start["import"] < start["cached"] and 0 < start["python"] and 0 < start["compiling"]
+    assert 0 < start["numba"] and 0 < start["cached"] and 0 < start["compiling"]
+    assert [*start["parts"]] == ["python", "numpy", "llvmlite", "soundfile", "modules", "weights", "kernels", "work"]
+    assert sum(start["parts"].values()) < 3 * start["cached"]
 
     for model in CONFIGS:
         for operation in ("encode", "decode"):
             shares = [row["share"] for row in figures["profile"]
                       if row["model"] == model and row["operation"] == operation]
-            assert abs(sum(shares) - 1) < 1e-6
+            assert shares[-1] == 1 and abs(sum(shares[:-1]) - 1) < 1e-6
+    assert all(0 <= row["peak"] < 1.5 and (row["peak"] > 0) == (row["gflops"] > 0) for row in figures["profile"])
 
 
 def test_table_and_file(capsys, tmp_path):
@@ -107,6 +110,10 @@ def test_peers_run_in_turn(capsys, monkeypatch):
     assert [(row["seconds"], row["threads"], row["operation"]) for row in rows] == [
         (0.1, threads, operation) for threads in (1, 2) for operation in ("encode", "decode")]
     assert all(row["ratio_min"] <= row["ratio"] <= row["ratio_max"] for row in rows)
+    encode, decode = (np.median([row["ratio"] for row in rows if row["operation"] == operation])
+                      for operation in ("encode", "decode"))
+    assert report.table(figures).endswith(
+        f"In all, to encode and to decode: {encode:.2f} and {decode:.2f} times as fast as encodec\n")
     assert calls == [1, (1, 800), (1, 100), 2, (1, 800), (1, 100)] * 3  # the first round is to warm up
 
 

@@ -14,7 +14,7 @@ tinyencodec bench --against encodec,transformers --json figures.json
 tinyencodec bench --quick --profile        # where the time goes
 """
 _PRESETS = "encodec_24khz,encodec_48khz"
-_PARTS = ("speed", "streaming", "memory", "start")
+_PARTS = ("speed", "streaming", "memory", "start", "layers")
 _PEERS = ("encodec", "transformers", "onnxruntime")
 
 
@@ -24,8 +24,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("--models", metavar="NAMES", type=comma_list(str),
         help=f"names or folders, with commas; default: {_PRESETS} and the bundled ones")
     add("--parts", metavar="NAMES", type=comma_list(str, _PARTS, "part"), default=list(_PARTS),
-        help=f"of {','.join(_PARTS)}; default: all")
-    add("--profile", action="store_true", help="time of each layer, for one run of at most 10 s on one thread")
+        help=f"of {','.join(_PARTS)} ; layers: of the default model; default: all")
+    add("--profile", action="store_true",
+        help="time of each layer of all models, for at most 10 s of sound on one thread")
     add("--against", metavar="PEERS", type=comma_list(str, _PEERS, "peer"), default=[],
         help=f"of {','.join(_PEERS)}; default: none")
 

@@ -64,7 +64,8 @@ def _emit(builder, n_rows, vectors, fused, x, x_step, taps, tap_step, tap_length
             builder.store(builder.load(sums[r][v]), _vector_at(builder, row, _const(v * WIDTH)), align=4)
 
 
-def _make_tile(fused, shapes=tuple((rows, vectors) for rows in (ROWS, FEW, 1) for vectors in (2, 1))):
+def _make_tile(fused, shapes):
+    """An intrinsic of tiles of these shapes, (rows, vectors)."""
     index = types.intp
 
     @intrinsic
@@ -96,8 +97,8 @@ def _make_tile(fused, shapes=tuple((rows, vectors) for rows in (ROWS, FEW, 1) fo
     return run_tile
 
 
-run_tile = _make_tile(fused=True)
-run_tile_unfused = _make_tile(fused=False)
+_SHAPES = [(rows, vectors) for rows in (ROWS, FEW, 1) for vectors in (2, 1)]
+run_tile, run_tile_unfused = _make_tile(True, _SHAPES), _make_tile(False, _SHAPES)
 run_row = _make_tile(True, [(1, LONG), (1, 1)])
 
 

@@ -2,9 +2,11 @@
 
     layer            what every layer can do
     activation       ELU, sigmoid and tanh from one exponential
+    activation_code  ELU of whole vectors, in LLVM's instructions
     norm             weight norm and group norm
     conv             padding and convolution
     conv_transpose   transposed convolution
+    residual         the residual block, a few rows at a time
     lstm             the two-layer LSTM with its skip connection
     threads          stages of work, each with a thread of its own
     stack            layers in a row, one after the other

@@ -55,8 +55,9 @@ def elu_vectors(typing, x, count, out):
                           for kind, array in ((x, args[0]), (out, args[2])))
         with cgutils.for_range(builder, args[1]) as loop:
             at = builder.mul(loop.index, ir.Constant(ir.IntType(64), WIDTH))
-            vector = builder.load(builder.bitcast(builder.gep(source, [at]), _FLOATS.as_pointer()), align=4)
-            builder.store(_elu(builder, vector), builder.bitcast(builder.gep(target, [at]), _FLOATS.as_pointer()), align=4)
+            source_at, target_at = (builder.bitcast(builder.gep(base, [at]), _FLOATS.as_pointer())
+                                    for base in (source, target))
+            builder.store(_elu(builder, builder.load(source_at, align=4)), target_at, align=4)
         return context.get_dummy_value()
 
     return types.void(x, types.intp, out), emit

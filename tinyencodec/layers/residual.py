@@ -30,9 +30,9 @@ class ResidualBlock(Layer):
         self.in_channels, self.streams = first.in_channels, first.streams
         self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
         self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
-        self._weights = [first.matrix.data, first.group_matrix.data if first.group > 1 else _NONE,
+        self._weights = (first.matrix.data, first.group_matrix.data if first.group > 1 else _NONE,
                          np.tile(first.bias, first.group), second.matrix.data,
-                         _NONE if shortcut is None else shortcut.matrix.data, self.bias]
+                         _NONE if shortcut is None else shortcut.matrix.data, self.bias)
         rows = max(_LEAST, _FLOATS // self.in_channels) // (2 * ROWS) * 2 * ROWS
         self._rows, self._room = rows, (rows + first.span) * (self.in_channels + first.out_channels) + EDGE
 
@@ -50,15 +50,14 @@ class ResidualBlock(Layer):
             return self.second(inner) + (x if self.shortcut is None else self.shortcut(x))
         windows = first.windows(x, state, last)
         y = np.empty((first.outputs(windows), self.in_channels), np.float32)
-        _block(windows.reshape(-1), self.in_channels, first.pad_left, first.kernel_size, first.dilation,
-               first.group, *self._weights,
-               y.reshape(-1), self._rows, np.empty(self._room, np.float32))
+        _block(windows.reshape(-1), self.in_channels, first.pad_left, first.kernel_size, first.dilation, first.group,
+               y.reshape(-1), self._rows, np.empty(self._room, np.float32), *self._weights)
         return y
 
 
-def _block_naive(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int,
-                 first: np.ndarray, grouped: np.ndarray, bias: np.ndarray, second: np.ndarray, shortcut: np.ndarray,
-                 sum_bias: np.ndarray, y: np.ndarray, at_once: int, scratch: np.ndarray) -> None:
+def _block_naive(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int, y: np.ndarray,
+                 at_once: int, scratch: np.ndarray, first: np.ndarray, grouped: np.ndarray, bias: np.ndarray,
+                 second: np.ndarray, shortcut: np.ndarray, sum_bias: np.ndarray) -> None:
     def elu(x: np.ndarray) -> np.ndarray:
         return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
@@ -72,11 +71,11 @@ def _block_naive(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilat
     y += sum_bias + inner @ unpack(PackedMatrix(half, channels, second))
 
 
-@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], i8, f4[::1])",
+@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])",
         twin=_block_naive)
-def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int,
-           first: np.ndarray, grouped: np.ndarray, bias: np.ndarray, second: np.ndarray, shortcut: np.ndarray,
-           sum_bias: np.ndarray, y: np.ndarray, at_once: int, scratch: np.ndarray) -> None:
+def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int, y: np.ndarray,
+           at_once: int, scratch: np.ndarray, first: np.ndarray, grouped: np.ndarray, bias: np.ndarray,
+           second: np.ndarray, shortcut: np.ndarray, sum_bias: np.ndarray) -> None:
     """y[t] for each window x[t], x[t + dilation] ... of the padded signal; x[t + lag] is what the shortcut takes.
 
     first, grouped : the first convolution for one row, and for `group` rows at once; bias : `group` times

@@ -22,10 +22,12 @@ _PACKAGE = Path(__file__).parents[3]
 def ask(job: dict, **environment: str) -> dict:
     """Do `job` in a new process. Returns its figures, or {"error": one line} if it died."""
     done = _start(["-m", "tinyencodec.tools.bench.child", json.dumps(job)], environment)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1]
-        return {"error": last if done.returncode > 0 else f"ended by signal {-done.returncode}"}
-    return json.loads(done.stdout.splitlines()[-1])
+    return {"error": _last_line(done)} if done.returncode else json.loads(done.stdout.splitlines()[-1])
+
+
+def _last_line(done: subprocess.CompletedProcess) -> str:
+    ended = f"ended by signal {-done.returncode}"
+    return ended if done.returncode < 0 else (done.stderr.strip().splitlines() or [ended])[-1]
 
 
 def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
@@ -47,20 +49,54 @@ def peak_memory() -> float | None:
 
 
 def start_times(folder: Path, repeat: int) -> dict:
-    """Seconds to `import tinyencodec`, and from a process' start to its end when it encodes 1 s of sound.
+    """Seconds from a process' start to its end when it encodes 1 s of sound.
 
-    `compiling` begins with no kernel in Numba's cache, `cached` with all of them. `python` is an empty process.
+    `compiling` begins with no kernel in the cache, `cached` with all of them; `parts` are those of the latter. `numba`
+    is a process that imports NumPy and Numba, to compare with. Medians of `repeat` processes of each kind.
     """
-    script = "import time; t = time.perf_counter(); import tinyencodec; print(time.perf_counter() - t)"
-    imports = [float(_start(["-c", script], {}).stdout) for _ in range(repeat)]
+    numba = [timed(_start, ["-c", "import numpy, numba"], {})[0] for _ in range(repeat)]
     empty = [timed(_start, ["-c", "pass"], {})[0] for _ in range(repeat)]
-    job = {"do": "encode", "folder": str(folder), "seconds": 1, "threads": 1}
     with tempfile.TemporaryDirectory() as cache:
-        (compiling, figures), *later = (timed(ask, job, NUMBA_CACHE_DIR=cache) for _ in range(1 + repeat))
+        (compiling, figures), *later = (
+            timed(_parts, ["-c", _START, str(folder)], {"NUMBA_CACHE_DIR": cache}) for _ in range(1 + repeat))
     if "error" in figures:
         return figures
-    return {"model": folder.name, "python": statistics.median(empty), "import": statistics.median(imports),
-            "compiling": compiling, "cached": statistics.median(seconds for seconds, _ in later)}
+    parts = {name: statistics.median(found[name] for _, found in later) for name in figures}
+    return {"model": folder.name, "numba": statistics.median(numba), "compiling": compiling,
+            "cached": statistics.median(seconds for seconds, _ in later),
+            "parts": {"python": statistics.median(empty), **parts}}
+
+
+# Prints the seconds of each part as JSON. The second run of the work tells what the first one spent to load kernels.
+_START = """
+import json, sys, time
+parts, since = {}, time.perf_counter()
+def done(part):
+    global since
+    parts[part], since = time.perf_counter() - since, time.perf_counter()
+import numpy
+done("numpy")
+import llvmlite.binding
+done("llvmlite")
+import soundfile
+done("soundfile")
+import tinyencodec.cli.main, tinyencodec.codec.model, tinyencodec.models.store, tinyencodec.tools.transcode
+done("modules")
+model = tinyencodec.load_model(sys.argv[1])
+done("weights")
+wav = numpy.zeros((model.channels, model.sample_rate), numpy.float32)
+model.encode(wav, model.usual_bandwidth)
+done("kernels")
+model.encode(wav, model.usual_bandwidth)
+done("work")
+parts["kernels"] -= parts["work"]
+print(json.dumps(parts))
+"""
+
+
+def _parts(arguments: list[str], environment: dict[str, str]) -> dict:
+    done = _start(arguments, environment)
+    return json.loads(done.stdout) if done.returncode == 0 else {"error": _last_line(done)}
 
 
 # ---- in the child ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The figures as plain tables, at most 100 columns wide."""
 
+import statistics
 from collections.abc import Callable, Iterator
 
 from tinyencodec.tools.reporting import text_table
@@ -29,16 +30,16 @@ _TABLES: dict[str, tuple[str, _Cells, _Cells]] = {
         _LENGTH | {"MB": lambda row: row.get("error", "unknown" if row.get("peak_mb") is None
                                              else f"{row['peak_mb']:.0f}")[:48]}),
     "profile": (
-        "Where the time goes, on one thread",
+        "Where the time goes, on one thread (peak: share of what the matrix product does at its best)",
         _MODEL | {"layer": lambda row: row["layer"]},
         _LENGTH | {"ms": lambda row: f"{1e3 * row['time']:.1f}", "share": lambda row: f"{100 * row['share']:.0f} %",
-                   "GFLOP/s": lambda row: f"{row['gflops']:.0f}"}),
+                   "GFLOP/s": lambda row: f"{row['gflops']:.0f}", "peak": lambda row: f"{100 * row['peak']:.0f} %"}),
 }
 
 
 def table(figures: dict) -> str:
     """The text for what `run_benchmarks` returned; ends with a newline."""
-    return "\n".join([*_machine(figures), *_start(figures), *_tables(figures)]) + "\n"
+    return "\n".join([*_machine(figures), *_start(figures), *_tables(figures), *_summary(figures)]) + "\n"
 
 
 def _machine(figures: dict) -> Iterator[str]:
@@ -64,7 +65,20 @@ def _start(figures: dict) -> Iterator[str]:
         if "error" in row:
             yield f"Start: {row['error']}"[:100]
         else:
-            yield (f"Start: an empty Python process {row['python']:.2f} s; in it, import tinyencodec "
-                   f"{row['import']:.3f} s;")
-            yield (f"a process that encodes 1 s with {row['model']}: {row['compiling']:.1f} s the first time "
-                   f"(kernels are compiled), {row['cached']:.2f} s from then on")
+            yield (f"Start: a process that encodes 1 s with {row['model']}: {row['compiling']:.1f} s the first time "
+                   f"(kernels are compiled),")
+            yield (f"{row['cached']:.2f} s from then on; import numpy, numba takes {row['numba']:.2f} s. Its parts: "
+                   + ", ".join(f"{name} {seconds:.3f}" for name, seconds in row["parts"].items()))
+
+
+def _summary(figures: dict) -> Iterator[str]:
+    """One line: how often as fast as each peer, to encode and to decode, medians of all that was measured."""
+    rows = [row for row in figures.get("speed", ()) if "ratio" in row]
+    told = []
+    for peer in dict.fromkeys(row["who"] for row in rows):
+        own = [row for row in rows if row["who"] == peer]
+        encode, decode = (statistics.median(row["ratio"] for row in own if row["operation"] == operation)
+                          for operation in ("encode", "decode"))
+        told.append(f"{encode:.2f} and {decode:.2f} times as fast as {peer}")
+    if told:
+        yield from ("", "In all, to encode and to decode: " + ", ".join(told))

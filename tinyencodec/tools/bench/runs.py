@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numba
 import soundfile
 
+from tinyencodec.kernels.jit import JIT
 from tinyencodec.models.store import DEFAULT_MODEL
 from tinyencodec.system.progress import progress
 from tinyencodec.system.workers import processors
@@ -50,8 +50,8 @@ def run_benchmarks(models: list[str], seconds: list[float], threads: list[int], 
         if "start" in parts:
             subject = next((s for s in subjects if s.model.name == DEFAULT_MODEL), subjects[0])
             work.append(("start", lambda: [start_times(subject.folder, min(repeat, 3))]))
-        if profile:
-            work += [("profile", partial(profile_layers, s, min(10.0, max(seconds)))) for s in subjects]
+        work += [("profile", partial(profile_layers, s, min(10.0, max(seconds)))) for s in subjects
+                 if profile or ("layers" in parts and s.model.name == DEFAULT_MODEL)]
         with progress("measuring") as report:
             for done, (part, step) in enumerate(work):
                 if report is not None:
@@ -70,7 +70,7 @@ def machine() -> dict:
     except (OSError, StopIteration):
         pass
     return {"cpu": cpu, "cores": processors(), "system": platform.system(), **versions("numpy", "numba"),
-            "jit": not numba.config.DISABLE_JIT, "load_before": _load()}
+            "jit": JIT, "load_before": _load()}
 
 
 def _load() -> float | None:
