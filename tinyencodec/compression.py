@@ -19,6 +19,7 @@ from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import CodesCoder, load_coder
 from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
 from tinyencodec.ecdc.header import KEEP_GOING
+from tinyencodec.entropy.rate import WEIGHT, RateSearch, check_weight
 from tinyencodec.models.store import load_model
 from tinyencodec.system.errors import require
 from tinyencodec.system.progress import Progress
@@ -27,7 +28,8 @@ _SECONDS = 10  # decoded at once, from a file: enough that threads have work
 
 
 def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entropy: str | CodesCoder = "none",
-             block: float | None = None, protect: bool = False) -> bytes:
+             block: float | None = None, protect: bool = False, *, search: int = 1,
+             rate_weight: float | None = None) -> bytes:
     """Encode a signal into the bytes of an `.ecdc` file.
 
     Parameters
@@ -38,13 +40,19 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
         that `ecdc.coders.load_coder` has made. All but "none" imply `protect`
     block : seconds that are coded, and lost, together; None: 4. A model with segments rounds it to whole ones
     protect : with checksums (a file of version 1, see `block_layout`), which the official program does not read
+    search : as in `EncodecModel.encode`
+    rate_weight : with entropy coding: how much bits count beside error, from 0, when codes are searched
+        (`entropy.rate`). More makes smaller files of a worse sound. None: 0 for the greedy search; else so much that
+        the sound is as good as with that
 
     Raises
     ------
-    ValueError : as `EncodecModel.encode`; no tables or language model; a block of which none can be.
+    ValueError : as `EncodecModel.encode`; no tables or language model; a block of which none can be; a rate weight
+        that is negative, or without entropy coding.
     """
     wav, out = model.check_audio(wav), io.BytesIO()
-    compress_stream(model, [wav], out, bandwidth, wav.shape[1], entropy=entropy, block=block, protect=protect)
+    compress_stream(model, [wav], out, bandwidth, wav.shape[1], entropy=entropy, block=block, protect=protect,
+                    search=search, rate_weight=rate_weight)
     return out.getvalue()
 
 
@@ -77,7 +85,8 @@ def decompress(data: bytes, model: EncodecModel | None = None, keep_going: str |
 
 def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: BinaryIO, bandwidth: float = 6.0,
                     length: int | None = None, *, entropy: str | CodesCoder = "none", block: float | None = None,
-                    protect: bool = False, progress: Progress | None = None) -> int:
+                    protect: bool = False, search: int = 1, rate_weight: float | None = None,
+                    progress: Progress | None = None) -> int:
     """Encode a sound that comes in blocks into an `.ecdc` file, each piece as soon as it is certain.
 
     Parameters
@@ -87,7 +96,7 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
     bandwidth : kbit/s, one of `model.bandwidths`
     length : samples in all, if known; then the file is that of `compress`. None: if `fo` can seek, the file
         is the same but for spaces in its header; if not, or if it is in blocks, it has the streamed form.
-    entropy, block, protect : as in `compress`. A block goes out when it is complete; into a file that can seek, up
+    entropy, block, protect, search, rate_weight : as in `compress`. A block goes out when it is complete; into a file that can seek, up
         to 16 together
 
     Returns
@@ -98,11 +107,18 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
     ------
     ValueError : as `EncodecModel.encode`; more samples than `length`, or fewer if `fo` cannot seek.
     """
-    encoder, total = model.streaming_encoder(bandwidth), 0
-    writer, coder, frames = None, None, None
+    encoder, total = model.streaming_encoder(bandwidth, search), 0
+    writer, coder, frames, by_rate = None, None, None, None
     if protect or entropy != "none":
         coder = load_coder(entropy, model) if isinstance(entropy, str) else entropy
         frames = frames_per_block(model.config, encoder.n_codebooks, block)
+    if coder is not None and coder.kind != "none":
+        weight = (0 if search == 1 else WEIGHT) if rate_weight is None else check_weight(rate_weight)
+        if weight:
+            by_rate = RateSearch(model.quantizer, encoder.n_codebooks, search, weight)
+            encoder = model.unquantized().streaming_encoder(bandwidth)
+    else:
+        require(rate_weight is None, "rate weight", "None without entropy coding", rate_weight)
     require(block is None or coder is not None, "block", "None unless with entropy coding or protect", block)
 
     def write(writer: EcdcWriter, wav: np.ndarray, last: bool = False) -> None:
@@ -119,7 +135,7 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
             require(total + wav.shape[1] <= length, "audio", f"{length} samples as announced", "more")
         if wav.shape[1]:
             if writer is None:
-                writer = EcdcWriter(fo, model.name, model.config, encoder.n_codebooks, length, coder, frames)
+                writer = EcdcWriter(fo, model.name, model.config, encoder.n_codebooks, length, coder, frames, by_rate)
             write(writer, wav)
             total += wav.shape[1]
     if writer is None:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.codec.network import as_array
+from tinyencodec.codec.search import check_search
 from tinyencodec.codec.segments import split_segments
 
 
@@ -41,7 +42,7 @@ class EncodedBatch(NamedTuple):
 
 
 def encode_batch(model: EncodecModel, wavs: ArrayLike | list | tuple, bandwidth: float = 6.0,
-                 lengths: ArrayLike | None = None) -> EncodedBatch:
+                 lengths: ArrayLike | None = None, *, search: int = 1) -> EncodedBatch:
     """Code several signals, each as if it were alone.
 
     Parameters
@@ -52,15 +53,16 @@ def encode_batch(model: EncodecModel, wavs: ArrayLike | list | tuple, bandwidth:
     bandwidth : kbit/s, one of `model.bandwidths`
     lengths : samples of each item, integers [B] from 1; what comes after them is padding and ignored, NaN included.
         None: all there are
+    search : as in `EncodecModel.encode`
 
     Raises
     ------
     ValueError : no items; an item of another channel count, or one that `EncodecModel.encode` refuses, by its
         number; lengths that do not fit; a bandwidth that the model does not offer.
     """
-    n_codebooks = model.codebooks_for(bandwidth)
+    n_codebooks, search = model.codebooks_for(bandwidth), check_search(search)
     items = check_items(model, wavs, lengths)
-    coded = each(lambda alone, wav: alone.encode(wav, bandwidth), model, items)
+    coded = each(lambda alone, wav: alone.encode(wav, bandwidth, search=search), model, items)
     codes = _padded([np.concatenate([frame.codes for frame in frames], axis=1) for frames in coded],
                     (n_codebooks,), np.int64)
     scales = None

@@ -106,15 +106,15 @@ def _choices(args: argparse.Namespace, compress: bool, threads: int) -> "CodingO
     from tinyencodec.tools.batch.tasks import CodingOptions
 
     coding = {"--bandwidth": args.bandwidth, "--hq": args.hq, "--entropy": args.entropy, "--protect": args.protect,
-              "--block": args.block}
+              "--block": args.block, "--search": args.search, "--rate-weight": args.rate_weight}
     decoding = {"--keep-going": args.keep_going, "--rescale": args.rescale}
     for option, value in (decoding if compress else coding).items():
         if value:
             raise ValueError(f"{option}: expected with {SUFFIX} files only, got sound" if compress else
                              f"{option}: expected with sound only, got {SUFFIX} files")
-    options.check_block(args)
+    options.check_coding(args)
     return CodingOptions(compress, options.chosen(args), args.bandwidth, args.entropy or "none", args.block,
-                         args.protect, args.keep_going, args.rescale, threads)
+                         args.protect, args.search or 1, args.rate_weight, args.keep_going, args.rescale, threads)
 
 
 def _work(tasks: "list[Task]", choices: "CodingOptions", n_processes: int, report: "Report") -> None:

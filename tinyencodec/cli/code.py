@@ -108,9 +108,10 @@ def _run(source: Path | BinaryIO, decompress: bool, args: argparse.Namespace) ->
 
     if (args.rate is not None or args.channels is not None) and (decompress or not args.raw):
         raise ValueError("--rate and --channels: expected with --raw and sound as INPUT only")
-    if decompress and (args.entropy or args.protect or args.block is not None):
-        raise ValueError(f"--entropy, --protect and --block: expected with sound as INPUT, got an {SUFFIX} file")
-    options.check_block(args)
+    if decompress and (args.entropy or args.protect or (args.block, args.search, args.rate_weight) != (None,) * 3):
+        raise ValueError("--entropy, --protect, --block, --search and --rate-weight: expected with sound as INPUT, got "
+                         f"an {SUFFIX} file")
+    options.check_coding(args)
     if args.keep_going and not decompress:
         raise ValueError(f"--keep-going: expected with an {SUFFIX} file as INPUT, got sound")
     dest = _destination(decompress, args)
@@ -185,7 +186,8 @@ def _compress(source: Path | BinaryIO, dest: Path | None, args: argparse.Namespa
     def compress(dest: Path | BinaryIO | None) -> None:
         with progress("compressing") as report:
             done = compress_file(source, dest, model, args.bandwidth, entropy=args.entropy or "none", block=args.block,
-                                 protect=args.protect, raw=raw, force=args.force, progress=report)
+                                 protect=args.protect, search=args.search or 1,
+                                 rate_weight=args.rate_weight, raw=raw, force=args.force, progress=report)
         options.tell(done.remarks)
 
     if dest is None or dest.suffix.lower() not in FORMATS:

@@ -32,6 +32,10 @@ def declare_coding(parser: argparse.ArgumentParser) -> None:
     add("--protect", action="store_true", help="with checksums, also without --entropy")
     add("--block", metavar="SECONDS", type=float,
         help=f"sound that is coded, and lost, together, in files with checksums; default: {BLOCK_SECONDS:g}")
+    add("--search", metavar="N", type=int, help="choices that are kept while searching the codes: 8, say, for better "
+        "sound in the same bits; slower to compress. Default: 1, the codes of the official program")
+    add("--rate-weight", metavar="X", type=float, help="with --entropy and --search: how much the bits of a code count "
+        "beside its error; 0: not at all, more: smaller files of a worse sound. Default: as good as without a search")
 
 
 def declare_model(group: Group, hq: str, model: str) -> None:
@@ -57,8 +61,17 @@ def check_count(what: str, number: int | None) -> None:
     require(number is None or number >= 1, what, "at least 1", number)
 
 
-def check_block(args: argparse.Namespace) -> None:
-    """`ValueError` for `--block` where nothing is coded in blocks."""
+def check_coding(args: argparse.Namespace) -> None:
+    """`ValueError` for `--search` or `--rate-weight` out of range, or where nothing is coded so; or `--block`."""
+    if args.search is not None:
+        from tinyencodec.codec.search import check_search
+
+        check_search(args.search)
+    if args.rate_weight is not None:
+        from tinyencodec.entropy.rate import check_weight
+
+        check_weight(args.rate_weight)
+        require(args.entropy in ("table", "lm"), "--rate-weight", "with --entropy table or lm", args.entropy or "none")
     if args.block is not None and not args.protect and args.entropy in (None, "none"):
         raise ValueError("--block: expected with --entropy table, --entropy lm or --protect")
 

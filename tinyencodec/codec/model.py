@@ -25,7 +25,7 @@ class EncodecModel(Network):
     Its parts and attributes are described in `Network`.
     """
 
-    def encode(self, wav: np.ndarray, bandwidth: float = 6.0, *,
+    def encode(self, wav: np.ndarray, bandwidth: float = 6.0, *, search: int = 1,
                progress: Progress | None = None) -> list[EncodedFrame]:
         """Code a signal.
 
@@ -33,6 +33,8 @@ class EncodecModel(Network):
         ----------
         wav : float [C, T] at `sample_rate`, T >= 1, finite, nominally within -1 ... 1
         bandwidth : kbit/s, one of `bandwidths`
+        search : 1: the greedy algorithm, whose codes are the official ones; more: as many choices are kept from
+            codebook to codebook (`search`), which costs time and makes the sound better for the same bits
         progress : called with (samples done, samples in total)
 
         Returns
@@ -41,9 +43,9 @@ class EncodecModel(Network):
 
         Raises
         ------
-        ValueError : wrong shape, dtype or bandwidth, no samples, or a sample that is not finite.
+        ValueError : wrong shape, dtype, bandwidth or search, no samples, or a sample that is not finite.
         """
-        wav, stream = self.check_audio(wav), StreamingEncoder(self, bandwidth)
+        wav, stream = self.check_audio(wav), StreamingEncoder(self, bandwidth, search)
         frames, done = [], 0
         for frame in stream.frames(wav, last=True):
             frames.append(frame)
@@ -121,7 +123,7 @@ class EncodecModel(Network):
             tiles = TileRunner(self.encoder, self.hop_length, self.frame_bytes, self.threads)
             parts = [z.T for z in tiles.run(np.ascontiguousarray(wav.T), last=True)]  # [C, T] -> [F, D] -> [D, F]
         else:
-            parts = [frame.codes for frame in SegmentEncoder(self._unquantized(), self.n_codebooks).run(wav, last=True)]
+            parts = [frame.codes for frame in SegmentEncoder(self.unquantized(), self.n_codebooks).run(wav, last=True)]
         return np.concatenate(parts, axis=1)
 
     def latents_of(self, codes: np.ndarray) -> np.ndarray:
@@ -160,11 +162,11 @@ class EncodecModel(Network):
             parts = [wav.T for wav in tiles.run(np.ascontiguousarray(z.T), last=True)]  # [D, F] -> [T, C] -> [C, T]
         else:
             checked = None if scales is None else np.array([self.check_scale(scale) for scale in scales])
-            segments = SegmentDecoder(self._unquantized())
+            segments = SegmentDecoder(self.unquantized())
             parts = [*segments.decode(split_segments(self.config, z, checked)), segments.fade.finish()]
         return self._kept(np.concatenate(parts, axis=1), length)
 
-    def _unquantized(self) -> "EncodecModel":
+    def unquantized(self) -> "EncodecModel":
         """This model, whose codes [D, F] are the latents themselves."""
         model = copy.copy(self)  # shares the weights
         model.quantizer = _NoQuantizer()  # type: ignore[assignment]
@@ -180,9 +182,9 @@ class EncodecModel(Network):
         """kbit/s for those who do not choose a rate: 6, or the nearest of `bandwidths`."""
         return self.config.usual_bandwidth
 
-    def streaming_encoder(self, bandwidth: float = 6.0) -> StreamingEncoder:
-        """Start to code a signal that comes in pieces, at `bandwidth` kbit/s (`ValueError` as `encode`)."""
-        return StreamingEncoder(self, bandwidth)
+    def streaming_encoder(self, bandwidth: float = 6.0, search: int = 1) -> StreamingEncoder:
+        """Start to code a signal that comes in pieces, with `bandwidth`, `search` and `ValueError` as in `encode`."""
+        return StreamingEncoder(self, bandwidth, search)
 
     def streaming_decoder(self, length: int | None = None, live: bool = False) -> StreamingDecoder:
         """Start to decode codes that come in pieces; see `StreamingDecoder` for the arguments."""
@@ -192,7 +194,7 @@ class EncodecModel(Network):
 class _NoQuantizer:
     """In place of a quantiser: latents [F, D] are their own codes [D, F]."""
 
-    def encode(self, z: np.ndarray, n_codebooks: int) -> np.ndarray:
+    def encode(self, z: np.ndarray, n_codebooks: int, search: int = 1) -> np.ndarray:
         return z.T
 
     def decode(self, codes: np.ndarray) -> np.ndarray:

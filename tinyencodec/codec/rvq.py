@@ -12,6 +12,7 @@ Chapter 9 of the tutorials walks through it.
 
 import numpy as np
 
+from tinyencodec.codec.search import beam_search
 from tinyencodec.kernels.gemm import gemm, pack
 
 _BLOCK = 128  # frames scored at a time: 128 x N scores stay in cache
@@ -27,12 +28,18 @@ class ResidualVectorQuantizer:
             self._half_norms = [(-0.5 * np.square(entries, dtype=np.float64).sum(axis=1)).astype(np.float32)
                                 for entries in codebooks]
 
-    def encode(self, z: np.ndarray, n_codebooks: int | None = None) -> np.ndarray:
+    def encode(self, z: np.ndarray, n_codebooks: int | None = None, search: int = 1,
+               penalties: np.ndarray | None = None) -> np.ndarray:
         """Quantise latents with the first `n_codebooks` codebooks (None: all).
 
-        z : float32 [F, D]. Returns int32 [K, F], each entry in 0 ... N-1; on a tie the lowest index.
+        z : float32 [F, D]
+        search, penalties : choices that are kept, and what entries cost besides their error: see `search`
+
+        Returns int32 [K, F], each entry in 0 ... N-1; on a tie the lowest index.
         """
         k = len(self.codebooks) if n_codebooks is None else n_codebooks
+        if search > 1 or penalties is not None:
+            return beam_search(z, list(zip(self.codebooks, self._matrices, self._half_norms))[:k], search, penalties)
         codes = np.empty((k, len(z)), np.int32)
         for start in range(0, len(z), _BLOCK):
             residual = np.array(z[start:start + _BLOCK], np.float32, order="C")

@@ -124,8 +124,8 @@ class OverlapAdd:
 class SegmentEncoder:
     """For the other models: segment by segment, several at once."""
 
-    def __init__(self, model: "Network", n_codebooks: int) -> None:
-        self.model, self.n_codebooks = model, n_codebooks
+    def __init__(self, model: "Network", n_codebooks: int, search: int = 1) -> None:
+        self.model, self.n_codebooks, self.search = model, n_codebooks, search
         self.windows = Windows(model.segment_length or _FOREVER, model.segment_stride or _FOREVER)
 
     def run(self, wav: np.ndarray, last: bool) -> Iterator[EncodedFrame]:
@@ -135,7 +135,7 @@ class SegmentEncoder:
         scale = scale_of(wav) if self.model.config.normalize else None
         wav = wav if scale is None else wav / np.float32(scale)
         z = self.model.encoder(np.ascontiguousarray(wav.T))  # [C, T] -> [T, C] -> [F, D]
-        return EncodedFrame(self.model.quantizer.encode(z, self.n_codebooks), scale)
+        return EncodedFrame(self.model.quantizer.encode(z, self.n_codebooks, self.search), scale)
 
 
 class SegmentDecoder:

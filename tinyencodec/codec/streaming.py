@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tinyencodec.codec.network import Network
+from tinyencodec.codec.search import check_search
 from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, SegmentEncoder
 from tinyencodec.layers.tiles import TileRunner
 
@@ -37,12 +38,13 @@ class StreamingEncoder:
         `frames_per_segment` frames (fewer in the last segment)
     """
 
-    def __init__(self, model: Network, bandwidth: float) -> None:
+    def __init__(self, model: Network, bandwidth: float, search: int = 1) -> None:
         self.model = model
         self.n_codebooks = model.codebooks_for(bandwidth)
+        self.search = check_search(search)
         self.scales: list[float] = []
         self.closed = False
-        self._encoder = (_TileEncoder if model.streams else SegmentEncoder)(model, self.n_codebooks)
+        self._encoder = (_TileEncoder if model.streams else SegmentEncoder)(model, self.n_codebooks, self.search)
 
     def push(self, chunk: np.ndarray) -> np.ndarray:
         """Take the next samples, float [C, n] (n may be 0); return codes int32 [K, f] (f may be 0).
@@ -75,11 +77,12 @@ class StreamingEncoder:
 class _TileEncoder:
     """For a model that streams: one segment, in tiles."""
 
-    def __init__(self, model: Network, n_codebooks: int) -> None:
+    def __init__(self, model: Network, n_codebooks: int, search: int) -> None:
         entry = model.config.hidden_size * model.config.codebook_size  # multiply-adds to search one codebook
+        choices = (1 + search) / 2  # that are extended, about
         self.tiles = TileRunner(model.encoder, model.hop_length, model.frame_bytes, model.threads,
-                                lambda z: model.quantizer.encode(z, n_codebooks),
-                                n_codebooks * entry / model.hop_length)
+                                lambda z: model.quantizer.encode(z, n_codebooks, search),
+                                n_codebooks * entry * choices / model.hop_length)
 
     def run(self, wav: np.ndarray, last: bool) -> Iterator[EncodedFrame]:
         for codes in self.tiles.run(np.ascontiguousarray(wav.T), last):  # [C, T] -> [T, C]

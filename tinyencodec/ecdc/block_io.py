@@ -7,7 +7,7 @@ depend on that.
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -19,15 +19,23 @@ from tinyencodec.ecdc.header import EcdcHeader
 from tinyencodec.ecdc.packets import checked_scale, pack_scale
 from tinyencodec.system.errors import require
 
+if TYPE_CHECKING:
+    from tinyencodec.entropy.rate import RateSearch
+
 AT_ONCE = 16  # blocks that are coded together, of a file
 
 
 class BlockWriter:
-    """Write codes in blocks, each as soon as it is complete, or with up to `at_once` - 1 later ones."""
+    """Write codes in blocks, each as soon as it is complete, or with up to `at_once` - 1 later ones.
 
-    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: CodesCoder, at_once: int) -> None:
+    search : what is written are latents float32 [D, F], whose codes the coder chooses so; None: codes
+    """
+
+    def __init__(self, fo: BinaryIO, header: EcdcHeader, config: CodecConfig, coder: CodesCoder, at_once: int,
+                 search: "RateSearch | None" = None) -> None:
+        self._search = search
         self._fo, self._layout, self._coder, self._at_once = fo, _layout(header, config), coder, at_once
-        self._codes: list[np.ndarray] = []  # [K, F] each, of the current block: segments, or pieces of one
+        self._codes: list[np.ndarray] = []  # [K, F] or [D, F] each, of the current block: segments, or pieces of one
         self._scales: list[float] = []  # of the same
         self._frames = 0  # in them
         self._complete: list[tuple[np.ndarray, bytes]] = []  # codes and scales of blocks to be coded
@@ -59,8 +67,9 @@ class BlockWriter:
     def _flush(self) -> None:
         if not self._complete:
             return
-        blocks = [codes for codes, _ in self._complete]
-        for data, (codes, head) in zip(self._coder.encode(blocks), self._complete, strict=True):
+        blocks, heads = zip(*self._complete)
+        coded = self._coder.choose(blocks, self._search) if self._search else zip(blocks, self._coder.encode(blocks))
+        for (codes, data), head in zip(coded, heads, strict=True):
             content = head + data + (codes_check(codes) if self._layout.coded else b"")
             self._fo.write(block_bytes(self._number, codes.shape[1], content))
             self._number += 1

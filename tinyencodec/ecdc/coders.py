@@ -11,6 +11,7 @@ A coder has
     encode(blocks) -> payloads                   codes int [K, F] each -> bytes each, independent of one another
     decode(payloads, n_codebooks) -> blocks      pairs (bytes, F) -> codes int64 [K, F]; `ValueError` or `EOFError`
                                                  for bytes that no codes lead to
+    choose(latents, search) -> pairs             float32 [D, F] each -> codes int32 [K, F] and bytes: by error and bits
     costs(codes) -> bits of each codebook        float [K], for codes [K, F] of one block
 
 and takes lists since a language model is quicker with several blocks side by side: a `CodesCoder`.
@@ -33,6 +34,7 @@ from tinyencodec.system.model_files import CONFIG, LM, TABLES
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
+    from tinyencodec.entropy.rate import RateSearch
 
 ARITHMETIC = 1  # version of the arithmetic of `exact`, which a file coded with a language model names
 _WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}
@@ -46,7 +48,8 @@ class CodesCoder(Protocol):
     def kind(self) -> str: ...
     @property
     def id(self) -> str | None: ...
-    def encode(self, blocks: list[np.ndarray]) -> list[bytes]: ...
+    def encode(self, blocks: Sequence[np.ndarray]) -> list[bytes]: ...
+    def choose(self, blocks: Sequence[np.ndarray], search: "RateSearch") -> list[tuple[np.ndarray, bytes]]: ...
     def decode(self, payloads: list[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]: ...
     def costs(self, codes: np.ndarray) -> np.ndarray: ...
 
@@ -62,6 +65,12 @@ class FixedCoder:
     def encode(self, blocks: Sequence[np.ndarray]) -> list[bytes]:
         """As above; `ValueError` for a code that does not fit."""
         return [self._encode(codes) for codes in blocks]
+
+    def choose(self, blocks: Sequence[np.ndarray], search: "RateSearch") -> list[tuple[np.ndarray, bytes]]:
+        """As above: all codes cost the same here, so that error alone decides."""
+        chosen = [search.quantizer.encode(np.ascontiguousarray(block.T), search.n_codebooks, search.width)
+                  for block in blocks]
+        return [(codes, self._encode(codes)) for codes in chosen]
 
     def _encode(self, codes: np.ndarray) -> bytes:
         packed = io.BytesIO()

@@ -30,7 +30,7 @@ Chapter 11 of the tutorials walks through it.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,6 +54,9 @@ from tinyencodec.ecdc.header import (
 from tinyencodec.ecdc.packets import PacketReader, PacketWriter, check_frames, checked_scale, pack_scale, read_scale
 from tinyencodec.system.errors import check_codes, require
 from tinyencodec.system.files import is_rewritable
+
+if TYPE_CHECKING:
+    from tinyencodec.entropy.rate import RateSearch
 
 __all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "read_ecdc", "read_header", "write_ecdc",
            "write_header"]
@@ -112,13 +115,15 @@ class EcdcWriter:
     audio_length : samples per channel; None: told at the end
     coder : None: a file of version 0; else one of version 1, and what codes its blocks (`coders`)
     block : frames in a block of version 1; None: as many as are usual
+    search : with a coder: it is given latents, and chooses their codes so (`entropy.rate`); None: it is given codes
 
     Raises `ValueError` for every call that would not give a valid file.
     """
 
     def __init__(self, fo: BinaryIO, model: str, config: CodecConfig, n_codebooks: int,
-                 audio_length: int | None = None, coder: CodesCoder | None = None, block: int | None = None) -> None:
-        self._fo, self._config = fo, config
+                 audio_length: int | None = None, coder: CodesCoder | None = None, block: int | None = None,
+                 search: "RateSearch | None" = None) -> None:
+        self._fo, self._config, self._search = fo, config, search
         self._start = fo.tell() if is_rewritable(fo) else None
         self._most = _UNKNOWN if audio_length is None else audio_length  # samples
         self.streamed = audio_length is None and (self._start is None or coder is not None)
@@ -130,7 +135,7 @@ class EcdcWriter:
             block = frames_per_block(config, n_codebooks) if block is None else block
             header = replace(header, lm=lm, entropy=coder.kind, block=block, coder=coder.id,
                              arithmetic=ARITHMETIC if lm else None)
-            self._payload = BlockWriter(fo, header, config, coder, 1 if self._start is None else AT_ONCE)
+            self._payload = BlockWriter(fo, header, config, coder, 1 if self._start is None else AT_ONCE, search)
         elif self.streamed:
             self._payload = PacketWriter(fo, config)
         else:
@@ -143,14 +148,15 @@ class EcdcWriter:
 
     def write(self, codes: ArrayLike, scale: float | None = None) -> None:
         """Append codes, integers [K, F] below 2**bits_per_code: a whole segment, or, of a model without segments,
-        the next frames. `scale`: finite and not negative if the model normalises, else None.
+        the next frames; or latents float32 [D, F]. `scale`: finite and not negative if the model normalises, else None.
         """
         codes = np.asarray(codes)
-        require(codes.ndim == 2 and codes.shape[0] == self._header.n_codebooks, "codes",
-                f"shape [{self._header.n_codebooks}, F]", list(codes.shape))
+        what, rows = ("latents", self._config.hidden_size) if self._search else ("codes", self._header.n_codebooks)
+        require(codes.ndim == 2 and codes.shape[0] == rows, what, f"shape [{rows}, F]", list(codes.shape))
         if not codes.size:
             return
-        check_codes(codes, self._header.n_codebooks, self._config.codebook_size)
+        if not self._search:
+            check_codes(codes, self._header.n_codebooks, self._config.codebook_size)
         if self._config.segment_length is not None or not self._sizes:
             self._left = next(self._allowed, 0)
             require(self._left, "segments", f"those of {self._most} samples", "more")

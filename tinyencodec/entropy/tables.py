@@ -25,6 +25,7 @@ import numpy as np
 
 from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
+from tinyencodec.entropy.rate import RateSearch, bits_of
 from tinyencodec.system.errors import blame, check_codes, require
 from tinyencodec.system.model_files import TABLES
 
@@ -78,6 +79,20 @@ class TableCoder:
         Raises `ValueError` for other codes.
         """
         return [self._encode(self._checked(block)) for block in blocks]
+
+    def choose(self, blocks: Sequence[np.ndarray], search: RateSearch) -> list[tuple[np.ndarray, bytes]]:
+        """Codes chosen by error and bits (`rate`), int32 [k, F], and their bytes, of blocks of latents float32 [D, F].
+
+        `ValueError` for more codebooks than there are tables.
+        """
+        k = search.n_codebooks
+        require(k <= self.n_codebooks, "codebooks", f"1 to {self.n_codebooks} with these tables", k)
+        bits, chosen = bits_of(self._cdf[:k])[:, None], []  # [k, 1, N]
+        for block in blocks:
+            z = np.ascontiguousarray(block.T)  # [D, F] -> [F, D]
+            codes = search.choose(z, bits * search.price(z))
+            chosen.append((codes, self._encode(codes)))
+        return chosen
 
     def _encode(self, codes: np.ndarray) -> bytes:
         start, stop = bounds(self._cdf[None, :len(codes)], codes.T)  # each [F, k]

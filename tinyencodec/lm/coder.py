@@ -20,6 +20,7 @@ import numpy as np
 
 from tinyencodec.entropy.arithmetic import TOTAL_BITS, bounds, quantised_cdf
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
+from tinyencodec.entropy.rate import RateSearch, bits_of
 from tinyencodec.lm.exact import check_arithmetic
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.system.errors import check_codes, require
@@ -56,6 +57,14 @@ class LMCoder:
         return self._shared_out(lambda group: self._decode(group, n_codebooks), payloads,
                                 [n_frames for _, n_frames in payloads])
 
+    def choose(self, blocks: Sequence[np.ndarray], search: RateSearch) -> list[tuple[np.ndarray, bytes]]:
+        """Codes chosen by error and bits (`rate`), int32 [K, F], and their bits, of blocks of latents float32 [D, F].
+
+        What the model expects of a frame is known before its codes are, so each frame is a search of its own.
+        """
+        self._check_codebooks(search.n_codebooks)
+        return self._shared_out(lambda group: self._choose(group, search), blocks, [block.shape for block in blocks])
+
     def costs(self, codes: np.ndarray) -> np.ndarray:
         """Bits that the codes [K, F] of one block ask for, by codebook: float64 [K]."""
         self._check(codes)
@@ -65,10 +74,13 @@ class LMCoder:
         return bits
 
     def _check(self, codes: np.ndarray) -> None:
+        self._check_codebooks(len(codes))
+        check_codes(codes, self.model.config.n_codebooks, self.model.config.codebook_size)
+
+    def _check_codebooks(self, n_codebooks: int) -> None:
         most = self.model.config.n_codebooks
-        require(len(codes) <= most, "language model", f"at most {most} codebooks, which a lower bandwidth has",
-                len(codes))
-        check_codes(codes, most, self.model.config.codebook_size)
+        require(n_codebooks <= most, "language model", f"at most {most} codebooks, which a lower bandwidth has",
+                n_codebooks)
 
     def _shared_out(self, work: Callable[[list], list], tasks: Sequence, sizes: Sequence) -> list:
         """work(tasks of one size) -> results, for all tasks, side by side and by several threads."""
@@ -103,6 +115,24 @@ class LMCoder:
         for t in range(0, n_frames, at_once):
             cdf = quantised_cdf(self.model.step(before[:, :, t:t + at_once], state))
             yield bounds(cdf, codes[:, :, t:t + at_once].transpose(0, 2, 1))
+
+    def _choose(self, blocks: list[np.ndarray], search: RateSearch) -> list[tuple[np.ndarray, bytes]]:
+        """Blocks of equally many frames, side by side."""
+        check_arithmetic()
+        z = np.stack([block.T for block in blocks])  # [B, F, D]
+        n_blocks, n_frames = z.shape[:2]
+        price = np.array([search.price(np.ascontiguousarray(block)) for block in z])[:, None, None]
+        state, frame = self.model.start(n_blocks, n_frames), np.full((n_blocks, search.n_codebooks, 1), -1)
+        codes = np.empty((n_blocks, search.n_codebooks, n_frames), np.int32)
+        start, stop = np.empty((2, n_blocks, n_frames, search.n_codebooks), np.int64)
+        for t in range(n_frames):
+            cdf = quantised_cdf(self.model.step(frame, state))[:, 0]  # [B, K, N]
+            penalties = np.ascontiguousarray((bits_of(cdf) * price).transpose(1, 0, 2))
+            codes[..., t] = search.choose(z[:, t], penalties).T  # [K, B] -> [B, K]
+            frame = codes[..., t:t + 1]
+            start[:, t], stop[:, t] = bounds(cdf, codes[..., t])
+        return [(each, encode_symbols(first.ravel(), end.ravel(), shortest=True))
+                for each, first, end in zip(codes, start, stop)]
 
     def _decode(self, payloads: list[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]:
         """Blocks of equally many frames."""

@@ -65,8 +65,8 @@ def checked_bandwidth(model: "EncodecModel", bandwidth: float | None) -> float:
 
 def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | None, model: "EncodecModel",
                   bandwidth: float | None = None, *, entropy: str | CodesCoder = "none", block: float | None = None,
-                  protect: bool = False, raw: Pcm | None = None, force: bool = False,
-                  progress: Progress | None = None) -> Compressed:
+                  protect: bool = False, search: int = 1, rate_weight: float | None = None, raw: Pcm | None = None,
+                  force: bool = False, progress: Progress | None = None) -> Compressed:
     """Code a file of sound into an `.ecdc` file, block by block.
 
     Parameters
@@ -74,7 +74,7 @@ def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | 
     source : a path or a binary file object, of sound as in `AudioReader`
     dest : the output, which appears complete or not at all; or a binary file object; None: standard output
     bandwidth : kbit/s; None: the model's `usual_bandwidth`
-    entropy, block, protect : as in `compress`
+    entropy, block, protect, search, rate_weight : as in `compress`
     raw : the form of raw PCM; None: an audio file of any kind
     force : overwrite `dest`
 
@@ -92,7 +92,8 @@ def compress_file(source: str | os.PathLike | BinaryIO, dest: Path | BinaryIO | 
         if model.config.normalize and model.channels == 2:
             blocks = _with_cancellation_told(blocks, sound)
         samples = compress_stream(model, blocks, fo, bandwidth, sound.length if rewritable else sound.announced,
-                                  entropy=entropy, block=block, protect=protect, progress=progress)
+                                  entropy=entropy, block=block, protect=protect, search=search,
+                                  rate_weight=rate_weight, progress=progress)
     return Compressed(samples, model.sample_rate, sound.remarks, sound.source_rate, sound.source_channels,
                       sound.missing)
 

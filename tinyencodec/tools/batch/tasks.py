@@ -37,9 +37,11 @@ class CodingOptions(NamedTuple):
     compress: bool  # sound to `.ecdc`, else back
     model: str | None  # name or folder; None: the default, or that which made the file
     bandwidth: float | None  # kbit/s
-    entropy: str  # these three as in `compression.compress`
+    entropy: str  # these five as in `compression.compress`
     block: float | None
     protect: bool
+    search: int
+    rate_weight: float | None
     keep_going: str | None  # as in `compression.decompress`
     rescale: bool
     threads: int
@@ -134,7 +136,8 @@ def _compressor(options: CodingOptions) -> Callable[[Task], Compressed]:
         coder = load_coder(options.entropy, model)
         frames_per_block(model.config, model.codebooks_for(bandwidth), options.block)
     return lambda task: compress_file(task.source, task.dest, model, bandwidth, entropy=coder, block=options.block,
-                                      protect=options.protect, force=task.force)
+                                      protect=options.protect, search=options.search,
+                                      rate_weight=options.rate_weight, force=task.force)
 
 
 def _decompressor(options: CodingOptions) -> Callable[[Task], Decompressed]:

@@ -1,0 +1,226 @@
+"""Beam search: the codes of a frame chosen together, where the greedy algorithm of `rvq` takes one after the other.
+
+The nearest entry of a codebook is not always the one that leaves least to the codebooks after it. So the B best choices
+of the first k codes are kept, and each is extended by every entry of codebook k + 1:
+
+    cost(i_1 ... i_k) = |z - e_1[i_1] - ... - e_k[i_k]|^2 / 2  +  penalty_1[i_1] + ... + penalty_k[i_k]
+
+Of the B N extensions the B cheapest go on, and after the last codebook the cheapest of all wins. Their costs are one
+matrix product, as in `rvq`: with r what a choice leaves,  |r - e|^2 / 2 = |r|^2 / 2 - (r . e - |e|^2 / 2).
+
+The first of the B is always the greedy choice, which each codebook extends by its own cheapest entry. So the result is
+never worse than that of `rvq`, which plain beam search does not promise. On a tie the earlier choice wins, then the
+lower entry. Frames do not depend on each other.
+
+A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over residual
+codebooks: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
+
+Chapter 15 of the tutorials walks through it.
+"""
+
+from collections.abc import Iterable
+
+import numba
+import numpy as np
+
+from tinyencodec.kernels.gemm import PackedMatrix
+from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile
+from tinyencodec.system.errors import require
+
+MOST = 256  # choices that may be kept
+_COST, _ROW = 32, 20  # where a choice's key has its cost and its row; the entry is below
+_ROW_MASK, _ENTRY_MASK = (1 << _COST - _ROW) - 1, (1 << _ROW) - 1
+_PANEL = 2 * WIDTH  # entries compared at a time
+_ROWS = 512  # choices extended at a time: what they leave is a quarter of a mebibyte
+
+
+def check_search(search: object) -> int:
+    """The number of choices to keep; `ValueError` unless it is a whole number from 1 to MOST."""
+    whole = isinstance(search, int | np.integer) and not isinstance(search, bool)
+    require(whole and 1 <= search <= MOST, "search", f"a whole number from 1 to {MOST}", search)  # type: ignore
+    return int(search)  # type: ignore
+
+
+def beam_search(z: np.ndarray, codebooks: Iterable[tuple[np.ndarray, PackedMatrix, np.ndarray]], width: int,
+                penalties: np.ndarray | None = None) -> np.ndarray:
+    """The codes of latents, chosen together.
+
+    Parameters
+    ----------
+    z : float32 [F, D]
+    codebooks : of each, its entries float32 [N, D], the same packed as [D, N], and -|entry|^2 / 2, float32 [N]
+    width : B, choices that are kept
+    penalties : float32 [K, F, N], or [K, 1, N] for all frames alike, in the unit of half a squared error; None: none
+
+    Returns
+    -------
+    int32 [K, F]
+    """
+    codebooks = list(codebooks)
+    if penalties is None:
+        penalties = np.zeros((len(codebooks), 1, len(codebooks[0][0])), np.float32)
+    step = max(1, _ROWS // width)
+    parts = [_search(z[start:start + step], codebooks, width,
+                     penalties if penalties.shape[1] == 1 else penalties[:, start:start + step])
+             for start in range(0, len(z), step)]
+    return np.concatenate([np.zeros((len(codebooks), 0), np.int32), *parts], axis=1)
+
+
+def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -> np.ndarray:
+    left = np.array(z, np.float32, order="C")  # [R, D], what each choice leaves; one choice per frame at first
+    frame, codes = np.arange(len(z)), np.zeros((len(z), 0), np.int64)  # of each choice
+    costs = np.empty(len(z), np.float32)
+    _half_squares(left, costs)
+    for k, (entries, matrix, half_norms) in enumerate(codebooks):
+        ahead, every = len(codebooks) - 1 - k, len(entries) ** (k + 1)  # codebooks, choices
+        room = len(z) * min(width if ahead else 2, every)  # at the end the greedy choice and the cheapest are enough
+        parents, entry, owners = np.zeros((3, room), np.int64)
+        extended, rest = np.empty(room, np.float32), np.empty((room, z.shape[1]), np.float32)
+        n = _extend(left, costs, frame, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]),
+                    ahead > 0 and every > width, parents, entry, owners, extended, rest)
+        left, costs, frame = rest[:n], extended[:n], owners[:n]
+        codes = np.concatenate([codes[parents[:n]], entry[:n, None]], axis=1)
+    best = np.empty(len(z), np.int64)
+    spent = sum(np.broadcast_to(penalties[k], (len(z), penalties.shape[2]))[frame, codes[:, k]].astype(np.float64)
+                for k in range(len(codebooks)))
+    _cheapest(left, frame, spent, best)
+    return np.ascontiguousarray(codes[best].T.astype(np.int32))
+
+
+def _half_squares_naive(x: np.ndarray, out: np.ndarray) -> None:
+    out[:] = 0.5 * np.square(x, dtype=np.float64).sum(axis=1)
+
+
+@kernel("void(f4[:,::1], f4[::1])", twin=_half_squares_naive)
+def _half_squares(x: np.ndarray, out: np.ndarray) -> None:
+    for r in range(len(x)):
+        square = 0.0
+        for i in range(x.shape[1]):
+            square += np.float64(x[r, i]) * np.float64(x[r, i])
+        out[r] = 0.5 * square
+
+
+def _cheapest_naive(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray) -> None:
+    costs = 0.5 * np.square(left, dtype=np.float64).sum(axis=1) + spent
+    for f in range(len(best)):
+        rows = np.flatnonzero(frame == f)
+        best[f] = rows[costs[rows].argmin()]
+
+
+@kernel("void(f4[:,::1], i8[::1], f8[::1], i8[::1])", twin=_cheapest_naive)
+def _cheapest(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray) -> None:
+    """The first choice of the least cost in each frame, from what is left after all codebooks: no rounding adds up."""
+    least = np.full(len(best), np.inf)
+    for r in range(len(left) - 1, -1, -1):
+        square = 0.0
+        for i in range(left.shape[1]):
+            square += np.float64(left[r, i]) * np.float64(left[r, i])
+        if not 0.5 * square + spent[r] > least[frame[r]]:
+            least[frame[r]], best[frame[r]] = 0.5 * square + spent[r], r
+
+
+@numba.njit(error_model="numpy")
+def _key(cost: np.float32, row: int, entry: int) -> int:
+    """An integer that orders choices by cost, then row, then entry: floats from 0 up are in the order of their bits."""
+    return np.int64(np.float32(cost).view(np.int32)) << _COST | row << _ROW | entry
+
+
+@numba.njit(error_model="numpy")
+def _cost(key: int) -> np.float32:
+    return np.int32(key >> _COST).view(np.float32)
+
+
+def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
+                  half_norms: np.ndarray, penalty: np.ndarray, prune: bool, parents: np.ndarray, entry: np.ndarray,
+                  owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
+    n_frames, n = frame[-1] + 1, 0
+    for f in range(n_frames):
+        rows = np.flatnonzero(frame == f)
+        scores = left[rows] @ entries.T + half_norms - penalty[f if len(penalty) > 1 else 0]  # [B, N]
+        after = np.maximum(costs[rows, None] - scores, 0).ravel()
+        greedy, order = scores[0].argmax(), np.argsort(after, kind="stable")
+        chosen = [greedy, *order[order != greedy]][:len(parents) // n_frames]
+        if prune:
+            most = costs[rows].min() * after[order[0]]
+            chosen = [i for i in chosen if i == greedy or after[i] * after[i] <= most]
+        new = slice(n, n := n + len(chosen))
+        owners[new], extended[new] = f, after[chosen]
+        parents[new], entry[new] = rows[np.array(chosen) // len(entries)], np.array(chosen) % len(entries)
+        rest[new] = left[parents[new]] - entries[entry[new]]
+    return n
+
+
+@kernel("i8(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], b1, i8[::1], i8[::1], i8[::1], "
+        "f4[::1], f4[:,::1])", twin=_extend_naive)
+def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
+            half_norms: np.ndarray, penalty: np.ndarray, prune: bool, parents: np.ndarray, entry: np.ndarray,
+            owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
+    """Extend choices by every entry of a codebook; fill in those that go on, and return how many they are.
+
+    left [R, D], costs [R], frame [R] : of the choices: what they leave, their costs, and their frames, which rise; the
+        first of each frame is the greedy one
+    matrix, half_norms, penalty : the packed entries, their -|e|^2 / 2, and [F or 1, N]
+    prune : whether to drop choices that will hardly win: those that are dearer than the geometric mean of what the
+        cheapest of the frame costs and of what the cheapest before this codebook did
+    parents, entry, owners, extended, rest : of those that go on: the choice that was extended, by which entry, and the
+        frame; costs and what they leave. Room for equally many in each frame, of which the greedy choice comes first and then
+        the cheapest.
+    """
+    n_entries, dim, n_frames = len(entries), left.shape[1], frame[-1] + 1
+    kept, zero = len(parents) // n_frames, np.float32(0)
+    rows_in, penalties = left.reshape(left.size), penalty.reshape(penalty.size)
+    tile, bias = np.empty(ROWS * _PANEL, np.float32), np.zeros(_PANEL, np.float32)
+    cheapest = np.full((n_frames, kept), _key(np.float32(np.inf), 0, 0))  # sorted keys
+    greedy, greedy_row = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
+    greedy_score, before = np.full(n_frames, -np.inf, np.float32), np.full(n_frames, np.inf, np.float32)
+    for r in range(len(frame) - 1, -1, -1):
+        greedy_row[frame[r]], before[frame[r]] = r, min(before[frame[r]], costs[r])
+    for column in range(0, n_entries, _PANEL):
+        columns = min(_PANEL, n_entries - column)
+        panel = _PANEL if columns > WIDTH else WIDTH
+        bias[:columns] = half_norms[column:column + columns]
+        row = 0
+        while row < len(left):
+            rows = rows_at_once(len(left) - row)
+            run_tile(rows, panel, rows_in, row * dim, dim, 1, 0, dim, matrix, dim * column, bias, 0, 0, tile, 0, panel)
+            for r in range(row, row + rows):
+                f = frame[r]
+                at, fine = (r - row) * panel, column + (f * n_entries if len(penalty) > 1 else 0)
+                cost, most, best, found = costs[r], _cost(cheapest[f, kept - 1]), np.float32(np.inf), np.int32(0)
+                if greedy_row[f] == r:
+                    best = greedy_score[f]
+                for j in range(columns):  # run by vector units; few entries get further
+                    score = tile[at + j] - penalties[fine + j]
+                    found |= np.int32(cost - score <= most) | np.int32(score > best)
+                if not found:
+                    continue
+                for j in range(columns):
+                    score = tile[at + j] - penalties[fine + j]
+                    if score > best:
+                        best, greedy_score[f], greedy[f] = score, score, column + j
+                    if cost - score <= most:
+                        key = _key(max(cost - score, zero), r, column + j)
+                        for i in range(kept):
+                            key, cheapest[f, i] = max(key, cheapest[f, i]), min(key, cheapest[f, i])
+                        most = _cost(cheapest[f, kept - 1])
+            row += rows
+    n = 0
+    for f in range(n_frames):
+        chosen, place = cheapest[f], kept - 1
+        most = before[f] * _cost(chosen[0])
+        wanted = _key(max(costs[greedy_row[f]] - greedy_score[f], zero), greedy_row[f], greedy[f])
+        for i in range(kept):
+            if chosen[i] == wanted:
+                place = i
+        for i in range(place, 0, -1):
+            chosen[i] = chosen[i - 1]
+        chosen[0] = wanted
+        for i in range(kept):
+            if i == 0 or not prune or _cost(chosen[i]) * _cost(chosen[i]) <= most:
+                parents[n], entry[n] = chosen[i] >> _ROW & _ROW_MASK, chosen[i] & _ENTRY_MASK
+                owners[n], extended[n] = f, _cost(chosen[i])
+                for d in range(dim):
+                    rest[n, d] = left[parents[n], d] - entries[entry[n], d]
+                n += 1
+    return n
