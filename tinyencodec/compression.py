@@ -96,8 +96,8 @@ def compress_stream(model: EncodecModel, blocks: Iterable[np.ndarray], fo: Binar
     bandwidth : kbit/s, one of `model.bandwidths`
     length : samples in all, if known; then the file is that of `compress`. None: if `fo` can seek, the file
         is the same but for spaces in its header; if not, or if it is in blocks, it has the streamed form.
-    entropy, block, protect, search, rate_weight : as in `compress`. A block goes out when it is complete; into a file that can seek, up
-        to 16 together
+    entropy, block, protect, search, rate_weight : as in `compress`. A block goes out when it is complete; into a file
+        that can seek, up to 16 together
 
     Returns
     -------

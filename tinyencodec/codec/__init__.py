@@ -3,6 +3,7 @@
     config      the hyperparameters, read from `config.json` and checked
     seanet      residual block, encoder, decoder
     rvq         residual vector quantisation
+    search      beam search in it
     network     the three parts, and what each accepts
     segments    windows of one second, coded one by one and cross-faded, for the 48 kHz model
     streaming   the codec piece by piece

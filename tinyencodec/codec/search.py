@@ -9,8 +9,9 @@ Of the B N extensions the B cheapest go on, and after the last codebook the chea
 matrix product, as in `rvq`: with r what a choice leaves,  |r - e|^2 / 2 = |r|^2 / 2 - (r . e - |e|^2 / 2).
 
 The first of the B is always the greedy choice, which each codebook extends by its own cheapest entry. So the result is
-never worse than that of `rvq`, which plain beam search does not promise. On a tie the earlier choice wins, then the
-lower entry. Frames do not depend on each other.
+never worse than that of `rvq`, which plain beam search does not promise. Others that are far behind are dropped early:
+those that cost more than the geometric mean of what the cheapest costs and of what it did a codebook ago. On a tie the
+earlier choice wins, then the lower entry. Frames do not depend on each other.
 
 A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over residual
 codebooks: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
@@ -82,8 +83,9 @@ def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -
         left, costs, frame = rest[:n], extended[:n], owners[:n]
         codes = np.concatenate([codes[parents[:n]], entry[:n, None]], axis=1)
     best = np.empty(len(z), np.int64)
-    spent = sum(np.broadcast_to(penalties[k], (len(z), penalties.shape[2]))[frame, codes[:, k]].astype(np.float64)
-                for k in range(len(codebooks)))
+    spent = np.zeros(len(left))
+    for penalty, column in zip(penalties, codes.T):
+        spent += penalty[frame if len(penalty) > 1 else 0, column]
     _cheapest(left, frame, spent, best)
     return np.ascontiguousarray(codes[best].T.astype(np.int32))
 
@@ -121,13 +123,13 @@ def _cheapest(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.n
 
 
 @numba.njit(error_model="numpy")
-def _key(cost: np.float32, row: int, entry: int) -> int:
+def _key(cost: np.float32, row: int, entry: int) -> np.int64:
     """An integer that orders choices by cost, then row, then entry: floats from 0 up are in the order of their bits."""
     return np.int64(np.float32(cost).view(np.int32)) << _COST | row << _ROW | entry
 
 
 @numba.njit(error_model="numpy")
-def _cost(key: int) -> np.float32:
+def _cost(key: np.int64) -> np.float32:
     return np.int32(key >> _COST).view(np.float32)
 
 
@@ -161,11 +163,10 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
     left [R, D], costs [R], frame [R] : of the choices: what they leave, their costs, and their frames, which rise; the
         first of each frame is the greedy one
     matrix, half_norms, penalty : the packed entries, their -|e|^2 / 2, and [F or 1, N]
-    prune : whether to drop choices that will hardly win: those that are dearer than the geometric mean of what the
-        cheapest of the frame costs and of what the cheapest before this codebook did
+    prune : whether to drop choices that are far behind
     parents, entry, owners, extended, rest : of those that go on: the choice that was extended, by which entry, and the
-        frame; costs and what they leave. Room for equally many in each frame, of which the greedy choice comes first and then
-        the cheapest.
+        frame; costs and what they leave. There is room for equally many of each frame, the greedy one first and then
+        the cheapest
     """
     n_entries, dim, n_frames = len(entries), left.shape[1], frame[-1] + 1
     kept, zero = len(parents) // n_frames, np.float32(0)

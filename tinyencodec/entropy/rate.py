@@ -1,7 +1,7 @@
 """Rate and distortion: what a bit is worth, where the choice of codes decides how many there are.
 
-An entropy coder spends more bits on a rare code than on a frequent one. So the nearest entry can be a bad bargain: one a
-little further off may save several bits. Codes are chosen by beam search (`codec.search`) for the least
+An entropy coder spends more bits on a rare code than on a frequent one. So the nearest entry can be a bad bargain: one
+a little further off may save several bits. Codes are chosen by beam search (`codec.search`) for the least
 
     error / 2  +  price * bits,        price = weight * (greedy error / greedy bits) / 2
 
