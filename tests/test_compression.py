@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.coders import PackedCoder
@@ -13,7 +13,7 @@ from tests.helpers.signals import cut, noise
 from tinyencodec import compression as codec
 from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
 from tinyencodec.ecdc.coders import FixedCoder
-from tinyencodec.ecdc.container import read_header
+from tinyencodec.ecdc.container import read_header, write_ecdc
 from tinyencodec.entropy.tables import TableCoder
 from tinyencodec.kernels import jit
 
@@ -246,3 +246,39 @@ def test_a_block_is_heard_when_it_has_come(models, coders, shape):
         for wav in stream:
             heard += wav.shape[1]
     assert heard >= 700
+
+
+@given(st.sampled_from(SHAPES), st.integers(1, 700), pieces, st.integers(2, 9), st.integers(1, 3),
+       st.sampled_from([("none", None), ("table", 0), ("table", None), ("table", 5.0)]), st.integers(0, 99))
+@settings(max_examples=40)
+def test_searched_files_equal_however_the_sound_is_cut(models, shape, length, parts, search, threads, coding, seed):
+    model, (entropy, weight) = models[shape], coding
+    wav, coder = noise(model, length, seed), "none"
+    if entropy == "table":
+        coder = TableCoder(np.random.default_rng(seed).integers(16, 90, (4, 16)).astype(np.uint8))
+    options = {"search": search, "rate_weight": weight, "entropy": coder}
+    model.threads = 1
+    whole = compress(model, wav, 0.8, **options)
+    model.threads = threads
+    for fo, known in (io.BytesIO(), length), (Pipe(), length), (io.BytesIO(), None):
+        assert compress_stream(model, iter(cut(wav, parts)), fo, 0.8, known, **options) == length
+        if known and jit.JIT:
+            assert fo.getvalue() == whole
+        elif not known:
+            sound = joined(decompress_stream(io.BytesIO(fo.getvalue()), model, coder=None if coder == "none" else coder))
+            assert_same(sound, decompress(whole, model, coder=None if coder == "none" else coder)[0])
+    if jit.JIT and (weight == 0 or entropy == "none"):  # the codes of `encode`
+        out = io.BytesIO()
+        write_ecdc(out, model, model.encode(wav, 0.8, search=search), length, None if coder == "none" else coder)
+        assert out.getvalue() == whole
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"search": 0}, "search: expected a whole number"), ({"search": 2.5}, "search: expected a whole number"),
+    ({"search": 4, "rate_weight": 1}, "rate weight: expected None without entropy coding, got 1"),
+    ({"rate_weight": 1, "protect": True}, "rate weight: expected None without entropy coding, got 1")])
+def test_no_such_search(models, wrong, message):
+    out = io.BytesIO()
+    with pytest.raises(ValueError, match=message):
+        compress_stream(models["causal"], [np.zeros((1, 9), np.float32)], out, 0.8, **wrong)
+    assert not out.getvalue()

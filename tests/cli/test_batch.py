@@ -97,6 +97,8 @@ def test_what_exists(capsys):
     (["in", "-m", "mono", "-b", "5"], "bandwidth: model mono offers 4, 8, 16 kbit/s, got 5.0"),
     (["in", "-m", "mono", "-l"], "model mono has no language model: expected "),
     (["in", "-m", "mono", "--block", "1"], "--block: expected with --entropy table, --entropy lm or --protect"),
+    (["in", "-m", "mono", "--search", "300"], "search: expected a whole number from 1 to 256, got 300"),
+    (["x.ecdc", "--search", "2"], "--search: expected with sound only, got .ecdc files"),
     (["in", "-r"], "--rescale: expected with .ecdc files only, got sound"),
     (["x.ecdc", "-b", "4"], "--bandwidth: expected with sound only, got .ecdc files"),
     (["x.ecdc", "in"], "expected sound or .ecdc files, got both, such as in/a.wav and x.ecdc: choose by --to .ecdc "),

@@ -107,6 +107,23 @@ def test_bytes_after_the_payload_are_ignored():
     assert run("in.ecdc") == 0
 
 
+@pytest.mark.parametrize("options, coding", [
+    ([], {}), (["--lm"], {"entropy": "lm"}), (["--entropy", "table", "--rate-weight", "3"],
+                                              {"entropy": "table", "rate_weight": 3})])
+def test_search(options, coding):
+    """The file is that of `compress`, another than without; alone and among many."""
+    model = tinyencodec.load_model()
+    wav = tinyencodec.read_audio("in.wav", model.sample_rate, model.channels)
+    assert run("in.wav", *options, "--search", "7") == 0
+    data = Path("in.ecdc").read_bytes()
+    assert data == tinyencodec.compress(model, wav, search=7, **coding)
+    assert run("batch", "in.wav", *options, "--search", "7", "--out", "many") == 0
+    assert Path("many/in.ecdc").read_bytes() == data
+    assert run("-f", "in.wav", *options[:2], "--search", "1") == 0
+    assert Path("in.ecdc").read_bytes() != data
+    assert run("many/in.ecdc", "out.wav") == 0
+
+
 @pytest.mark.parametrize("model, options", [("mono", ["--protect"]), ("stereo", ["--protect", "--block", "0.2"]),
                                             ("mono", ["--entropy", "table"]), ("mono", ["-l", "--block", "0.1"]),
                                             ("mono", ["--entropy", "none", "--protect", "--block", "0.01"])])

@@ -75,6 +75,9 @@ def hashes(name: str) -> Iterator[tuple[str, str]]:
         pipe = Pipe()
         tinyencodec.compress_stream(model, np.array_split(wav, 5, axis=1), pipe, high, **options)
         yield f"stream {kind}", digest(pipe.data)
+        if kind != "protect":
+            yield f"search {kind}", digest(tinyencodec.compress(model, wav, high, search=6, **options))
+    yield "codes of a search", digest(*(frame.codes for frame in model.encode(wav, high, search=6)))
     batch = tinyencodec.encode_batch(model, [wav, wav[:, :999]], low)
     yield "batch", digest(*batch.codes)
     yield "sound of batch", digest(*tinyencodec.decode_batch(model, *batch))

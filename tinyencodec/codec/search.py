@@ -71,8 +71,7 @@ def beam_search(z: np.ndarray, codebooks: Iterable[tuple[np.ndarray, PackedMatri
 def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -> np.ndarray:
     left = np.array(z, np.float32, order="C")  # [R, D], what each choice leaves; one choice per frame at first
     frame, codes = np.arange(len(z)), np.zeros((len(z), 0), np.int64)  # of each choice
-    costs = np.empty(len(z), np.float32)
-    _half_squares(left, costs)
+    costs = half_squares(left)
     for k, (entries, matrix, half_norms) in enumerate(codebooks):
         ahead, every = len(codebooks) - 1 - k, len(entries) ** (k + 1)  # codebooks, choices
         room = len(z) * min(width if ahead else 2, every)  # at the end the greedy choice and the cheapest are enough
@@ -88,6 +87,13 @@ def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -
         spent += penalty[frame if len(penalty) > 1 else 0, column]
     _cheapest(left, frame, spent, best)
     return np.ascontiguousarray(codes[best].T.astype(np.int32))
+
+
+def half_squares(x: np.ndarray) -> np.ndarray:
+    """|x|^2 / 2 of each row of float32 [R, D], summed in float64 from the first number on and rounded: float32 [R]."""
+    out = np.empty(len(x), np.float32)
+    _half_squares(np.ascontiguousarray(x), out)
+    return out
 
 
 def _half_squares_naive(x: np.ndarray, out: np.ndarray) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tinyencodec.codec.search import half_squares
 from tinyencodec.entropy.arithmetic import TOTAL_BITS
 from tinyencodec.kernels.jit import kernel
 from tinyencodec.system.errors import require
@@ -52,13 +53,15 @@ class RateSearch(NamedTuple):
     width: int
     weight: float
 
-    def price(self, z: np.ndarray) -> np.float32:
-        """Of a bit, in halves of a squared error, in a block of latents, float32 [F, D]."""
+    def price(self, z: np.ndarray) -> np.ndarray:
+        """Of a bit in each frame of latents float32 [F, D], in halves of a squared error: float32 [F]."""
         codes = self.quantizer.encode(z, self.n_codebooks)
-        left = (z - self.quantizer.decode(codes)).astype(np.float64)
-        error = math.fsum(np.square(left).ravel().tolist())  # rounded once, whatever the order
-        bits = codes.size * math.log2(len(self.quantizer.codebooks[0]))
-        return np.float32(self.weight * error / bits / 2)
+        bits = self.n_codebooks * math.log2(len(self.quantizer.codebooks[0]))
+        hs = half_squares(z - self.quantizer.decode(codes)).astype(np.float64)
+        import os
+        a = float(os.environ.get("A", "1"))
+        mean = hs.mean()
+        return (self.weight / bits * hs**a * mean**(1-a)).astype(np.float32)
 
     def choose(self, z: np.ndarray, penalties: np.ndarray) -> np.ndarray:
         """Codes int32 [K, F] of latents float32 [F, D]. penalties: bits times price, float32 [K, F or 1, N]."""

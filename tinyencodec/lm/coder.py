@@ -121,13 +121,13 @@ class LMCoder:
         check_arithmetic()
         z = np.stack([block.T for block in blocks])  # [B, F, D]
         n_blocks, n_frames = z.shape[:2]
-        price = np.array([search.price(np.ascontiguousarray(block)) for block in z])[:, None, None]
+        price = search.price(z.reshape(-1, z.shape[2])).reshape(n_blocks, n_frames, 1, 1)
         state, frame = self.model.start(n_blocks, n_frames), np.full((n_blocks, search.n_codebooks, 1), -1)
         codes = np.empty((n_blocks, search.n_codebooks, n_frames), np.int32)
         start, stop = np.empty((2, n_blocks, n_frames, search.n_codebooks), np.int64)
         for t in range(n_frames):
             cdf = quantised_cdf(self.model.step(frame, state))[:, 0]  # [B, K, N]
-            penalties = np.ascontiguousarray((bits_of(cdf) * price).transpose(1, 0, 2))
+            penalties = np.ascontiguousarray((bits_of(cdf) * price[:, t]).transpose(1, 0, 2))
             codes[..., t] = search.choose(z[:, t], penalties).T  # [K, B] -> [B, K]
             frame = codes[..., t:t + 1]
             start[:, t], stop[:, t] = bounds(cdf, codes[..., t])
