@@ -68,8 +68,8 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_there_are_fourteen_and_one_before():
-    assert [path.name[:3] for path in CHAPTERS] == [f"{n:02d}_" for n in range(15)]
+def test_there_are_fifteen_and_one_before():
+    assert [path.name[:3] for path in CHAPTERS] == [f"{n:02d}_" for n in range(16)]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

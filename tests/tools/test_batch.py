@@ -16,8 +16,8 @@ from tinyencodec.tools.batch import tasks
 from tinyencodec.tools.batch.report import Report, showable
 from tinyencodec.tools.batch.tasks import CodingOptions, Outcome, Task, assign_outputs, load_worker, reason
 
-CHOICES = CodingOptions(compress=True, model="mono", bandwidth=None, entropy="none", block=None, protect=False, search=1,
-                        rate_weight=None, keep_going=None, rescale=False, threads=1)
+CHOICES = CodingOptions(compress=True, model="mono", bandwidth=None, entropy="none", block=None, protect=False,
+                        search=1, rate_weight=None, keep_going=None, rescale=False, threads=1)
 
 
 @pytest.fixture(scope="module")

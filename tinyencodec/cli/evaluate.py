@@ -46,6 +46,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("-b", "--bandwidths", metavar="RATES", type=comma_list(float), help="kbit/s; default: all that the model has")
     add("--entropy", metavar="CODERS", type=comma_list(str, _ENTROPY), default=[],
         help=f"measure the rate with these too, of {','.join(_ENTROPY)}")
+    add("--search", metavar="NUMBERS", type=comma_list(int), default=[1],
+        help="code with each of these searches, as --search of the main command; with more than 1 also by the bits of "
+             "each of --entropy; default: 1")
     add("--against", metavar="NAMES", type=comma_list(str, (*_AGAINST, "none")), default=list(_AGAINST),
         help=f"of {','.join(_AGAINST)}, or none; default: all that are installed")
     add("--against-rates", metavar="RATES", type=comma_list(float),
@@ -105,6 +108,7 @@ def _kinds(words: list[str]) -> dict[str, list[Path]]:
 
 def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     """Who takes part, a line for each that was asked for and cannot, and the models' sample rate and channels."""
+    from tinyencodec.codec.search import check_search
     from tinyencodec.models.store import load_model
     from tinyencodec.tools.evaluate.codecs import OurCodec, Pcm
     from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
@@ -121,9 +125,11 @@ def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     coders: list[Any] = []
     missing = []
     for model in models:
-        ours = OurCodec(model, args.bandwidths, args.entropy)
-        coders.append(ours)
-        missing += ours.missing
+        for search in map(check_search, args.search):
+            ours = OurCodec(model, args.bandwidths, args.entropy, search)
+            coders.append(ours)
+            missing += [line for line in ours.missing if line not in missing]
+            coders += [OurCodec(model, args.bandwidths, [kind], search, kind) for kind in ours.kinds if search > 1]
     for name in args.against:
         if name == "pcm":
             coders.append(Pcm(sample_rate, channels))

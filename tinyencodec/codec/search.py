@@ -9,9 +9,10 @@ Of the B N extensions the B cheapest go on, and after the last codebook the chea
 matrix product, as in `rvq`: with r what a choice leaves,  |r - e|^2 / 2 = |r|^2 / 2 - (r . e - |e|^2 / 2).
 
 The first of the B is always the greedy choice, which each codebook extends by its own cheapest entry. So the result is
-never worse than that of `rvq`, which plain beam search does not promise. Others that are far behind are dropped early:
-those that cost more than the geometric mean of what the cheapest costs and of what it did a codebook ago. On a tie the
-earlier choice wins, then the lower entry. Frames do not depend on each other.
+never worse than that of `rvq`, which plain beam search does not promise. Without penalties, others that are far behind
+are dropped early: those that cost more than the geometric mean of what the cheapest costs and of what it did a codebook
+ago. (With them that would drop what wins later.) On a tie the earlier choice wins, then the lower entry. Frames do not
+depend on each other.
 
 A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over residual
 codebooks: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
@@ -58,17 +59,17 @@ def beam_search(z: np.ndarray, codebooks: Iterable[tuple[np.ndarray, PackedMatri
     -------
     int32 [K, F]
     """
-    codebooks = list(codebooks)
+    codebooks, prune = list(codebooks), penalties is None
     if penalties is None:
         penalties = np.zeros((len(codebooks), 1, len(codebooks[0][0])), np.float32)
     step = max(1, _ROWS // width)
     parts = [_search(z[start:start + step], codebooks, width,
-                     penalties if penalties.shape[1] == 1 else penalties[:, start:start + step])
+                     penalties if penalties.shape[1] == 1 else penalties[:, start:start + step], prune)
              for start in range(0, len(z), step)]
     return np.concatenate([np.zeros((len(codebooks), 0), np.int32), *parts], axis=1)
 
 
-def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -> np.ndarray:
+def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray, prune: bool) -> np.ndarray:
     left = np.array(z, np.float32, order="C")  # [R, D], what each choice leaves; one choice per frame at first
     frame, codes = np.arange(len(z)), np.zeros((len(z), 0), np.int64)  # of each choice
     costs = half_squares(left)
@@ -78,7 +79,7 @@ def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -
         parents, entry, owners = np.zeros((3, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, z.shape[1]), np.float32)
         n = _extend(left, costs, frame, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]),
-                    ahead > 0 and every > width, parents, entry, owners, extended, rest)
+                    prune and ahead > 0 and every > width, parents, entry, owners, extended, rest)
         left, costs, frame = rest[:n], extended[:n], owners[:n]
         codes = np.concatenate([codes[parents[:n]], entry[:n, None]], axis=1)
     best = np.empty(len(z), np.int64)

@@ -1,6 +1,7 @@
 """Ours: a model's sound and the bits of its files, by the codec and the container themselves; and PCM beside it."""
 
 import io
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,9 @@ class OurCodec:
 
     Counted is the file but for its header: all of the payload, with what blocks add in an entropy-coded one.
 
+    search : as in `compress`
+    chosen_by : "table" or "lm", if the codes are chosen by that coder's bits too: then only its rate is known
+
     Attributes
     ----------
     missing : a line for each entropy coder that the model does not have
@@ -48,9 +52,12 @@ class OurCodec:
 
     version = __version__
 
-    def __init__(self, model: EncodecModel, rates: list[float] | None, entropy: list[str]) -> None:
+    def __init__(self, model: EncodecModel, rates: list[float] | None, entropy: list[str], search: int = 1,
+                 chosen_by: str | None = None) -> None:
         self.name, self.rates = model.name, tuple(rates or model.bandwidths)
-        self._model = model
+        if search > 1:
+            self.name += f" search {search}" + (f" {chosen_by}" if chosen_by else "")
+        self._model, self._search, self._chosen_by = model, search, chosen_by
         self._use = CodebookUse(model.n_codebooks, model.config.codebook_size)
         self._seconds = 0.0
         self._coders: dict[str, Any] = {}
@@ -64,10 +71,22 @@ class OurCodec:
         self._known = lm.model.config.n_codebooks if lm else 0  # of the language model: perhaps fewer than the codec's
         self.missing += [f"language model of {model.name} at {rate:g} kbit/s: it knows {self._known} codebooks only"
                          for rate in self.rates if model.codebooks_for(rate) > self._known and lm]
+        if chosen_by:
+            self.rates = tuple(rate for rate in self.rates if model.codebooks_for(rate) <= self._known or not lm)
+        self._encoding = dict.fromkeys(self.rates, (0.0, 0.0))  # seconds of sound, and seconds that coding took
 
     def code(self, wav: np.ndarray, rate: float) -> Coded:
         """Encode and decode [C, T], at a rate in kbit/s; as many samples as came."""
-        data, n_codebooks = compress(self._model, wav, rate), self._model.codebooks_for(rate)
+        n_codebooks, start = self._model.codebooks_for(rate), time.perf_counter()
+        if self._chosen_by:
+            coder = self._coders[self._chosen_by]
+            data = compress(self._model, wav, rate, entropy=coder, search=self._search)
+        else:
+            data = compress(self._model, wav, rate, search=self._search)
+        sound, took = self._encoding[rate]
+        self._encoding[rate] = sound + wav.shape[1] / self._model.sample_rate, took + time.perf_counter() - start
+        if self._chosen_by:
+            return Coded(decompress(data, self._model, coder=coder)[0], {self._chosen_by: payload_bits(data)})
         bits = {"none": payload_bits(data)}
         if rate == max(self.rates):  # its first codes are those of lower rates
             for codes, _ in read_ecdc(fo := io.BytesIO(data), self._model, read_header(fo)):
@@ -75,8 +94,14 @@ class OurCodec:
             self._seconds += wav.shape[1] / self._model.sample_rate
         for kind, coder in self._coders.items():
             if kind != "lm" or n_codebooks <= self._known:
-                bits[kind] = payload_bits(compress(self._model, wav, rate, entropy=coder))
+                bits[kind] = payload_bits(compress(self._model, wav, rate, entropy=coder, search=self._search,
+                                                   rate_weight=0))
         return Coded(decompress(data, self._model)[0], bits)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Entropy coders that it has."""
+        return list(self._coders)
 
     @property
     def frame_rate(self) -> float:
@@ -89,6 +114,8 @@ class OurCodec:
                 "tokens_per_second": [{"rate": rate,
                                        "tokens_per_second": self.frame_rate * self._model.codebooks_for(rate)}
                                       for rate in self.rates],
+                "encoding": [{"rate": rate, "times_real_time": sound / took}
+                             for rate, (sound, took) in self._encoding.items() if took],
                 "codebooks": self._use.rows(), "frames": self._use.frames, "seconds": self._seconds}
 
 

@@ -78,8 +78,12 @@ def _legend(figures: dict) -> Iterator[str]:
 
 def _model(model: dict) -> str:
     tokens = ", ".join(f"{row['tokens_per_second']:g} at {row['rate']:g}" for row in model["tokens_per_second"])
+    tokens += "; times real time to encode: " + ", ".join(f"{row['times_real_time']:.3g} at {row['rate']:g}"
+                                                           for row in model["encoding"])
     books = model["codebooks"]
     used, even = (", ".join(f"{scale * row[name]:.0f}" for row in books) for name, scale in
                   (("used", 100), ("perplexity", 1)))
-    return (f"{model['coder']}: {model['frame_rate']:g} frames/s; tokens/s: {tokens}; by codebook, over "
-            f"{model['seconds']:.4g} s, entries used: {used} %, perplexity: {even}")
+    whole = f"{model['coder']}: {model['frame_rate']:g} frames/s; tokens/s: {tokens}"
+    if not model["frames"]:
+        return whole
+    return (f"{whole}; by codebook, over {model['seconds']:.4g} s, entries used: {used} %, perplexity: {even}")
