@@ -105,7 +105,7 @@ def test_kernel_equals_twin(frames, entries, size, kept, each, prune, seed):
         parents, entry, owners = np.zeros((3, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, size), np.float32)
         n = run(left, costs, frame, book, pack(book.T).data, -np.square(book).sum(axis=1) / 2, penalty,
-                prune, parents, entry, owners, extended, rest)
+                prune, parents, entry, owners, extended, rest, *search._room(frames, room // frames))
         results.append([parents[:n], entry[:n], owners[:n], extended[:n], rest[:n]])
     for got, expected in zip(*results):
         np.testing.assert_array_equal(got, expected)

@@ -22,11 +22,10 @@ Chapter 15 of the tutorials walks through it.
 
 from collections.abc import Iterable
 
-import numba
 import numpy as np
 
 from tinyencodec.kernels.gemm import PackedMatrix
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.kernels.jit import inlined, kernel
 from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile
 from tinyencodec.system.errors import require
 
@@ -79,15 +78,22 @@ def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray, p
         parents, entry, owners = np.zeros((3, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, z.shape[1]), np.float32)
         n = _extend(left, costs, frame, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]),
-                    prune and ahead > 0 and every > width, parents, entry, owners, extended, rest)
+                    prune and ahead > 0 and every > width, parents, entry, owners, extended, rest,
+                    *_room(len(z), room // max(1, len(z))))
         left, costs, frame = rest[:n], extended[:n], owners[:n]
         codes = np.concatenate([codes[parents[:n]], entry[:n, None]], axis=1)
     best = np.empty(len(z), np.int64)
     spent = np.zeros(len(left))
     for penalty, column in zip(penalties, codes.T):
         spent += penalty[frame if len(penalty) > 1 else 0, column]
-    _cheapest(left, frame, spent, best)
+    _cheapest(left, frame, spent, best, np.full(len(z), np.inf))
     return np.ascontiguousarray(codes[best].T.astype(np.int32))
+
+
+def _room(n_frames: int, kept: int) -> tuple[np.ndarray, ...]:
+    """What `_extend` works in: a tile of scores and a bias, keys, the greedy choices, and their scores and costs."""
+    return (np.zeros((ROWS + 1) * _PANEL, np.float32), np.empty((n_frames, kept), np.int64),
+            np.zeros((2, n_frames), np.int64), np.full((2, n_frames), np.inf, np.float32))
 
 
 def half_squares(x: np.ndarray) -> np.ndarray:
@@ -110,17 +116,19 @@ def _half_squares(x: np.ndarray, out: np.ndarray) -> None:
         out[r] = 0.5 * square
 
 
-def _cheapest_naive(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray) -> None:
+def _cheapest_naive(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray, least: np.ndarray) -> None:
     costs = 0.5 * np.square(left, dtype=np.float64).sum(axis=1) + spent
     for f in range(len(best)):
         rows = np.flatnonzero(frame == f)
         best[f] = rows[costs[rows].argmin()]
 
 
-@kernel("void(f4[:,::1], i8[::1], f8[::1], i8[::1])", twin=_cheapest_naive)
-def _cheapest(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray) -> None:
-    """The first choice of the least cost in each frame, from what is left after all codebooks: no rounding adds up."""
-    least = np.full(len(best), np.inf)
+@kernel("void(f4[:,::1], i8[::1], f8[::1], i8[::1], f8[::1])", twin=_cheapest_naive)
+def _cheapest(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray, least: np.ndarray) -> None:
+    """The first choice of the least cost in each frame, from what is left after all codebooks: no rounding adds up.
+
+    least : float64 [F], infinite
+    """
     for r in range(len(left) - 1, -1, -1):
         square = 0.0
         for i in range(left.shape[1]):
@@ -129,20 +137,20 @@ def _cheapest(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.n
             least[frame[r]], best[frame[r]] = 0.5 * square + spent[r], r
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _key(cost: np.float32, row: int, entry: int) -> np.int64:
     """An integer that orders choices by cost, then row, then entry: floats from 0 up are in the order of their bits."""
     return np.int64(np.float32(cost).view(np.int32)) << _COST | row << _ROW | entry
 
 
-@numba.njit(error_model="numpy")
+@inlined
 def _cost(key: np.int64) -> np.float32:
     return np.int32(key >> _COST).view(np.float32)
 
 
 def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
                   half_norms: np.ndarray, penalty: np.ndarray, prune: bool, parents: np.ndarray, entry: np.ndarray,
-                  owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
+                  owners: np.ndarray, extended: np.ndarray, rest: np.ndarray, *room: np.ndarray) -> int:
     n_frames, n = frame[-1] + 1, 0
     for f in range(n_frames):
         rows = np.flatnonzero(frame == f)
@@ -161,10 +169,11 @@ def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entrie
 
 
 @kernel("i8(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], b1, i8[::1], i8[::1], i8[::1], "
-        "f4[::1], f4[:,::1])", twin=_extend_naive)
+        "f4[::1], f4[:,::1], f4[::1], i8[:,::1], i8[:,::1], f4[:,::1])", twin=_extend_naive)
 def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
             half_norms: np.ndarray, penalty: np.ndarray, prune: bool, parents: np.ndarray, entry: np.ndarray,
-            owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
+            owners: np.ndarray, extended: np.ndarray, rest: np.ndarray, tile: np.ndarray, cheapest: np.ndarray,
+            greedy: np.ndarray, levels: np.ndarray) -> int:
     """Extend choices by every entry of a codebook; fill in those that go on, and return how many they are.
 
     left [R, D], costs [R], frame [R] : of the choices: what they leave, their costs, and their frames, which rise; the
@@ -174,39 +183,41 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
     parents, entry, owners, extended, rest : of those that go on: the choice that was extended, by which entry, and the
         frame; costs and what they leave. There is room for equally many of each frame, the greedy one first and then
         the cheapest
+    tile, cheapest, greedy, levels : as `_room` makes them
     """
     n_entries, dim, n_frames = len(entries), left.shape[1], frame[-1] + 1
     kept, zero = len(parents) // n_frames, np.float32(0)
-    rows_in, penalties = left.reshape(left.size), penalty.reshape(penalty.size)
-    tile, bias = np.empty(ROWS * _PANEL, np.float32), np.zeros(_PANEL, np.float32)
-    cheapest = np.full((n_frames, kept), _key(np.float32(np.inf), 0, 0))  # sorted keys
-    greedy, greedy_row = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
-    greedy_score, before = np.full(n_frames, -np.inf, np.float32), np.full(n_frames, np.inf, np.float32)
+    bias = ROWS * _PANEL  # where it lies in the tile's array
+    for f in range(n_frames):
+        levels[0, f] = -np.inf  # the greedy choice's score so far
+        for i in range(kept):
+            cheapest[f, i] = _key(np.float32(np.inf), 0, 0)  # sorted
     for r in range(len(frame) - 1, -1, -1):
-        greedy_row[frame[r]], before[frame[r]] = r, min(before[frame[r]], costs[r])
+        greedy[0, frame[r]], levels[1, frame[r]] = r, min(levels[1, frame[r]], costs[r])
     for column in range(0, n_entries, _PANEL):
         columns = min(_PANEL, n_entries - column)
         panel = _PANEL if columns > WIDTH else WIDTH
-        bias[:columns] = half_norms[column:column + columns]
+        for j in range(columns):
+            tile[bias + j] = half_norms[column + j]
         row = 0
         while row < len(left):
             rows = rows_at_once(len(left) - row)
-            run_tile(rows, panel, rows_in, row * dim, dim, 1, 0, dim, matrix, dim * column, bias, 0, 0, tile, 0, panel)
+            run_tile(rows, panel, left, row * dim, dim, 1, 0, dim, matrix, dim * column, tile, bias, 0, tile, 0, panel)
             for r in range(row, row + rows):
                 f = frame[r]
-                at, fine = (r - row) * panel, column + (f * n_entries if len(penalty) > 1 else 0)
+                at, fine = (r - row) * panel, f if len(penalty) > 1 else 0
                 cost, most, best, found = costs[r], _cost(cheapest[f, kept - 1]), np.float32(np.inf), np.int32(0)
-                if greedy_row[f] == r:
-                    best = greedy_score[f]
+                if greedy[0, f] == r:
+                    best = levels[0, f]
                 for j in range(columns):  # run by vector units; few entries get further
-                    score = tile[at + j] - penalties[fine + j]
+                    score = tile[at + j] - penalty[fine, column + j]
                     found |= np.int32(cost - score <= most) | np.int32(score > best)
                 if not found:
                     continue
                 for j in range(columns):
-                    score = tile[at + j] - penalties[fine + j]
+                    score = tile[at + j] - penalty[fine, column + j]
                     if score > best:
-                        best, greedy_score[f], greedy[f] = score, score, column + j
+                        best, levels[0, f], greedy[1, f] = score, score, column + j
                     if cost - score <= most:
                         key = _key(max(cost - score, zero), r, column + j)
                         for i in range(kept):
@@ -216,8 +227,8 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
     n = 0
     for f in range(n_frames):
         chosen, place = cheapest[f], kept - 1
-        most = before[f] * _cost(chosen[0])
-        wanted = _key(max(costs[greedy_row[f]] - greedy_score[f], zero), greedy_row[f], greedy[f])
+        most = levels[1, f] * _cost(chosen[0])
+        wanted = _key(max(costs[greedy[0, f]] - levels[0, f], zero), greedy[0, f], greedy[1, f])
         for i in range(kept):
             if chosen[i] == wanted:
                 place = i
