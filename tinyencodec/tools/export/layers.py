@@ -3,10 +3,10 @@
 A convolution's padding depends on the length of the signal, which a graph learns only when it runs. So it is computed
 in the graph, by operators on lengths: which samples stand where in the mirror (see `layers.conv.pad` for the rule).
 
-A graph that streams takes its state as inputs, and gives it back as outputs. What a convolution needs of the past is
-the end of its padded input; what an LSTM needs, h and c. A convolution's state is empty at first, [1, C, 0]. The
-mirror without as many samples as the state has, the state, and x: with an empty state these are the mirror and x, with a
-full one the state and x. So the same graph starts a signal and goes on with it.
+A graph that streams takes its state as inputs, and gives it back as outputs. An LSTM needs h and c of the past, a
+convolution the end of its padded input. That is empty at first, [1, C, 0]. As many samples as the state has are cut off
+the mirror; then come the state and x. With an empty state this is the mirror and x, with a full one the state and x. So
+the same graph starts a signal and goes on with it.
 """
 
 from collections.abc import Mapping
