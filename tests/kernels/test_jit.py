@@ -168,8 +168,8 @@ def gone(path):
     path.unlink()
 
 
-def compilations(script, folder):
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True,
+def compilations(script, folder, *argv):
+    done = subprocess.run([sys.executable, script, *argv], capture_output=True, text=True, check=True,
                           env=os.environ | {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)})
     assert done.stderr == ""
     return int(done.stdout)
@@ -189,6 +189,28 @@ def test_a_damaged_cache_is_compiled_anew_and_mended(tmp_path, damage):
         shutil.rmtree(damaged)
         compilations(script, folder)
     assert compilations(script, folder) == 0
+
+
+PRODUCTS = """
+import sys
+import numpy as np
+from tinyencodec.kernels import cache
+from tinyencodec.kernels.gemm import gemm, pack
+
+x = np.full(1, 1 + 2**-12, np.float32)
+for fused in map(int, sys.argv[1]):
+    y = gemm(x, pack(x[:, None]), 1, 1, np.full(1, -1 - 2**-11, np.float32), fused=fused)
+    assert y[0, 0] == (2**-24 if fused else 0), (fused, y)
+print(len(cache.compiled))
+"""
+
+
+@compiled_only
+def test_kernels_of_two_processes_stay_apart(tmp_path):
+    """What Numba calls the functions inside can be the same in both."""
+    script = tmp_path / "products.py"
+    script.write_text(PRODUCTS)
+    assert [compilations(script, tmp_path / "cache", which) for which in ("0", "1", "01", "10")] == [1, 1, 0, 0]
 
 
 @compiled_only

@@ -53,6 +53,10 @@ def object_file(loop: Callable, signature: str, name: str) -> bytes:
     outside = {function.name for function in module.functions if function.is_declaration}
     foreign = {function for function in outside if function.startswith(("NRT_", "Py", "numba_"))}
     assert not foreign, f"{name}: expected a loop that allocates and raises nothing, got one that calls {foreign}"
+    # Numba's names count what a process has compiled, so those of two processes can be alike: nobody else may see them.
+    for value in (*module.functions, *module.global_variables):
+        if not value.is_declaration and value.name != name:
+            value.visibility, value.linkage = "default", "internal"
     return context.codegen()._tm.emit_object(module)
 
 

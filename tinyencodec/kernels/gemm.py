@@ -26,6 +26,9 @@ EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
 
 
+_DEPTH = 128  # rows of a panel that stay in the first-level cache for all rows of x
+
+
 @dataclass(frozen=True)
 class PackedMatrix:
     """A [K, N] matrix in the order the tile reads it.
@@ -135,33 +138,37 @@ def gemm_loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: in
               n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
     """`gemm` for kernels. edge : float32 [EDGE], room for a tile whose last columns are zero padding."""
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
+    depth = _DEPTH if taps == 1 and n_rows > ROWS else tap_length
     for first_row in range(0, n_rows, block):
         end_row = min(first_row + block, n_rows)
         panel_at = 0
         for column in range(0, n_out, 2 * WIDTH):
             width = 2 * WIDTH if n_out - column > WIDTH else WIDTH
             columns = min(width, n_out - column)
-            row = first_row
-            while row < end_row:
-                rows = rows_at_once(end_row - row)
-                if columns == width:
-                    start, start_at, start_step = init, row * init_step + column, init_step
-                    result, result_at, result_step = out, row * n_out + column, n_out
-                else:
-                    for r in range(rows):
-                        for j in range(columns):
-                            edge[r * width + j] = init[(row + r) * init_step + column + j]
-                        for j in range(columns, width):
-                            edge[r * width + j] = 0
-                    start, start_at, start_step = edge, 0, width
-                    result, result_at, result_step = edge, 0, width
-                run_tile(rows, width, x, row * row_step, row_step, taps, tap_step, tap_length, w, panel_at,
-                         start, start_at, start_step, result, result_at, result_step)
-                if columns < width:
-                    for r in range(rows):
-                        for j in range(columns):
-                            out[(row + r) * n_out + column + j] = edge[r * width + j]
-                row += rows
+            for k in range(0, tap_length, depth):
+                deep = min(depth, tap_length - k)
+                before, before_step = (init, init_step) if k == 0 else (out, n_out)  # where the sums stand
+                row = first_row
+                while row < end_row:
+                    rows = rows_at_once(end_row - row)
+                    if columns == width:
+                        start, start_at, start_step = before, row * before_step + column, before_step
+                        result, result_at, result_step = out, row * n_out + column, n_out
+                    else:
+                        for r in range(rows):
+                            for j in range(columns):
+                                edge[r * width + j] = before[(row + r) * before_step + column + j]
+                            for j in range(columns, width):
+                                edge[r * width + j] = 0
+                        start, start_at, start_step = edge, 0, width
+                        result, result_at, result_step = edge, 0, width
+                    run_tile(rows, width, x, row * row_step + k, row_step, taps, tap_step, deep, w,
+                             panel_at + k * width, start, start_at, start_step, result, result_at, result_step)
+                    if columns < width:
+                        for r in range(rows):
+                            for j in range(columns):
+                                out[(row + r) * n_out + column + j] = edge[r * width + j]
+                    row += rows
             panel_at += taps * tap_length * width
 
 
