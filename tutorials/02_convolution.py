@@ -435,4 +435,4 @@ book.check("2.3", dilated)
 # - `tinyencodec.kernels.gemm`: the product of overlapping rows and a packed matrix, with a naive twin in three lines
 # - `tinyencodec.kernels.tile`: the block of sums in registers
 # - `tinyencodec.kernels.jit`: how all hot loops are compiled, and paired with their naive twins
-# - `tinyencodec.kernels.cache`: how they are kept on disk, so that the next program starts without Numba
+# - `tinyencodec.compiler.cache`: how they are kept on disk, so that the next program starts without Numba

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from tinyencodec.kernels import cache, gemm, jit
+from tinyencodec.compiler import cache
+from tinyencodec.kernels import gemm, jit
 from tinyencodec.kernels.jit import kernel, variant
 
 compiled_only = pytest.mark.skipif(not jit.JIT, reason="there is no kernel")
@@ -122,7 +123,7 @@ assert (elu(np.ones(3, np.float32)) == 1).all()
 DOUBLED = """
 import sys
 import numpy as np
-from tinyencodec.kernels import cache
+from tinyencodec.compiler import cache
 from tinyencodec.kernels.jit import kernel
 
 def _naive(x):
@@ -194,7 +195,7 @@ def test_a_damaged_cache_is_compiled_anew_and_mended(tmp_path, damage):
 PRODUCTS = """
 import sys
 import numpy as np
-from tinyencodec.kernels import cache
+from tinyencodec.compiler import cache
 from tinyencodec.kernels.gemm import gemm, pack
 
 x = np.full(1, 1 + 2**-12, np.float32)

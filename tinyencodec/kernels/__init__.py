@@ -1,11 +1,9 @@
 """The hot loops, each private and beside a naive NumPy twin that says what it computes.
 
     jit        a kernel: compiled when it is first called, or replaced by its twin without a compiler
-    cache      machine code on disk
-    compile    from a loop in Python to machine code
     tile       a small block of a matrix product, held in registers
     tile_code  its instructions
     gemm       the matrix product made of such tiles, with a fixed order of summation
 
-Imports `system` only.
+Imports `compiler` and `system` only.
 """

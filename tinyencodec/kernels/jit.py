@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinyencodec.kernels import cache
+from tinyencodec.compiler import cache
 
 JIT = not int(os.environ.get("NUMBA_DISABLE_JIT") or 0)
 F = TypeVar("F", bound=Callable)
@@ -68,7 +68,7 @@ class _Part:
         """In the form that Numba takes."""
         if isinstance(self.what, str):
             return getattr(importlib.import_module(self.module), self.what)
-        return importlib.import_module("tinyencodec.kernels.compile").inlined(_with_parts(self.what))
+        return importlib.import_module("tinyencodec.compiler.object_file").inlined(_with_parts(self.what))
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args)
@@ -87,7 +87,7 @@ def _with_parts(function: Any) -> Callable:
 
 def _modules(function: Any) -> set[str]:
     """The modules that the machine code of a function comes from."""
-    found = {function.__module__ or "", "tinyencodec.kernels.compile"}
+    found = {function.__module__ or "", "tinyencodec.compiler.object_file"}
     for part in _parts(function).values():
         found |= {part.module} if isinstance(part.what, str) else _modules(part.what)
     return found
@@ -113,8 +113,8 @@ class Kernel:
 
     def _compile(self, name: str) -> bytes:
         """The object file, in which the function has that name."""
-        compile = importlib.import_module("tinyencodec.kernels.compile")
-        return compile.object_file(_with_parts(self.loop), self.signature, name)
+        module = importlib.import_module("tinyencodec.compiler.object_file")
+        return module.object_file(_with_parts(self.loop), self.signature, name)
 
     def __call__(self, *args: Any) -> Any:
         result = self._native(self._table, *args)
