@@ -28,6 +28,9 @@ def _shape_for_this_cpu() -> tuple[int, int]:
     if os.environ.get("NUMBA_CPU_NAME") is not None:  # generic, say: assume little
         return 4, 6
     features = llvmlite.binding.get_host_cpu_features()
+    for name in os.environ.get("NUMBA_CPU_FEATURES", "").split(","):
+        if name.startswith("-"):  # -avx512f, say: as on a machine without
+            features[name[1:]] = False
     if features.get("avx512f"):
         return 16, 8  # 32 registers
     if features.get("avx2"):
