@@ -1,5 +1,7 @@
 """From a loop in Python to machine code that the next program loads without a compiler.
 
+    processor    how wide its vectors are, and how many it holds
+    tile_code    the instructions of the matrix product's tile
     object_file  Numba and LLVM make an object file of a loop
     cache        object files on disk, checked, and loaded into memory
 

@@ -87,7 +87,7 @@ def _with_parts(function: Any) -> Callable:
 
 def _modules(function: Any) -> set[str]:
     """The modules that the machine code of a function comes from."""
-    found = {function.__module__ or "", "tinyencodec.compiler.object_file"}
+    found = {function.__module__ or "", "tinyencodec.compiler.object_file", "tinyencodec.compiler.processor"}
     for part in _parts(function).values():
         found |= {part.module} if isinstance(part.what, str) else _modules(part.what)
     return found

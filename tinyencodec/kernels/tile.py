@@ -6,7 +6,7 @@ ROWS x (VECTORS * WIDTH) running sums in vector registers and, for each k in tur
     sum[r, j]  <-  fma(x[r, k], w[k, j], sum[r, j])        for all r and j of the tile
 
 so one load of x serves VECTORS fused multiply-adds and one load of w serves ROWS of them. The
-instructions are in `tile_code`.
+instructions are in `compiler.tile_code`.
 
 **Exactness.** Every sum starts from its initial value and takes its terms in rising k, each with
 one rounding (IEEE 754 fused multiply-add). The result does not depend on the
@@ -16,31 +16,10 @@ thread or many, on any machine: the same bits.
 Chapter 2 of the tutorials walks through it.
 """
 
-import os
-
-import llvmlite.binding
-
+from tinyencodec.compiler.processor import FEW, LONG, ROWS, WIDTH
 from tinyencodec.kernels.jit import emitted, inlined
 
-
-def _shape_for_this_cpu() -> tuple[int, int]:
-    """(floats per vector register, rows of the tile), so that 2 x rows sums fit the register file."""
-    if os.environ.get("NUMBA_CPU_NAME") is not None:  # generic, say: assume little
-        return 4, 6
-    features = llvmlite.binding.get_host_cpu_features()
-    for name in os.environ.get("NUMBA_CPU_FEATURES", "").split(","):
-        if name.startswith("-"):  # -avx512f, say: as on a machine without
-            features[name[1:]] = False
-    if features.get("avx512f"):
-        return 16, 8  # 32 registers
-    if features.get("avx2"):
-        return 8, 6  # 16 registers
-    return 4, 6
-
-
-WIDTH, ROWS = _shape_for_this_cpu()
-FEW = 2  # rows of a lower tile, for what is left over
-LONG = 8  # vectors of a tile of one row, where nothing else hides how long a multiply-add takes
+__all__ = ["FEW", "LONG", "ROWS", "WIDTH"]
 
 
 @inlined
@@ -55,6 +34,6 @@ def rows_at_once(left: int) -> int:
 # offset and *_step the distance between rows, in floats. Row r of x is read in `taps` runs of `tap_length` floats,
 # `tap_step` apart. `out` may be `init`. Unfused: product and sum are each rounded, as NumPy does it, for `lm`.
 # `run_row` is the tile of one row: `width` is WIDTH or LONG * WIDTH.
-run_row = emitted("tinyencodec.kernels.tile_code", "run_row")
-run_tile = emitted("tinyencodec.kernels.tile_code", "run_tile")
-run_tile_unfused = emitted("tinyencodec.kernels.tile_code", "run_tile_unfused")
+run_row = emitted("tinyencodec.compiler.tile_code", "run_row")
+run_tile = emitted("tinyencodec.compiler.tile_code", "run_tile")
+run_tile_unfused = emitted("tinyencodec.compiler.tile_code", "run_tile_unfused")

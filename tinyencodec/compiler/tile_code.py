@@ -1,7 +1,7 @@
-"""The instructions of the register tile (`tile`).
+"""The instructions of the register tile (`kernels.tile`).
 
 Numba has no vector type of its own, so the loop is written with its `intrinsic` extension point, which
-emits LLVM instructions; it reads like the equation in `tile`. Imported only to compile.
+emits LLVM instructions; it reads like the equation there. Imported only to compile.
 
 Chapter 2 of the tutorials walks through it.
 """
@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinyencodec.kernels.tile import FEW, LONG, ROWS, WIDTH
+from tinyencodec.compiler.processor import FEW, LONG, ROWS, WIDTH
 
 _F32, _I64 = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_F32, WIDTH)
