@@ -1,4 +1,4 @@
-"""What the processor has: its vector registers, and the tile of a matrix product that fits into them (`kernels.tile`)."""
+"""What the processor has: its vector registers, and the tile (`kernels.tile`) that fits into them."""
 
 import os
 
