@@ -113,7 +113,7 @@ book.show("tree")
 # %% [markdown]
 # The winner need not be the best on the way. One thing plain beam search does not promise: that it beats the greedy
 # choice in the end, since that may drop out of the $B$ and would have recovered. The package always keeps it as one of
-# the $B$, so a frame can only gain. It also drops choices that have fallen far behind, which saves a quarter of the
+# the $B$, so a frame can only gain. It also drops choices that have fallen far behind, which saves a third of the
 # work. `search=1` is the greedy algorithm, code for code.
 
 # %%
@@ -165,15 +165,15 @@ book.say(f"With eight choices, {different:.0f} % of the codes are others, {100 *
 # $$ \tfrac12 |\text{error}|^2 + \text{price} \cdot \text{bits}. $$
 #
 # A price of 0 is the search above; the higher it is, the smaller the file, and the larger the error. This is
-# [rate–distortion](glossary.md#rate-and-distortion) optimisation, and the sum is its *Lagrangian*. Only the encoder knows
-# of it: the decoder gets codes like any others.
+# [rate–distortion](glossary.md#rate-and-distortion) optimisation, and the sum is its *Lagrangian*. Only the encoder
+# knows of it: the decoder gets codes like any others.
 
 # %%
 coder = load_coder("table", model)
 bits = bits_of(coder._cdf[7:8])[0]  # of each entry of the last codebook
 rest = z[frame] - model.quantizer.decode(greedy_codes[:7])[frame]
 half_squares = np.square(rest - books[7]).sum(axis=1) / 2
-prices = np.array([0, 2, 8]) * RateSearch(model.quantizer, 8, 8, 1.0).price(z)[frame]
+prices = np.array([0, 2, 8]) * RateSearch(model.quantizer, 8, 8, 1.0).price(z)
 plt.figure(figsize=(8, 3.6))
 plt.plot(bits, half_squares, ".", color="gray", alpha=0.5, markersize=4)
 for i, price in enumerate(prices):
@@ -186,9 +186,9 @@ plt.legend()
 book.show("bargain")
 
 # %% [markdown]
-# What should a bit cost? An error that is large in a loud frame is small in a soft one, so the package measures it in
-# what the greedy codes leave: at *rate weight* 1, a bit is worth as much error as one of the greedy codes' bits stands
-# for in that frame, which is the frame's error divided by its 80 bits. The language model of
+# What should a bit cost? An error that is large in a soft recording is small in a loud one, so the package measures it
+# in what the greedy codes leave: at *rate weight* 1, a bit is worth the greedy codes' error divided by their bits, 80
+# in each frame, as means over a block of four seconds. The language model of
 # [chapter 13](13_language_model.py) knows the prices of a whole frame before any of its codes is chosen, because it
 # guesses all codebooks at once. So with it, too, each frame is a search of its own, and only then does the next one
 # begin. Moving the weight draws a curve.

@@ -90,7 +90,7 @@ class TableCoder:
         bits, chosen = bits_of(self._cdf[:k])[:, None], []  # [k, 1, N]
         for block in blocks:
             z = np.ascontiguousarray(block.T)  # [D, F] -> [F, D]
-            codes = search.choose(z, bits * search.price(z)[:, None])
+            codes = search.choose(z, bits * search.price(z))
             chosen.append((codes, self._encode(codes)))
         return chosen
 

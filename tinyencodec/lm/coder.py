@@ -119,15 +119,15 @@ class LMCoder:
     def _choose(self, blocks: list[np.ndarray], search: RateSearch) -> list[tuple[np.ndarray, bytes]]:
         """Blocks of equally many frames, side by side."""
         check_arithmetic()
-        z = np.stack([block.T for block in blocks])  # [B, F, D]
+        z = np.ascontiguousarray(np.stack(blocks).transpose(0, 2, 1))  # [B, D, F] -> [B, F, D]
         n_blocks, n_frames = z.shape[:2]
-        price = search.price(z.reshape(-1, z.shape[2])).reshape(n_blocks, n_frames, 1, 1)
+        price = np.array([search.price(block) for block in z])[:, None, None]
         state, frame = self.model.start(n_blocks, n_frames), np.full((n_blocks, search.n_codebooks, 1), -1)
         codes = np.empty((n_blocks, search.n_codebooks, n_frames), np.int32)
         start, stop = np.empty((2, n_blocks, n_frames, search.n_codebooks), np.int64)
         for t in range(n_frames):
             cdf = quantised_cdf(self.model.step(frame, state))[:, 0]  # [B, K, N]
-            penalties = np.ascontiguousarray((bits_of(cdf) * price[:, t]).transpose(1, 0, 2))
+            penalties = np.ascontiguousarray((bits_of(cdf) * price).transpose(1, 0, 2))
             codes[..., t] = search.choose(z[:, t], penalties).T  # [K, B] -> [B, K]
             frame = codes[..., t:t + 1]
             start[:, t], stop[:, t] = bounds(cdf, codes[..., t])
