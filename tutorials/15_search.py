@@ -113,8 +113,7 @@ book.show("tree")
 # %% [markdown]
 # The winner need not be the best on the way. One thing plain beam search does not promise: that it beats the greedy
 # choice in the end, since that may drop out of the $B$ and would have recovered. The package always keeps it as one of
-# the $B$, so a frame can only gain. It also drops choices that have fallen far behind, which saves a third of the
-# work. `search=1` is the greedy algorithm, code for code.
+# the $B$, so a frame can only gain. `search=1` is the greedy algorithm, code for code.
 
 # %%
 def errors(codes):

@@ -91,8 +91,8 @@ def test_more_choices_find_better_codes():
 @pytest.mark.skipif(not JIT, reason="the twin is what runs")
 @settings(max_examples=60)
 @given(st.integers(1, 9), st.sampled_from([2, 5, 16, 33, 70]), st.integers(1, 9), st.integers(1, 12),
-       st.booleans(), st.booleans(), seeds)
-def test_kernel_equals_twin(frames, entries, size, kept, each, prune, seed):
+       st.booleans(), seeds)
+def test_kernel_equals_twin(frames, entries, size, kept, each, seed):
     rvq, z, random = draw(seed, frames, 1, entries, size)
     frame = np.sort(np.concatenate([np.arange(frames), random.integers(0, frames, 2 * frames)]))
     left = random.integers(-32, 32, (len(frame), size)).astype(np.float32) / 8
@@ -105,7 +105,7 @@ def test_kernel_equals_twin(frames, entries, size, kept, each, prune, seed):
         parents, entry, owners = np.zeros((3, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, size), np.float32)
         n = run(left, costs, frame, book, pack(book.T).data, -np.square(book).sum(axis=1) / 2, penalty,
-                prune, parents, entry, owners, extended, rest, *search._room(frames, room // frames))
+                parents, entry, owners, extended, rest)
         results.append([parents[:n], entry[:n], owners[:n], extended[:n], rest[:n]])
     for got, expected in zip(*results):
         np.testing.assert_array_equal(got, expected)

@@ -9,10 +9,8 @@ Of the B N extensions the B cheapest go on, and after the last codebook the chea
 matrix product, as in `rvq`: with r what a choice leaves,  |r - e|^2 / 2 = |r|^2 / 2 - (r . e - |e|^2 / 2).
 
 The first of the B is always the greedy choice, which each codebook extends by its own cheapest entry. So the result is
-never worse than that of `rvq`, which plain beam search does not promise. Without penalties, others that are far behind
-are dropped early: those that cost more than the geometric mean of what the cheapest costs and of what it did a codebook
-ago. (With them that would drop what wins later.) On a tie the earlier choice wins, then the lower entry. Frames do not
-depend on each other.
+never worse than that of `rvq`, which plain beam search does not promise. On a tie the earlier choice wins, then the
+lower entry. Frames do not depend on each other.
 
 A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over residual
 codebooks: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
@@ -58,28 +56,27 @@ def beam_search(z: np.ndarray, codebooks: Iterable[tuple[np.ndarray, PackedMatri
     -------
     int32 [K, F]
     """
-    codebooks, prune = list(codebooks), penalties is None
+    codebooks = list(codebooks)
     if penalties is None:
         penalties = np.zeros((len(codebooks), 1, len(codebooks[0][0])), np.float32)
     step = max(1, _ROWS // width)
     parts = [_search(z[start:start + step], codebooks, width,
-                     penalties if penalties.shape[1] == 1 else penalties[:, start:start + step], prune)
+                     penalties if penalties.shape[1] == 1 else penalties[:, start:start + step])
              for start in range(0, len(z), step)]
     return np.concatenate([np.zeros((len(codebooks), 0), np.int32), *parts], axis=1)
 
 
-def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray, prune: bool) -> np.ndarray:
+def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -> np.ndarray:
     left = np.array(z, np.float32, order="C")  # [R, D], what each choice leaves; one choice per frame at first
     frame, codes = np.arange(len(z)), np.zeros((len(z), 0), np.int64)  # of each choice
     costs = half_squares(left)
     for k, (entries, matrix, half_norms) in enumerate(codebooks):
-        ahead, every = len(codebooks) - 1 - k, len(entries) ** (k + 1)  # codebooks, choices
-        room = len(z) * min(width if ahead else 2, every)  # at the end the greedy choice and the cheapest are enough
+        last = k == len(codebooks) - 1  # then the greedy choice and the cheapest are enough
+        room = len(z) * min(2 if last else width, len(entries) ** (k + 1))
         parents, entry, owners = np.zeros((3, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, z.shape[1]), np.float32)
         n = _extend(left, costs, frame, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]),
-                    prune and ahead > 0 and every > width, parents, entry, owners, extended, rest,
-                    *_room(len(z), room // max(1, len(z))))
+                    parents, entry, owners, extended, rest)
         left, costs, frame = rest[:n], extended[:n], owners[:n]
         codes = np.concatenate([codes[parents[:n]], entry[:n, None]], axis=1)
     best = np.empty(len(z), np.int64)
@@ -149,8 +146,8 @@ def _cost(key: np.int64) -> np.float32:
 
 
 def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
-                  half_norms: np.ndarray, penalty: np.ndarray, prune: bool, parents: np.ndarray, entry: np.ndarray,
-                  owners: np.ndarray, extended: np.ndarray, rest: np.ndarray, *room: np.ndarray) -> int:
+                  half_norms: np.ndarray, penalty: np.ndarray, parents: np.ndarray, entry: np.ndarray,
+                  owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
     n_frames, n = frame[-1] + 1, 0
     for f in range(n_frames):
         rows = np.flatnonzero(frame == f)
@@ -158,9 +155,6 @@ def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entrie
         after = np.maximum(costs[rows, None] - scores, 0).ravel()
         greedy, order = scores[0].argmax(), np.argsort(after, kind="stable")
         chosen = [greedy, *order[order != greedy]][:len(parents) // n_frames]
-        if prune:
-            most = costs[rows].min() * after[order[0]]
-            chosen = [i for i in chosen if i == greedy or after[i] * after[i] <= most]
         new = slice(n, n := n + len(chosen))
         owners[new], extended[new] = f, after[chosen]
         parents[new], entry[new] = rows[np.array(chosen) // len(entries)], np.array(chosen) % len(entries)
@@ -168,18 +162,16 @@ def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entrie
     return n
 
 
-@kernel("i8(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], b1, i8[::1], i8[::1], i8[::1], "
-        "f4[::1], f4[:,::1], f4[::1], i8[:,::1], i8[:,::1], f4[:,::1])", twin=_extend_naive)
+@kernel("i8(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], i8[::1], i8[::1], i8[::1], "
+        "f4[::1], f4[:,::1])", twin=_extend_naive)
 def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
-            half_norms: np.ndarray, penalty: np.ndarray, prune: bool, parents: np.ndarray, entry: np.ndarray,
-            owners: np.ndarray, extended: np.ndarray, rest: np.ndarray, tile: np.ndarray, cheapest: np.ndarray,
-            greedy: np.ndarray, levels: np.ndarray) -> int:
+            half_norms: np.ndarray, penalty: np.ndarray, parents: np.ndarray, entry: np.ndarray,
+            owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
     """Extend choices by every entry of a codebook; fill in those that go on, and return how many they are.
 
     left [R, D], costs [R], frame [R] : of the choices: what they leave, their costs, and their frames, which rise; the
         first of each frame is the greedy one
     matrix, half_norms, penalty : the packed entries, their -|e|^2 / 2, and [F or 1, N]
-    prune : whether to drop choices that are far behind
     parents, entry, owners, extended, rest : of those that go on: the choice that was extended, by which entry, and the
         frame; costs and what they leave. There is room for equally many of each frame, the greedy one first and then
         the cheapest
@@ -187,13 +179,13 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
     """
     n_entries, dim, n_frames = len(entries), left.shape[1], frame[-1] + 1
     kept, zero = len(parents) // n_frames, np.float32(0)
-    bias = ROWS * _PANEL  # where it lies in the tile's array
-    for f in range(n_frames):
-        levels[0, f] = -np.inf  # the greedy choice's score so far
-        for i in range(kept):
-            cheapest[f, i] = _key(np.float32(np.inf), 0, 0)  # sorted
+    rows_in, penalties = left.reshape(left.size), penalty.reshape(penalty.size)
+    tile, bias = np.empty(ROWS * _PANEL, np.float32), np.zeros(_PANEL, np.float32)
+    cheapest = np.full((n_frames, kept), _key(np.float32(np.inf), 0, 0))  # sorted keys
+    greedy, greedy_row = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
+    greedy_score = np.full(n_frames, -np.inf, np.float32)
     for r in range(len(frame) - 1, -1, -1):
-        greedy[0, frame[r]], levels[1, frame[r]] = r, min(levels[1, frame[r]], costs[r])
+        greedy_row[frame[r]] = r
     for column in range(0, n_entries, _PANEL):
         columns = min(_PANEL, n_entries - column)
         panel = _PANEL if columns > WIDTH else WIDTH
@@ -227,8 +219,7 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
     n = 0
     for f in range(n_frames):
         chosen, place = cheapest[f], kept - 1
-        most = levels[1, f] * _cost(chosen[0])
-        wanted = _key(max(costs[greedy[0, f]] - levels[0, f], zero), greedy[0, f], greedy[1, f])
+        wanted = _key(max(costs[greedy_row[f]] - greedy_score[f], zero), greedy_row[f], greedy[f])
         for i in range(kept):
             if chosen[i] == wanted:
                 place = i
@@ -236,10 +227,9 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
             chosen[i] = chosen[i - 1]
         chosen[0] = wanted
         for i in range(kept):
-            if i == 0 or not prune or _cost(chosen[i]) * _cost(chosen[i]) <= most:
-                parents[n], entry[n] = chosen[i] >> _ROW & _ROW_MASK, chosen[i] & _ENTRY_MASK
-                owners[n], extended[n] = f, _cost(chosen[i])
-                for d in range(dim):
-                    rest[n, d] = left[parents[n], d] - entries[entry[n], d]
-                n += 1
+            parents[n], entry[n] = chosen[i] >> _ROW & _ROW_MASK, chosen[i] & _ENTRY_MASK
+            owners[n], extended[n] = f, _cost(chosen[i])
+            for d in range(dim):
+                rest[n, d] = left[parents[n], d] - entries[entry[n], d]
+            n += 1
     return n
