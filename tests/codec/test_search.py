@@ -94,19 +94,18 @@ def test_more_choices_find_better_codes():
        st.booleans(), seeds)
 def test_kernel_equals_twin(frames, entries, size, kept, each, seed):
     rvq, z, random = draw(seed, frames, 1, entries, size)
-    frame = np.sort(np.concatenate([np.arange(frames), random.integers(0, frames, 2 * frames)]))
-    left = random.integers(-32, 32, (len(frame), size)).astype(np.float32) / 8
-    costs = np.square(left).sum(axis=1) / 2 + random.integers(0, 9, len(frame)).astype(np.float32)
+    left = random.integers(-32, 32, (3 * frames, size)).astype(np.float32) / 8
+    costs = np.square(left).sum(axis=1) / 2 + random.integers(0, 9, len(left)).astype(np.float32)
     book = rvq.codebooks[0]
     penalty = random.integers(0, 9, (frames if each else 1, entries)).astype(np.float32) / 4
     room = frames * min(kept, entries)
     results = []
     for run in (search._extend, search._extend.twin):
-        parents, entry, owners = np.zeros((3, room), np.int64)
+        parents, entry = np.zeros((2, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, size), np.float32)
-        n = run(left, costs, frame, book, pack(book.T).data, -np.square(book).sum(axis=1) / 2, penalty,
-                parents, entry, owners, extended, rest)
-        results.append([parents[:n], entry[:n], owners[:n], extended[:n], rest[:n]])
+        run(left, costs, book, pack(book.T).data, -np.square(book).sum(axis=1) / 2, penalty, frames, parents, entry,
+            extended, rest)
+        results.append([parents, entry, extended, rest])
     for got, expected in zip(*results):
         np.testing.assert_array_equal(got, expected)
 

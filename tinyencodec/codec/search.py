@@ -34,11 +34,11 @@ _PANEL = 2 * WIDTH  # entries compared at a time
 _ROWS = 512  # choices extended at a time: what they leave is a quarter of a mebibyte
 
 
-def check_search(search: object) -> int:
+def check_search(search: int) -> int:
     """The number of choices to keep; `ValueError` unless it is a whole number from 1 to MOST."""
     whole = isinstance(search, int | np.integer) and not isinstance(search, bool)
-    require(whole and 1 <= search <= MOST, "search", f"a whole number from 1 to {MOST}", search)  # type: ignore
-    return int(search)  # type: ignore
+    require(whole and 1 <= search <= MOST, "search", f"a whole number from 1 to {MOST}", search)
+    return int(search)
 
 
 def beam_search(z: np.ndarray, codebooks: Iterable[tuple[np.ndarray, PackedMatrix, np.ndarray]], width: int,
@@ -67,23 +67,21 @@ def beam_search(z: np.ndarray, codebooks: Iterable[tuple[np.ndarray, PackedMatri
 
 
 def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -> np.ndarray:
-    left = np.array(z, np.float32, order="C")  # [R, D], what each choice leaves; one choice per frame at first
-    frame, codes = np.arange(len(z)), np.zeros((len(z), 0), np.int64)  # of each choice
-    costs = half_squares(left)
+    left = np.array(z, np.float32, order="C")  # [F B, D], what each choice leaves; one choice per frame at first
+    costs, codes = half_squares(left), np.zeros((len(z), 0), np.int64)  # of each choice
     for k, (entries, matrix, half_norms) in enumerate(codebooks):
         last = k == len(codebooks) - 1  # then the greedy choice and the cheapest are enough
-        room = len(z) * min(2 if last else width, len(entries) ** (k + 1))
-        parents, entry, owners = np.zeros((3, room), np.int64)
-        extended, rest = np.empty(room, np.float32), np.empty((room, z.shape[1]), np.float32)
-        n = _extend(left, costs, frame, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]),
-                    parents, entry, owners, extended, rest)
-        left, costs, frame = rest[:n], extended[:n], owners[:n]
-        codes = np.concatenate([codes[parents[:n]], entry[:n, None]], axis=1)
-    best = np.empty(len(z), np.int64)
-    spent = np.zeros(len(left))
+        n = len(z) * min(2 if last else width, len(entries) ** (k + 1))
+        parents, entry = np.empty((2, n), np.int64)
+        extended, rest = np.empty(n, np.float32), np.empty((n, z.shape[1]), np.float32)
+        _extend(left, costs, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]), len(z), parents,
+                entry, extended, rest)
+        left, costs, codes = rest, extended, np.concatenate([codes[parents], entry[:, None]], axis=1)
+    best, spent = np.empty(len(z), np.int64), np.zeros(len(left))
+    frame = np.repeat(np.arange(len(z)), len(left) // max(1, len(z)))
     for penalty, column in zip(penalties, codes.T):
         spent += penalty[frame if len(penalty) > 1 else 0, column]
-    _cheapest(left, frame, spent, best, np.full(len(z), np.inf))
+    _cheapest(left, spent, best)
     return np.ascontiguousarray(codes[best].T.astype(np.int32))
 
 
@@ -113,25 +111,23 @@ def _half_squares(x: np.ndarray, out: np.ndarray) -> None:
         out[r] = 0.5 * square
 
 
-def _cheapest_naive(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray, least: np.ndarray) -> None:
-    costs = 0.5 * np.square(left, dtype=np.float64).sum(axis=1) + spent
+def _cheapest_naive(left: np.ndarray, spent: np.ndarray, best: np.ndarray) -> None:
+    costs = (0.5 * np.square(left, dtype=np.float64).sum(axis=1) + spent).reshape(len(best), -1)
+    best[:] = costs.argmin(axis=1) + costs.shape[1] * np.arange(len(best))
+
+
+@kernel("void(f4[:,::1], f8[::1], i8[::1])", twin=_cheapest_naive)
+def _cheapest(left: np.ndarray, spent: np.ndarray, best: np.ndarray) -> None:
+    """The first choice of the least cost in each frame, from what is left after all codebooks: no rounding adds up."""
+    width = len(left) // len(best)
     for f in range(len(best)):
-        rows = np.flatnonzero(frame == f)
-        best[f] = rows[costs[rows].argmin()]
-
-
-@kernel("void(f4[:,::1], i8[::1], f8[::1], i8[::1], f8[::1])", twin=_cheapest_naive)
-def _cheapest(left: np.ndarray, frame: np.ndarray, spent: np.ndarray, best: np.ndarray, least: np.ndarray) -> None:
-    """The first choice of the least cost in each frame, from what is left after all codebooks: no rounding adds up.
-
-    least : float64 [F], infinite
-    """
-    for r in range(len(left) - 1, -1, -1):
-        square = 0.0
-        for i in range(left.shape[1]):
-            square += np.float64(left[r, i]) * np.float64(left[r, i])
-        if not 0.5 * square + spent[r] > least[frame[r]]:
-            least[frame[r]], best[frame[r]] = 0.5 * square + spent[r], r
+        least, best[f] = np.inf, f * width
+        for r in range(f * width, (f + 1) * width):
+            square = 0.0
+            for i in range(left.shape[1]):
+                square += np.float64(left[r, i]) * np.float64(left[r, i])
+            if 0.5 * square + spent[r] < least:
+                least, best[f] = 0.5 * square + spent[r], r
 
 
 @inlined
@@ -145,47 +141,40 @@ def _cost(key: np.int64) -> np.float32:
     return np.int32(key >> _COST).view(np.float32)
 
 
-def _extend_naive(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
-                  half_norms: np.ndarray, penalty: np.ndarray, parents: np.ndarray, entry: np.ndarray,
-                  owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
-    n_frames, n = frame[-1] + 1, 0
+def _extend_naive(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np.ndarray, half_norms: np.ndarray,
+                  penalty: np.ndarray, n_frames: int, parents: np.ndarray, entry: np.ndarray, extended: np.ndarray,
+                  rest: np.ndarray) -> None:
+    width, kept = len(left) // n_frames, len(parents) // n_frames
     for f in range(n_frames):
-        rows = np.flatnonzero(frame == f)
-        scores = left[rows] @ entries.T + half_norms - penalty[f if len(penalty) > 1 else 0]  # [B, N]
-        after = np.maximum(costs[rows, None] - scores, 0).ravel()
+        old, new = slice(f * width, (f + 1) * width), slice(f * kept, (f + 1) * kept)
+        scores = left[old] @ entries.T + half_norms - penalty[f if len(penalty) > 1 else 0]  # [B, N]
+        after = np.maximum(costs[old, None] - scores, 0).ravel()
         greedy, order = scores[0].argmax(), np.argsort(after, kind="stable")
-        chosen = [greedy, *order[order != greedy]][:len(parents) // n_frames]
-        new = slice(n, n := n + len(chosen))
-        owners[new], extended[new] = f, after[chosen]
-        parents[new], entry[new] = rows[np.array(chosen) // len(entries)], np.array(chosen) % len(entries)
+        chosen = np.array([greedy, *order[order != greedy]][:kept])
+        parents[new], entry[new] = f * width + chosen // len(entries), chosen % len(entries)
+        extended[new] = after[chosen]
         rest[new] = left[parents[new]] - entries[entry[new]]
-    return n
 
 
-@kernel("i8(f4[:,::1], f4[::1], i8[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], i8[::1], i8[::1], i8[::1], "
-        "f4[::1], f4[:,::1])", twin=_extend_naive)
-def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.ndarray, matrix: np.ndarray,
-            half_norms: np.ndarray, penalty: np.ndarray, parents: np.ndarray, entry: np.ndarray,
-            owners: np.ndarray, extended: np.ndarray, rest: np.ndarray) -> int:
-    """Extend choices by every entry of a codebook; fill in those that go on, and return how many they are.
+@kernel("void(f4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], i8, i8[::1], i8[::1], f4[::1], f4[:,::1])",
+        twin=_extend_naive)
+def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np.ndarray, half_norms: np.ndarray,
+            penalty: np.ndarray, n_frames: int, parents: np.ndarray, entry: np.ndarray, extended: np.ndarray,
+            rest: np.ndarray) -> None:
+    """Extend choices by every entry of a codebook, and fill in those that go on.
 
-    left [R, D], costs [R], frame [R] : of the choices: what they leave, their costs, and their frames, which rise; the
-        first of each frame is the greedy one
+    left [F B, D], costs [F B] : of the choices: what they leave, and their costs. Those of a frame lie side by side,
+        the greedy one first
     matrix, half_norms, penalty : the packed entries, their -|e|^2 / 2, and [F or 1, N]
-    parents, entry, owners, extended, rest : of those that go on: the choice that was extended, by which entry, and the
-        frame; costs and what they leave. There is room for equally many of each frame, the greedy one first and then
-        the cheapest
-    tile, cheapest, greedy, levels : as `_room` makes them
+    parents, entry, extended, rest : of those that go on, [F B'] and [F B', D]: the choice that was extended, by which
+        entry, costs, and what they leave; of each frame the greedy one first and then the cheapest
     """
-    n_entries, dim, n_frames = len(entries), left.shape[1], frame[-1] + 1
-    kept, zero = len(parents) // n_frames, np.float32(0)
+    n_entries, dim, zero = len(entries), left.shape[1], np.float32(0)
+    width, kept = len(left) // n_frames, len(parents) // n_frames
     rows_in, penalties = left.reshape(left.size), penalty.reshape(penalty.size)
     tile, bias = np.empty(ROWS * _PANEL, np.float32), np.zeros(_PANEL, np.float32)
     cheapest = np.full((n_frames, kept), _key(np.float32(np.inf), 0, 0))  # sorted keys
-    greedy, greedy_row = np.zeros(n_frames, np.int64), np.zeros(n_frames, np.int64)
-    greedy_score = np.full(n_frames, -np.inf, np.float32)
-    for r in range(len(frame) - 1, -1, -1):
-        greedy_row[frame[r]] = r
+    greedy, greedy_score = np.zeros(n_frames, np.int64), np.full(n_frames, -np.inf, np.float32)
     for column in range(0, n_entries, _PANEL):
         columns = min(_PANEL, n_entries - column)
         panel = _PANEL if columns > WIDTH else WIDTH
@@ -196,11 +185,11 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
             rows = rows_at_once(len(left) - row)
             run_tile(rows, panel, left, row * dim, dim, 1, 0, dim, matrix, dim * column, tile, bias, 0, tile, 0, panel)
             for r in range(row, row + rows):
-                f = frame[r]
-                at, fine = (r - row) * panel, f if len(penalty) > 1 else 0
+                f = r // width
+                at, fine = (r - row) * panel, column + (f * n_entries if len(penalty) > 1 else 0)
                 cost, most, best, found = costs[r], _cost(cheapest[f, kept - 1]), np.float32(np.inf), np.int32(0)
-                if greedy[0, f] == r:
-                    best = levels[0, f]
+                if r == f * width:
+                    best = greedy_score[f]
                 for j in range(columns):  # run by vector units; few entries get further
                     score = tile[at + j] - penalty[fine, column + j]
                     found |= np.int32(cost - score <= most) | np.int32(score > best)
@@ -216,10 +205,9 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
                             key, cheapest[f, i] = max(key, cheapest[f, i]), min(key, cheapest[f, i])
                         most = _cost(cheapest[f, kept - 1])
             row += rows
-    n = 0
     for f in range(n_frames):
         chosen, place = cheapest[f], kept - 1
-        wanted = _key(max(costs[greedy_row[f]] - greedy_score[f], zero), greedy_row[f], greedy[f])
+        wanted = _key(max(costs[f * width] - greedy_score[f], zero), f * width, greedy[f])
         for i in range(kept):
             if chosen[i] == wanted:
                 place = i
@@ -227,9 +215,7 @@ def _extend(left: np.ndarray, costs: np.ndarray, frame: np.ndarray, entries: np.
             chosen[i] = chosen[i - 1]
         chosen[0] = wanted
         for i in range(kept):
-            parents[n], entry[n] = chosen[i] >> _ROW & _ROW_MASK, chosen[i] & _ENTRY_MASK
-            owners[n], extended[n] = f, _cost(chosen[i])
+            n = f * kept + i
+            parents[n], entry[n], extended[n] = chosen[i] >> _ROW & _ROW_MASK, chosen[i] & _ENTRY_MASK, _cost(chosen[i])
             for d in range(dim):
                 rest[n, d] = left[parents[n], d] - entries[entry[n], d]
-            n += 1
-    return n
