@@ -104,7 +104,7 @@ def test_kernel_equals_twin(frames, entries, size, kept, each, seed):
         parents, entry = np.zeros((2, room), np.int64)
         extended, rest = np.empty(room, np.float32), np.empty((room, size), np.float32)
         run(left, costs, book, pack(book.T).data, -np.square(book).sum(axis=1) / 2, penalty, frames, parents, entry,
-            extended, rest)
+            extended, rest, *search._room(frames, room // frames))
         results.append([parents, entry, extended, rest])
     for got, expected in zip(*results):
         np.testing.assert_array_equal(got, expected)

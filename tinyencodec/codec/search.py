@@ -75,7 +75,7 @@ def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -
         parents, entry = np.empty((2, n), np.int64)
         extended, rest = np.empty(n, np.float32), np.empty((n, z.shape[1]), np.float32)
         _extend(left, costs, entries, matrix.data, half_norms, np.ascontiguousarray(penalties[k]), len(z), parents,
-                entry, extended, rest)
+                entry, extended, rest, *_room(len(z), n // max(1, len(z))))
         left, costs, codes = rest, extended, np.concatenate([codes[parents], entry[:, None]], axis=1)
     best, spent = np.empty(len(z), np.int64), np.zeros(len(left))
     frame = np.repeat(np.arange(len(z)), len(left) // max(1, len(z)))
@@ -86,9 +86,9 @@ def _search(z: np.ndarray, codebooks: list, width: int, penalties: np.ndarray) -
 
 
 def _room(n_frames: int, kept: int) -> tuple[np.ndarray, ...]:
-    """What `_extend` works in: a tile of scores and a bias, keys, the greedy choices, and their scores and costs."""
+    """What `_extend` works in: a tile of scores and a bias, and of each frame its keys, greedy entry and its score."""
     return (np.zeros((ROWS + 1) * _PANEL, np.float32), np.empty((n_frames, kept), np.int64),
-            np.zeros((2, n_frames), np.int64), np.full((2, n_frames), np.inf, np.float32))
+            np.zeros(n_frames, np.int64), np.full(n_frames, -np.inf, np.float32))
 
 
 def half_squares(x: np.ndarray) -> np.ndarray:
@@ -143,7 +143,7 @@ def _cost(key: np.int64) -> np.float32:
 
 def _extend_naive(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np.ndarray, half_norms: np.ndarray,
                   penalty: np.ndarray, n_frames: int, parents: np.ndarray, entry: np.ndarray, extended: np.ndarray,
-                  rest: np.ndarray) -> None:
+                  rest: np.ndarray, *room: np.ndarray) -> None:
     width, kept = len(left) // n_frames, len(parents) // n_frames
     for f in range(n_frames):
         old, new = slice(f * width, (f + 1) * width), slice(f * kept, (f + 1) * kept)
@@ -156,11 +156,12 @@ def _extend_naive(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matr
         rest[new] = left[parents[new]] - entries[entry[new]]
 
 
-@kernel("void(f4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], i8, i8[::1], i8[::1], f4[::1], f4[:,::1])",
-        twin=_extend_naive)
+@kernel("void(f4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1], f4[:,::1], i8, i8[::1], i8[::1], f4[::1], f4[:,::1], "
+        "f4[::1], i8[:,::1], i8[::1], f4[::1])", twin=_extend_naive)
 def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np.ndarray, half_norms: np.ndarray,
             penalty: np.ndarray, n_frames: int, parents: np.ndarray, entry: np.ndarray, extended: np.ndarray,
-            rest: np.ndarray) -> None:
+            rest: np.ndarray, tile: np.ndarray, cheapest: np.ndarray, greedy: np.ndarray,
+            greedy_score: np.ndarray) -> None:
     """Extend choices by every entry of a codebook, and fill in those that go on.
 
     left [F B, D], costs [F B] : of the choices: what they leave, and their costs. Those of a frame lie side by side,
@@ -168,13 +169,14 @@ def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np
     matrix, half_norms, penalty : the packed entries, their -|e|^2 / 2, and [F or 1, N]
     parents, entry, extended, rest : of those that go on, [F B'] and [F B', D]: the choice that was extended, by which
         entry, costs, and what they leave; of each frame the greedy one first and then the cheapest
+    tile, cheapest, greedy, greedy_score : as `_room` makes them
     """
     n_entries, dim, zero = len(entries), left.shape[1], np.float32(0)
     width, kept = len(left) // n_frames, len(parents) // n_frames
-    rows_in, penalties = left.reshape(left.size), penalty.reshape(penalty.size)
-    tile, bias = np.empty(ROWS * _PANEL, np.float32), np.zeros(_PANEL, np.float32)
-    cheapest = np.full((n_frames, kept), _key(np.float32(np.inf), 0, 0))  # sorted keys
-    greedy, greedy_score = np.zeros(n_frames, np.int64), np.full(n_frames, -np.inf, np.float32)
+    bias = ROWS * _PANEL  # where it lies in `tile`
+    for f in range(n_frames):
+        for i in range(kept):
+            cheapest[f, i] = _key(np.float32(np.inf), 0, 0)  # sorted
     for column in range(0, n_entries, _PANEL):
         columns = min(_PANEL, n_entries - column)
         panel = _PANEL if columns > WIDTH else WIDTH
@@ -186,7 +188,7 @@ def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np
             run_tile(rows, panel, left, row * dim, dim, 1, 0, dim, matrix, dim * column, tile, bias, 0, tile, 0, panel)
             for r in range(row, row + rows):
                 f = r // width
-                at, fine = (r - row) * panel, column + (f * n_entries if len(penalty) > 1 else 0)
+                at, fine = (r - row) * panel, f if len(penalty) > 1 else 0
                 cost, most, best, found = costs[r], _cost(cheapest[f, kept - 1]), np.float32(np.inf), np.int32(0)
                 if r == f * width:
                     best = greedy_score[f]
@@ -198,7 +200,7 @@ def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np
                 for j in range(columns):
                     score = tile[at + j] - penalty[fine, column + j]
                     if score > best:
-                        best, levels[0, f], greedy[1, f] = score, score, column + j
+                        best, greedy_score[f], greedy[f] = score, score, column + j
                     if cost - score <= most:
                         key = _key(max(cost - score, zero), r, column + j)
                         for i in range(kept):
