@@ -83,8 +83,8 @@ def _recur(gates: np.ndarray, w_hh: np.ndarray, h: np.ndarray, c: np.ndarray, ou
     for t in range(out.size // size):
         for j in range(total):
             sums[j] = gates[t * total + j]
-        for n in range(n_panels):
-            column = _PANEL * (n if t % 2 == 0 else n_panels - 1 - n)
+        for panel in range(n_panels):
+            column = _PANEL * (panel if t % 2 == 0 else n_panels - 1 - panel)
             width = _PANEL if total - column > WIDTH else WIDTH
             run_row(1, width, h, 0, 0, 1, 0, size, w_hh, column * size, sums, column, 0, sums, column, 0)
         i, f, g, o = sums[:size], sums[size:2 * size], sums[2 * size:3 * size], sums[3 * size:total]

@@ -90,18 +90,25 @@ def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: i
     inner = scratch[EDGE + (at_once + span) * channels:]
     for row in range(0, n_rows, at_once):
         rows = min(at_once, n_rows - row)
-        elu_run(x[row * channels:], (rows + span - 1) * channels, active)
-        whole = rows // group if group > 1 else 0
-        gemm_run(active, whole, group * channels, 1, 0, (kernel_size + group - 1) * channels, grouped, group * half,
-                 bias, 0, inner, edge)
-        done = whole * group
-        gemm_run(active[done * channels:], rows - done, channels, taps, tap_step, tap_length, first, half, bias, 0,
-                 inner[done * half:], edge)
-        elu_run(inner, rows * half, inner)
         taken, made = x[(row + lag) * channels:], y[row * channels:]
-        if shortcut.size:
-            gemm_run(taken, rows, channels, 1, 0, channels, shortcut, channels, sum_bias, 0, made, edge)
-        else:
+        elu_run(x[row * channels:], (rows + span - 1) * channels, active)
+        done = rows // group * group if group > 1 else 0
+        if not shortcut.size:
             for i in range(rows * channels):
                 made[i] = taken[i] + sum_bias[i % channels]
-        gemm_run(inner, rows, half, 1, 0, half, second, channels, made, channels, made, edge)
+        for product in range(4):  # with one call for all of them, four times less is compiled
+            signal, n, step, n_runs, apart, run, matrix, n_out, start, start_step, result = \
+                active, done // group, group * channels, 1, 0, (kernel_size + group - 1) * channels, grouped, \
+                group * half, bias, 0, inner
+            if product == 1:
+                signal, n, step, n_runs, apart, run, matrix, n_out, result = \
+                    active[done * channels:], rows - done, channels, taps, tap_step, tap_length, first, half, \
+                    inner[done * half:]
+            elif product == 2:
+                signal, n, step, run, matrix, n_out, start, result = \
+                    taken, rows if shortcut.size else 0, channels, channels, shortcut, channels, sum_bias, made
+            elif product == 3:
+                elu_run(inner, rows * half, inner)
+                signal, n, step, run, matrix, n_out, start, start_step, result = \
+                    inner, rows, half, half, second, channels, made, channels, made
+            gemm_run(signal, n, step, n_runs, apart, run, matrix, n_out, start, start_step, result, edge)
