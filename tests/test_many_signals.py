@@ -64,17 +64,17 @@ def test_an_item_is_coded_as_if_alone(models, shape, lengths, data):
         assert not wav[:, n:].any()
 
 
-@pytest.mark.parametrize("shape", ["causal", "segments"])
 def test_search(models):
     """Of each item, as if it were alone; another search finds other codes."""
     model = models["causal"]
     wavs = [noise(model, length, length) for length in (200, 90)]
-    batch = tinyencodec.encode_batch(model, wavs, 1.6, search=5)
+    batch = encode_batch(model, wavs, 1.6, search=5)
     for codes, frames, wav in zip(batch.codes, batch.frames, wavs):
         np.testing.assert_array_equal(codes[:, :frames], model.encode(wav, 1.6, search=5)[0].codes)
-    assert (batch.codes != tinyencodec.encode_batch(model, wavs, 1.6).codes).any()
+    assert (batch.codes != encode_batch(model, wavs, 1.6).codes).any()
 
 
+@pytest.mark.parametrize("shape", ["causal", "segments"])
 def test_the_number_of_threads_does_not_matter(models, shape, monkeypatch):
     model = models[shape]
     wavs = [noise(model, n, n) for n in (900, 1, 333, 12, 700)]
