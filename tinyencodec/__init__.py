@@ -18,6 +18,7 @@ The rooms, in reading order; each folder's `__init__` is a map of its modules:
     models/        models by name, official weights, weights from elsewhere
     ecdc/          files: headers, packets, blocks with checksums; codes as arrays
     audio/         sound files, pipes, resampling
+    compiler/      from loops in Python to machine code, kept on disk
     system/        files, signals, processes, the terminal
     compression    sound to bytes, in one call or as a stream
     many_signals   batches of signals

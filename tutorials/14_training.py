@@ -200,11 +200,13 @@ book.show("losses")
 book.play(24_000, as_it_was=speech[0],
           **{name: y[0] for name, y in spoilt.items() if name != "silence"})
 assert spectral["upside down"] < 1e-3 < squared["silence"] < squared["upside down"]
-book.claim(squared["only below 1 kHz"] < 0.5 * squared["1 ms late"],
-           "missing treble costs little energy")
-assert spectral["1 ms late"] < spectral["with hiss"]
 assert audible["upside down"] < 1e-3
-assert audible["1 ms late"] < audible["only below 1 kHz"] < audible["with hiss"]
+book.claim(squared["only below 1 kHz"] < 0.5 * squared["1 ms late"],
+           "to the squared error, missing treble is less than a delay of 1 ms")
+book.claim(spectral["1 ms late"] < spectral["with hiss"],
+           "to the mel loss, a hiss is worse than a delay")
+book.claim(audible["1 ms late"] < audible["only below 1 kHz"] < audible["with hiss"],
+           "to the loudness loss, a hiss is worst")
 
 # %% [markdown]
 # To the squared error, a copy that is upside down is worse than silence, though no ear can tell it from the original.
@@ -417,7 +419,8 @@ plt.grid(True)
 book.show("training")
 
 # %%
-assert log[-1, 5] > 3 and log[-1, 5] > log[-1, 2] + 1
+book.claim(log[-1, 5] > 3 and log[-1, 5] > log[-1, 2] + 1,
+           "ten seconds can be learnt, and more codebooks help")
 book.say(f"At the end: {log[-1, 1]:.1f} dB without quantiser, {log[-1, 5]:.1f} dB at 9.6 "
          f"kbit/s, {log[-1, 2]:.1f} dB at 1.2 kbit/s.")
 
@@ -494,8 +497,8 @@ plt.grid(True)
 book.show("starts")
 
 # %%
-assert max(errors["transform"][:5]) < min(errors["random"])
-assert errors["transform"][0] < 0.1
+book.claim(max(errors["transform"][:5]) < min(errors["random"]),
+           "the transform starts better than the other ends")
 book.say(f"Before its first step the one has an error of {errors['transform'][0]:.3f}; "
          f"the other comes from {errors['random'][0]:.2f} and is at "
          f"{np.mean(errors['random'][-10:]):.2f} after 60 steps.")
@@ -551,7 +554,7 @@ book.show("judge")
 
 # %%
 gap = np.array(scores)[-5:] @ [1, -1]
-assert gap.mean() > 0.3
+book.claim(gap.mean() > 0.3, "the judge learns to tell them apart")
 book.say(f"At first both have the same score; in the last steps the recording's is "
          f"higher by {gap.mean():.2f} on average.")
 

@@ -124,8 +124,8 @@ class TestVoronoi:
         moved = self.entries(root)[0] - self.start[0]
         assert np.allclose(moved, [2 * 40 / field["width"], -2 * 80 / field["height"]], atol=0.03)
         assert page.evaluate("scrollY") == 0
-        root.get_by_role("button", name="One round of k-means").tap()
-        assert "1 round of k-means" in root.locator("output").inner_text()
+        root.get_by_role("button", name="One round of k-means").tap()  # the click follows the touch a little later
+        page.wait_for_function("document.querySelector('output').textContent.includes('1 round')", timeout=9000)
         context.close()
 
     def test_keyboard(self, page):
@@ -210,4 +210,28 @@ def test_text_stands_out_in_both_themes(site, page, theme):
         })""")
         assert {kind for name, _ in found for kind in name.split()} >= kinds | {"playable"}, (name, found)
         assert all(contrast >= 4.5 for _, contrast in found), (name, found)
-        assert not page.complaints
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_first_page_has_players_and_a_map_that_leads_on(site, page, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto((site / "index.html").as_uri())
+    labels = page.eval_on_selector_all("audio", "players => players.map(player => player.ariaLabel)")
+    assert labels == ["original", "1.5 kbit/s", "3 kbit/s", "6 kbit/s", "12 kbit/s"]
+    seen = page.locator("figure.drawing svg").bounding_box()
+    assert 300 < seen["width"] <= width and seen["x"] >= 0 and seen["x"] + seen["width"] <= width
+    targets = page.eval_on_selector_all("figure.drawing svg a", "links => links.map(link => link.getAttribute('href'))")
+    assert len(targets) >= 5 and all((site / target).is_file() for target in targets)
+    assert not page.complaints
+    page.locator("figure.drawing svg a").first.click()
+    assert page.url.endswith("01_sound_as_numbers.html")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_drawings_are_in_the_ink_of_the_theme(site, page, theme):
+    page.goto((site / "09_rvq.html").as_uri())
+    page.evaluate(f"document.body.dataset.theme = '{theme}'")
+    inks = page.eval_on_selector_all("figure.drawing text", "all => all.map(text => getComputedStyle(text).fill)")
+    assert len(inks) > 15 and len(set(inks)) == 1
+    levels = [int(level) for level in inks[0].removeprefix("rgb(").rstrip(")").split(", ")]
+    assert max(levels) < 60 if theme == "light" else min(levels) > 190

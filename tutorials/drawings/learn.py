@@ -17,7 +17,7 @@ def residual_vectors() -> Canvas:
     tips = [(284, 150), (348, 118), (352, 86)]
     c.arrow((30, 262), (468, 262), head=6, width=1)
     c.arrow((56, 288), (56, 14), head=6, width=1)
-    c.line(origin, z, faint=True, dashed=True)
+    c.line(origin, z, faint=True)
     starts = [origin, *tips[:-1]]
     names = ("e_{1}[i_{1}]", "e_{2}[i_{2}]", "e_{3}[i_{3}]")
     for (x0, y0), (x1, y1), name, colour, (dx, dy) in zip(starts, tips, names, (PINK, ORANGE, GREEN),

@@ -9,10 +9,10 @@ from drawings.canvas import BLUE, GREEN, ORANGE, PINK, VIOLET, Canvas
 def lstm_cell() -> Canvas:
     """One step of an LSTM: the cell along the top, four gates below it."""
     c = Canvas(480, 340,
-               "One step of an LSTM. The old cell is multiplied by the forget gate, the new proposal, multiplied by "
+               "One step of an LSTM. The old cell is multiplied by the forget gate, the new candidate, multiplied by "
                "the input gate, is added to it: that is the new cell. Its tanh, multiplied by the output gate, is "
                "the output. All four gates are computed from the input and the output of the step before.",
-               "One step. The cell runs along the top: f says how much of it stays, i how much of the proposal g is "
+               "One step. The cell runs along the top: f says how much of it stays, i how much of the candidate g is "
                "added, o how much of it is shown. All four are computed from the input and the previous output.")
     top, gate, low = 46, 204, 282
     c.text(6, top, "c_{t−1}", 16, "start", italic=True)
@@ -22,7 +22,7 @@ def lstm_cell() -> Canvas:
     c.arrow((124, top), (218, top), colour=PINK, width=3)
     c.circle(232, top, 13, "+", PINK, 0.2, 17)
     c.arrow((246, top), (450, top), colour=PINK, width=3)
-    gates = ((110, "f", "σ", "forget", BLUE), (186, "i", "σ", "input", BLUE), (278, "g", "tanh", "proposal", ORANGE),
+    gates = ((110, "f", "σ", "forget", BLUE), (186, "i", "σ", "input", BLUE), (278, "g", "tanh", "candidate", ORANGE),
              (362, "o", "σ", "output", BLUE))
     for x, name, function, word, colour in gates:
         c.box(x - 33, gate - 20, 66, 40, function, colour, 15, 0.22)
