@@ -36,6 +36,18 @@ SOUNDS = ["music=songs", "speech=talk.wav"]
 ALONE = ["--against", "none"]
 
 
+def test_searches(capsys):
+    """Each is a row of its own, with less error than the greedy choice; it costs time, which is told."""
+    assert run(*SOUNDS, *ALONE, "-m", "mono", "-b", "3.2", "--search", "1,8", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert [model["coder"] for model in figures["models"]] == ["mono", "mono search 8"]
+    assert all(model["encoding"][0]["times_real_time"] > 0 for model in figures["models"])
+    rows = {row["coder"]: row["si_snr"] for row in figures["means"] if row["kind"] == "music"}
+    assert sorted(rows) == ["mono", "mono search 8"] and len(set(rows.values())) == 2
+    assert run(*SOUNDS, *ALONE, "-m", "mono", "--search", "257") == 2
+    assert "search: expected a whole number from 1 to 256, got 257" in capsys.readouterr().err
+
+
 def test_figures_and_files(capsys, tmp_path):
     argv = [*SOUNDS, *ALONE, "-m", "mono", "--entropy", "table,lm", "-o", "out"]
     assert run(*argv, "--json") == 0
@@ -78,13 +90,17 @@ def test_figures_and_files(capsys, tmp_path):
     assert run(*argv, "-f") == 0
     out = capsys.readouterr().out
     again = json.loads((tmp_path / "out/results.json").read_text())
+    speeds = [row["times_real_time"] for each in (again, figures) for row in each["models"][0].pop("encoding")]
+    assert len(speeds) == 4 and min(speeds) > 0
     assert again.pop("command").endswith("-o out -f") and again == figures  # the same clips, the same figures
     assert max(len(line) for line in out.splitlines() if not line.startswith("left out")) <= 100
     assert re.search(r"^music +kbit/s +SI-SNR, dB +mel distance", out, re.MULTILINE)
     assert re.search(r"^mono at 1.6 +1.60 ", out, re.MULTILINE)
     assert re.search(r"^music, details +as it is, dB +0-1 +1-4", out, re.MULTILINE)
     assert re.search(r"^speech, means \+- +SI-SNR, dB +mel distance", out, re.MULTILINE)
-    assert "mono: 200 frames/s; tokens/s: 400 at 1.6, 800 at 3.2; by codebook, over 2 s, entries used: " in out
+    told = " ".join(out.split())
+    assert "mono: 200 frames/s; tokens/s: 400 at 1.6, 800 at 3.2; times real time to encode: " in told
+    assert "; by codebook, over 2 s, entries used: " in told
     assert "ViSQOL: in its mode audio; ViSQOL-S: speech, polynomial" in out
     assert "| mono at 3.2 | 3.20 | " in (tmp_path / "out/table.md").read_text()
 
