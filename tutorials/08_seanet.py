@@ -392,7 +392,7 @@ book.check("8.3", frames_that_differ)
 # %% [markdown]
 # ## Where this lives in the package
 #
-# - `tinyencodec.codec.seanet`: the residual block, and the two lists of layers.
+# - `tinyencodec.codec.seanet`: the two lists of layers; `tinyencodec.layers.residual`: the block in each stage.
 # - `tinyencodec.layers.stack`: layers in a row, at once or piece by piece; `needs` computes the delay measured above.
 # - `tinyencodec.layers.tiles`, `tinyencodec.layers.threads`: the same stack fed in tiles that fit the cache, by
 #   several threads.

@@ -407,7 +407,7 @@ book.playable(playable.switcher("Mute one codebook", versions, "buttons",
 # [SoundStream](https://arxiv.org/abs/2107.03312): codebooks of 1024 entries, up to 32 of them at 24 kHz, so 24 kbit/s.
 # Our small model has 16. Its listeners put EnCodec at 3 kbit/s above Opus at 12 ([chapter 1](01_sound_as_numbers.py));
 # our model cannot claim that. The search is greedy in the paper as here. Keeping several beginnings at each stage finds
-# better codes for the same decoder; exercise 3 is about that.
+# better codes for the same decoder; exercise 3 and [chapter 15](15_search.py) are about that.
 #
 # ## Summary
 #

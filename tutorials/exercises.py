@@ -328,16 +328,21 @@ def _beam_search(function):
     if codes.shape != (5, 30):
         return f"codes have the shape (5, 30), not {codes.shape}"
     found = np.sum((z - sum(codebooks[k][codes[k]] for k in range(5))) ** 2)
-    rest, beams = z.copy(), z[:, None]
-    for entries in codebooks:
-        rest = rest - entries[np.square(rest[:, None] - entries).sum(axis=2).argmin(axis=1)]
-        every = (beams[:, :, None] - entries).reshape(len(z), -1, 8)
-        best = np.square(every).sum(axis=2).argsort(axis=1)[:, :8]
-        beams = np.take_along_axis(every, best[..., None], axis=1)
-    if found > 0.999 * np.sum(rest**2):
+    if found > 0.999 * _left_by_beam(z, codebooks, 1).sum():
         return "no better than the greedy search"
-    right = found <= 1.001 * np.square(beams).sum(axis=2).min(axis=1).sum()
+    right = found <= 1.001 * _left_by_beam(z, codebooks, 8).sum()
     return None if right else "better than greedy, but a beam of 8 finds more"
+
+
+def _left_by_beam(z, codebooks, width):
+    """The squared error of each frame of `z` [F, D] after a beam search that keeps `width` choices."""
+    left = np.asarray(z, float)[:, None]  # [F, choices, D]
+    for entries in np.asarray(codebooks, float):
+        errors = (np.square(left).sum(axis=2, keepdims=True) - 2 * left @ entries.T + np.square(entries).sum(axis=1))
+        best = errors.reshape(len(z), -1).argsort(axis=1)[:, :width]
+        row, entry = np.divmod(best, len(entries))
+        left = np.take_along_axis(left, row[..., None], axis=1) - entries[entry]
+    return np.square(left).sum(axis=2).min(axis=1)
 
 
 @exercise("10.1")
@@ -470,3 +475,38 @@ def _mel_only(si_snr):
 @exercise("14.3")
 def _two_semitones(faster):
     return None if near(faster, 2 ** (2 / 12), 1e-3) else "twelve semitones are a factor of two"
+
+
+@exercise("15.1")
+def _two_choices(share):
+    model = tinyencodec.load_model()
+    z = np.ascontiguousarray(model.latents(book.recording("speech")).T)
+    greedy, two, eight = (np.sum(np.square(z - model.quantizer.decode(model.quantizer.encode(z, 8, width))))
+                          for width in (1, 2, 8))
+    return None if near(share, (greedy - two) / (greedy - eight)) else \
+        "what two choices take off the greedy error, as a share (0 to 1) of what eight take off"
+
+
+@exercise("15.2")
+def _beam_that_loses(frame):
+    model = tinyencodec.load_model()
+    z = model.latents(book.recording("speech")).T
+    if frame not in range(len(z)):
+        return f"a whole number from 0 to {len(z) - 1}"
+    one, two = (_left_by_beam(z[frame:frame + 1], model.quantizer.codebooks[:8], width) for width in (1, 2))
+    return None if two > one else f"in frame {frame} two choices leave {two[0]:.3f} and one leaves {one[0]:.3f}"
+
+
+@exercise("15.3")
+def _histories(function):
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        errors, bits = rng.random((6, 4)), 2 * rng.random((4, 4))
+        codes = np.asarray(call(function, errors.copy(), bits.copy()))
+        if codes.shape != (6,):
+            return f"codes have the shape (6,), not {codes.shape}"
+        paths = np.indices((4,) * 6).reshape(6, -1)  # all there are
+        sums = errors[np.arange(6)[:, None], paths].sum(axis=0) + bits[paths[:-1], paths[1:]].sum(axis=0)
+        found = errors[np.arange(6), codes].sum() + bits[codes[:-1], codes[1:]].sum()
+        if found > sums.min() + 1e-9:
+            return "another path costs less: keep, for each last code, the cheapest path that ends in it"

@@ -9,7 +9,7 @@ Both are plain lists of layers, numbered as in the official modules, so that a l
 its tensors' prefix. There is no tanh at the end, unlike some drawings: the released code and
 weights have none.
 
-Chapters 6 and 8 of the tutorials walk through it.
+Chapter 8 of the tutorials walks through it.
 """
 
 from collections.abc import MutableMapping

@@ -8,7 +8,7 @@ CHAPTERS = {
     0: "00_hear_it_first", 1: "01_sound_as_numbers", 2: "02_convolution", 3: "03_stride_padding_causality",
     4: "04_transposed_convolution", 5: "05_streaming", 6: "06_elu_weightnorm_residual", 7: "07_lstm", 8: "08_seanet",
     9: "09_rvq", 10: "10_the_whole_codec", 11: "11_bits_and_files", 12: "12_arithmetic_coding",
-    13: "13_language_model", 14: "14_training"}
+    13: "13_language_model", 14: "14_training", 15: "15_search"}
 
 # What a chapter is about: places on the small map, and words for them.
 _WHERE = {
@@ -27,6 +27,7 @@ _WHERE = {
     12: ("codes1 coder codes2", "the coder that makes the bits fewer"),
     13: ("codes1 coder codes2", "what the coder knows beforehand: a language model of codes"),
     14: ("sound1 encoder latent1 codebooks latent2 decoder sound2", "how encoder, codebooks and decoder are learnt"),
+    15: ("latent1 codebooks codes1 coder", "how the encoder chooses codes: for less error, and for fewer bits"),
 }
 _LABEL = ("The codec as a chain. Sound goes through the encoder to latent vectors, through the codebooks to codes, "
           "through the coder to a file; and back through codes, codebooks, latent vectors and the decoder to sound.")
