@@ -10,8 +10,7 @@
 #
 # The quantiser of [chapter 9](09_rvq.py) is *greedy*: each codebook takes the entry nearest to what is left, and never
 # looks back. That is quick, and what EnCodec does. But a decoder adds up whatever entries it is told to. So an encoder
-# is free to look for better ones: the same decoder, the same file, the same number of bits, and a better sound. Every
-# video encoder works like that.
+# is free to look for better ones: the same decoder, the same file format, the same number of bits, and less error.
 #
 # **What you will see**
 #
@@ -19,7 +18,7 @@
 # - beam search, which keeps several choices alive, as a tree
 # - the error it saves, for one choice kept and for sixteen
 # - what a bit is worth: choosing codes by error *and* bits, and the curve that comes of it
-# - the same phrase three times, at equal and at fewer bytes
+# - the same sentence three times, at about as many and at fewer bytes
 
 # %%
 import book
@@ -30,12 +29,17 @@ import tinyencodec
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.ecdc.coders import load_coder
 from tinyencodec.entropy.rate import WEIGHT, RateSearch, bits_of
+from tinyencodec.entropy.tables import load_tables, table_cdf
+from tinyencodec.system.model_files import TABLES
 
 book.open_chapter()
 model = tinyencodec.load_model()
 wav = book.recording("speech")
 z = np.ascontiguousarray(model.latents(wav).T)  # [D, F] -> [F, D]
 books = model.quantizer.codebooks[:8]  # 6 kbit/s
+
+# %% tags=["remove-input"]
+book.drawing("here", chapter=15)
 
 # %% [markdown]
 # ## When the nearest is not the best
@@ -45,21 +49,28 @@ books = model.quantizer.codebooks[:8]  # 6 kbit/s
 # is further from the point, but its rest is exactly an entry of the second codebook.
 
 # %%
-first, second = np.array([[4, 0], [0, 5]], np.float32), np.array([[0, 0], [3, -2]], np.float32)
+first = np.array([[4, 0], [0, 5]], np.float32)
+second = np.array([[0, 0], [3, -2]], np.float32)
 point = np.array([[3, 3]], np.float32)
 tiny = ResidualVectorQuantizer([first, second])
-plt.figure(figsize=(6, 4.4))
-for name, width, colour in (("greedy", 1, "C1"), ("two choices kept", 2, "C2")):
-    codes = tiny.encode(point, search=width)
-    a, b = first[codes[0, 0]], second[codes[1, 0]]
-    error = float(np.linalg.norm(point - a - b))
-    plt.plot(*np.array([[0, 0], a, a + b]).T, color=colour, marker="o", label=f"{name}: {error:.2f} away")
-plt.plot(*point.T, "k*", markersize=14, label="the point")
-plt.plot(*first.T, "s", color="gray", alpha=0.5, label="first codebook")
-plt.gca().set(xlabel="first number", ylabel="second number", title="Second choice first", aspect="equal")
-plt.legend(loc="center right")
+paths = {"greedy": tiny.encode(point)[:, 0],
+         "two choices kept": tiny.encode(point, search=2)[:, 0]}
+assert paths["greedy"].tolist() == [0, 0]
+assert paths["two choices kept"].tolist() == [1, 1]
+
+# %% tags=["hide-input"]
+plt.figure(figsize=(7, 4.2))
+for i, (name, (a, b)) in enumerate(paths.items()):
+    steps = np.array([[0, 0], first[a], first[a] + second[b]])
+    away = np.linalg.norm(point - steps[2])
+    plt.plot(*steps.T, "o-", color=f"C{i + 1}", label=f"{name}: {away:.2f} away")
+plt.plot(*point.T, "*", color="#c2308f", markersize=14, label="the point")
+plt.plot(*first.T, "s", color="#7d8590", markersize=11, fillstyle="none",
+         label="first codebook")
+plt.gca().set(xlabel="first number", ylabel="second number",
+              title="The second nearest entry first", aspect="equal")
+plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 book.show("second_choice")
-assert (tiny.encode(point).ravel() == 0).all() and (tiny.encode(point, search=2).ravel() == 1).all()
 
 # %% [markdown]
 # ## A beam
@@ -71,65 +82,69 @@ assert (tiny.encode(point).ravel() == 0).all() and (tiny.encode(point, search=2)
 #
 # $$ \tfrac12 |r - e|^2 = \tfrac12 |r|^2 - \left(r \cdot e - \tfrac12 |e|^2\right), $$
 #
-# so the errors of all extensions are one matrix product, as in chapter 9. Here it is for one frame.
+# so the errors of all extensions are one matrix product, as in chapter 9. Here are the frame that we follow, and the
+# frame that gains most by six choices.
 
 # %%
 def beam(frame, books, width):
-    """For each codebook the kept choices, best first: rows (error, parent, codes)."""
+    """For each codebook the kept choices, best first: (error, parent, codes) of each."""
     kept, levels = [(np.square(frame).sum() / 2, 0, ())], []
     for entries in books:
         half_norms = np.square(entries).sum(axis=1) / 2
-        rests = [frame - sum((book[i] for book, i in zip(books, codes)), np.zeros_like(frame)) for _, _, codes in kept]
-        costs = np.array([cost - (rest @ entries.T - half_norms) for (cost, _, _), rest in zip(kept, rests)])  # [B, N]
-        best = [np.unravel_index(i, costs.shape) for i in np.argsort(costs, axis=None)[:width]]
+        costs = []  # [B, N]
+        for cost, _, codes in kept:
+            rest = frame - sum(book[i] for book, i in zip(books, codes))
+            costs.append(cost - (entries @ rest - half_norms))
+        costs = np.array(costs)
+        best = [np.unravel_index(i, costs.shape)
+                for i in np.argsort(costs, axis=None)[:width]]
         kept = [(costs[row, n], row, (*kept[row][2], int(n))) for row, n in best]
         levels.append(kept)
     return levels
 
 
-greedy_codes = model.quantizer.encode(z, 8)
-frame = 140
-levels, greedy = beam(z[frame], books, 6), beam(z[frame], books, 1)
-assert greedy[-1][0][2] == tuple(greedy_codes[:, frame])
-assert levels[-1][0][0] <= greedy[-1][0][0]
+def errors(codes):
+    """The squared error of each frame."""
+    return np.square(z.astype(float) - model.quantizer.decode(codes)).sum(axis=1)
 
-# %%
-plt.figure(figsize=(9, 4))
-winner = levels[-1][0][2]
-for k, kept in enumerate(levels):
-    for cost, parent, codes in kept:
-        before = levels[k - 1][parent][0] if k else cost
-        won = codes == winner[:k + 1]
-        plt.plot([max(k, 0.6), k + 1], [before, cost], color="C2" if won else "gray", lw=2.5 if won else 0.7,
-                 zorder=3 if won else 1)
-plt.plot(range(1, 9), [kept[0][0] for kept in greedy], "o--", color="C1", label="greedy")
-plt.plot([], [], color="C2", lw=2.5, label="the choice that wins")
-plt.plot([], [], color="gray", lw=0.7, label="others that were kept")
-plt.gca().set(xlabel="codebooks", ylabel="error left (half its square)", yscale="log",
-              title=f"Six choices kept for frame {frame}")
-plt.legend()
+
+greedy_codes = model.quantizer.encode(z, 8)
+gains = errors(greedy_codes) - errors(model.quantizer.encode(z, 8, 6))
+frames = (book.FRAME, int(gains.argmax()))
+for frame in frames:
+    [last] = beam(z[frame], books, 1)[-1]
+    assert last[2] == tuple(greedy_codes[:, frame])
+
+# %% tags=["hide-input"]
+_, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
+for axis, frame in zip(axes, frames):
+    start = np.square(z[frame]).sum() / 2
+    line = np.array([start, *(kept[0][0] for kept in beam(z[frame], books, 1))])
+    levels = beam(z[frame], books, 6)
+    winner = levels[-1][0][2]
+    for k, kept in enumerate(levels):
+        for cost, parent, codes in kept:
+            before = levels[k - 1][parent][0] if k else start
+            won = codes == winner[:k + 1]
+            axis.plot([k, k + 1], 100 * np.array([before, cost]) / line[k:k + 2],
+                      color="C2" if won else "#7d8590", lw=2.5 if won else 0.7,
+                      zorder=3 if won else 1)
+    axis.plot(100 * line / line, "o--", color="C1", label="greedy")
+    axis.plot([], [], color="C2", lw=2.5, label="the choice that wins")
+    axis.plot([], [], color="#7d8590", lw=0.7, label="others that were kept")
+    axis.set(xlabel="codebooks", title=f"Six choices kept for frame {frame}")
+axes[0].set_ylabel("error (% of the greedy one)")
+axes[0].legend()
 book.show("tree")
 
 # %% [markdown]
 # The winner need not be the best on the way. One thing plain beam search does not promise: that it beats the greedy
-# choice in the end, since that may drop out of the $B$ and would have recovered. The package always keeps it as one of
+# choice in the end. That one may drop out of the $B$, and would have recovered. The package always keeps it as one of
 # the $B$, so a frame can only gain. `search=1` is the greedy algorithm, code for code.
 
 # %%
-def errors(codes):
-    """Squared error of each frame."""
-    return np.square(z.astype(np.float64) - model.quantizer.decode(codes)).sum(axis=1)
-
-
-def si_snr(y):
-    """Scale-invariant signal-to-noise ratio of the decoded phrase, in dB."""
-    x, y = wav[0] - wav[0].mean(), y[0] - y[0].mean()
-    part = (x @ y) / (x @ x) * x
-    return 10 * np.log10((part @ part) / np.square(y - part).sum())
-
-
 def decoded(codes):
-    return model.decode([(codes, None)], wav.shape[1])
+    return model.decode([tinyencodec.EncodedFrame(codes, None)], wav.shape[1])
 
 
 widths = [1, 2, 4, 8, 16]
@@ -138,21 +153,27 @@ assert np.array_equal(searched[1], greedy_codes)
 for width in widths[1:]:  # never worse, but for the rounding of these sums
     assert (errors(searched[width]) <= errors(greedy_codes) * (1 + 1e-6)).all()
 means = [errors(searched[width]).mean() for width in widths]
-ratios = [si_snr(decoded(searched[width])) for width in widths]
-assert np.all(np.diff(means) < 0) and ratios[3] > ratios[0]
+ratios = [book.snr(wav, decoded(searched[width])) for width in widths]
+book.claim(np.all(np.diff(means) < 0), "the more choices are kept, the less error")
+book.claim(ratios[3] > ratios[0], "eight choices are nearer to the original than one")
 
-# %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
+# %% tags=["hide-input"]
+_, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
 left.semilogx(widths, 100 * np.array(means) / means[0], "o-", base=2)
-left.set(xlabel="choices kept", ylabel="% of the greedy error", title="Error of the latents")
+left.set(xlabel="choices kept", ylabel="error (% of the greedy one)",
+         title="The latents")
 right.semilogx(widths, ratios, "o-", base=2, color="C1")
-right.set(xlabel="choices kept", ylabel="SI-SNR / dB", title="The decoded phrase")
+right.set(xlabel="choices kept", ylabel="SNR (dB)", title="The decoded sentence")
 for axis in (left, right):
     axis.set_xticks(widths, widths)
+    axis.grid(True)
 book.show("widths")
+
+# %%
 different = 100 * np.mean(searched[8] != greedy_codes)
-book.say(f"With eight choices, {different:.0f} % of the codes are others, {100 * (1 - means[3] / means[0]):.0f} % of "
-         f"the error is gone, and the phrase gains {ratios[3] - ratios[0]:.2f} dB. Not a bit more is sent.")
+book.say(f"With eight choices, {different:.0f} % of the codes are others, "
+         f"{100 * (1 - means[3] / means[0]):.0f} % of the error is gone, and the SNR "
+         f"changes by **{ratios[3] - ratios[0]:+.2f} dB**. Not a bit more is sent.")
 
 # %% [markdown]
 # ## What a bit is worth
@@ -168,18 +189,25 @@ book.say(f"With eight choices, {different:.0f} % of the codes are others, {100 *
 # knows of it: the decoder gets codes like any others.
 
 # %%
-coder = load_coder("table", model)
-bits = bits_of(coder._cdf[7:8])[0]  # of each entry of the last codebook
-rest = z[frame] - model.quantizer.decode(greedy_codes[:7])[frame]
+# of each entry of codebook 8
+bits = bits_of(table_cdf(load_tables(model.folder / TABLES)))[7]
+rest = (z - model.quantizer.decode(greedy_codes[:7]))[book.FRAME]
 half_squares = np.square(rest - books[7]).sum(axis=1) / 2
 prices = np.array([0, 2, 8]) * RateSearch(model.quantizer, 8, 8, 1.0).price(z)
+bargains = [np.argmin(half_squares + price * bits) for price in prices]
+assert bargains[0] == greedy_codes[7, book.FRAME]
+# the higher the price, the fewer bits and the more error
+assert np.all(np.diff(bits[bargains]) <= 0)
+assert np.all(np.diff(half_squares[bargains]) >= 0)
+
+# %% tags=["hide-input"]
 plt.figure(figsize=(8, 3.6))
-plt.plot(bits, half_squares, ".", color="gray", alpha=0.5, markersize=4)
-for i, price in enumerate(prices):
-    best = np.argmin(half_squares + price * bits)
-    plt.plot(bits[best], half_squares[best], "o", color=f"C{i}", markersize=9 - 2 * i, label=f"price {price:.2f}")
-plt.gca().set(xlabel="bits, by the tables", ylabel="error left (half its square)",
-              title=f"All entries of codebook 8, for frame {frame}",
+plt.plot(bits, half_squares, ".", color="#7d8590", alpha=0.5, markersize=4)
+for i, (n, price) in enumerate(zip(bargains, prices)):
+    plt.plot(bits[n], half_squares[n], "o", color=f"C{i}", markersize=11 - 3 * i,
+             label=f"price {price:.2f}")
+plt.gca().set(xlabel="bits, by the tables", ylabel="half the squared error",
+              title=f"All entries of codebook 8, for frame {book.FRAME}",
               ylim=(0.8 * half_squares.min(), 2 * half_squares.min()))
 plt.legend()
 book.show("bargain")
@@ -194,49 +222,67 @@ book.show("bargain")
 
 # %%
 latents = np.ascontiguousarray(z.T)
-curves = {}
+curves = {}  # (bytes, mean error, codes) of the greedy choice and of each weight
 for kind, weights in (("table", (0, 0.5, 1, 2, 4, 8)), ("lm", (0, WEIGHT, 3 * WEIGHT))):
     coder = load_coder(kind, model)
-    points = [(len(coder.encode([greedy_codes])[0]), errors(greedy_codes).mean(), greedy_codes)]
+    [data] = coder.encode([greedy_codes])
+    curves[kind] = [(len(data), errors(greedy_codes).mean(), greedy_codes)]
     for weight in weights:
-        ((codes, data),) = coder.choose([latents], RateSearch(model.quantizer, 8, 8, weight))
+        search = RateSearch(model.quantizer, 8, 8, weight)
+        [(codes, data)] = coder.choose([latents], search)
         assert np.array_equal(coder.decode([(data, len(z))], 8)[0], codes)
-        points.append((len(data), errors(codes).mean(), codes))
-    sizes = [size for size, _, _ in points[1:]]
-    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0]
-    curves[kind] = points
+        curves[kind].append((len(data), errors(codes).mean(), codes))
+    sizes = [size for size, _, _ in curves[kind][1:]]
+    book.claim(sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0],
+               "the higher the weight, the smaller the file")
 
-# %%
+# %% tags=["hide-input"]
 for i, (kind, points) in enumerate(curves.items()):
-    sizes, means, _ = zip(*points)
+    sizes, left, _ = zip(*points)
     name = {"table": "tables", "lm": "language model"}[kind]
-    plt.plot(sizes[1:], means[1:], "o-", color=f"C{i}", label=f"{name}, weights from 0 up")
-    plt.plot(sizes[:1], means[:1], "*", color=f"C{i}", markersize=13, label=f"{name}, greedy")
-plt.gca().set(xlabel="bytes of the phrase", ylabel="mean error of a frame", title="Rate and distortion, 8 choices kept")
+    plt.plot(sizes[1:], left[1:], "o-", color=f"C{i}",
+             label=f"{name}, weights from 0 up")
+    plt.plot(sizes[:1], left[:1], "*", color=f"C{i}", markersize=13,
+             label=f"{name}, greedy")
+plt.gca().set(xlabel="bytes of the sentence", ylabel="mean squared error of a frame",
+              title="Rate and distortion, eight choices kept")
 plt.legend()
 book.show("curve")
 
 # %%
-size, error, _ = curves["lm"][0]
-lines = ["| with the language model | bytes | error | SI-SNR / dB |", "|---|---|---|---|"]
-names = ("greedy", "search, weight 0", f"search, weight {WEIGHT:g}", f"search, weight {3 * WEIGHT:g}")
+names = ("greedy", "search, weight 0", f"search, weight {WEIGHT:g}",
+         f"search, weight {3 * WEIGHT:g}")
+table = ["| with the language model | bytes | mean squared error | SNR |",
+         "|---|---|---|---|"]
 for name, (size, error, codes) in zip(names, curves["lm"]):
-    lines.append(f"| {name} | {size} | {error:.1f} | {si_snr(decoded(codes)):.2f} |")
-book.say("\n".join(lines))
-greedy_size, searched_size, cheaper_size = (curves["lm"][i][0] for i in range(3))
-assert cheaper_size < 0.97 * greedy_size and curves["lm"][2][1] < curves["lm"][0][1]
-book.play(24_000, original=wav, **{f"greedy,_{greedy_size}_bytes": decoded(curves["lm"][0][2]),
-                                  f"search,_{searched_size}_bytes": decoded(curves["lm"][1][2]),
-                                  f"by_bits_too,_{cheaper_size}_bytes": decoded(curves["lm"][2][2])})
+    table.append(f"| {name} | {size} | {error:.1f} "
+                 f"| {book.snr(wav, decoded(codes)):.2f} dB |")
+book.say("\n".join(table))
+greedy, plain, cheaper = curves["lm"][:3]
+book.claim(cheaper[0] < 0.97 * greedy[0] and cheaper[1] < greedy[1],
+           "counting bits makes a smaller file than the greedy choice, with less error")
+book.play(24_000, original=wav,
+          **{f"{name}, {size} bytes": decoded(codes) for name, (size, _, codes)
+             in zip(("greedy", "search", "search, by bits too"), (greedy, plain, cheaper))})
 
 # %% [markdown]
-# The first two take the same number of bytes but for a few; the third takes fewer. In Python and on the command line:
+# In Python and on the command line:
 #
 # ```
 # model.encode(wav, 6.0, search=8)
 # tinyencodec.compress(model, wav, entropy="lm", search=8, rate_weight=2)
 # tinyencodec --search 8 --lm --rate-weight 2 song.mp3
 # ```
+#
+# ## In the paper, and elsewhere
+#
+# [The paper](https://arxiv.org/abs/2210.13438), section 3.2, and its released code are greedy: each codebook takes the
+# entry nearest to the residual. Beam search for sums of entries of several codebooks is older: [Babenko and Lempitsky
+# (2014)](https://doi.org/10.1109/CVPR.2014.124) use it to compress descriptors of images. A [paper of
+# 2025](https://arxiv.org/abs/2509.19186) applies it to neural codecs that are already trained, and reports less
+# quantisation error and better sound. To count the bits too is the rate–distortion theory of vector quantisers (Shoham
+# and Gersho, IEEE Trans. ASSP 36, 1988). That the greedy choice is always kept, and a price measured by its error, are
+# this package's own. What it gains on many recordings stands with [the results](results.md#search).
 #
 # ## Summary
 #
@@ -249,14 +295,37 @@ book.play(24_000, original=wav, **{f"greedy,_{greedy_size}_bytes": decoded(curve
 #
 # ## Exercises
 #
-# 1. *(easy)* How much of the gain of eight choices comes from keeping just two?
-# 2. *(medium)* Show that plain beam search can lose: look for a frame in which `beam` with two choices ends with a
-#    larger error than with one.
-# 3. *(hard)* Codes are chosen frame by frame. Choose the codes of each codebook by tables of *pairs* instead, whose
-#    price depends on the code that the frame before has in the same codebook: what changes in the search?
+# Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
+# [Solutions](solutions/15_search.md), each behind a click.
 #
-# [Solutions](solutions/15_search.md)
-#
+# 1. *Easy.* What share of the error that eight choices take off do two choices take off already?
+
+# %%
+share = ...  # 0 to 1
+book.check("15.1", share)
+
+# %% [markdown]
+# 2. *Medium.* Show that plain beam search can lose: find a frame in which `beam` with two choices ends with a larger
+#    error than with one.
+
+# %%
+losing_frame = ...
+book.check("15.2", losing_frame)
+
+# %% [markdown]
+# 3. *Harder.* Let the bits of a code depend on the code of the frame before. Then frames can no longer be chosen one by
+#    one: a cheap code now may make the next frame expensive. With one codebook there is an exact answer. Find the codes
+#    with the least sum of all errors and bits.
+
+# %%
+def cheapest_codes(errors, bits):
+    """errors [F, N], bits [N before, N now] -> codes [F]; frame 0 costs no bits"""
+    return ...
+
+
+book.check("15.3", cheapest_codes)
+
+# %% [markdown]
 # ## Where this lives in the package
 #
 # - `tinyencodec.codec.search`: the beam, its kernel and the naive twin.
