@@ -261,9 +261,9 @@ book.say("\n".join(table))
 greedy, plain, cheaper = curves["lm"][:3]
 book.claim(cheaper[0] < 0.97 * greedy[0] and cheaper[1] < greedy[1],
            "counting bits makes a smaller file than the greedy choice, with less error")
-book.play(24_000, original=wav,
-          **{f"{name}, {size} bytes": decoded(codes) for name, (size, _, codes)
-             in zip(("greedy", "search", "search, by bits too"), (greedy, plain, cheaper))})
+sounds = {f"{name}, {size} bytes": decoded(codes) for name, (size, _, codes)
+          in zip(("greedy", "search", "search by bits too"), (greedy, plain, cheaper))}
+book.play(24_000, original_sentence=wav, **sounds)
 
 # %% [markdown]
 # In Python and on the command line:
