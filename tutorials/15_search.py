@@ -193,7 +193,7 @@ book.say(f"With eight choices, {different:.0f} % of the codes are others, "
 bits = bits_of(table_cdf(load_tables(model.folder / TABLES)))[7]
 rest = (z - model.quantizer.decode(greedy_codes[:7]))[book.FRAME]
 half_squares = np.square(rest - books[7]).sum(axis=1) / 2
-prices = np.array([0, 2, 8]) * RateSearch(model.quantizer, 8, 8, 1.0).price(z)
+prices = np.array([0, 2]) * RateSearch(model.quantizer, 8, 8, 1.0).price(z)
 bargains = [np.argmin(half_squares + price * bits) for price in prices]
 assert bargains[0] == greedy_codes[7, book.FRAME]
 # the higher the price, the fewer bits and the more error
@@ -204,7 +204,7 @@ assert np.all(np.diff(half_squares[bargains]) >= 0)
 plt.figure(figsize=(8, 3.6))
 plt.plot(bits, half_squares, ".", color="#7d8590", alpha=0.5, markersize=4)
 for i, (n, price) in enumerate(zip(bargains, prices)):
-    plt.plot(bits[n], half_squares[n], "o", color=f"C{i}", markersize=11 - 3 * i,
+    plt.plot(bits[n], half_squares[n], "o", color=f"C{i}", markersize=9,
              label=f"price {price:.2f}")
 plt.gca().set(xlabel="bits, by the tables", ylabel="half the squared error",
               title=f"All entries of codebook 8, for frame {book.FRAME}",
