@@ -281,8 +281,8 @@ book.play(24_000, original_sentence=wav, **sounds)
 # (2014)](https://doi.org/10.1109/CVPR.2014.124) use it to compress descriptors of images. A [paper of
 # 2025](https://arxiv.org/abs/2509.19186) applies it to neural codecs that are already trained, and reports less
 # quantisation error and better sound. To count the bits too is the rate–distortion theory of vector quantisers (Shoham
-# and Gersho, IEEE Trans. ASSP 36, 1988). That the greedy choice is always kept, and a price measured by its error, are
-# this package's own. What it gains on many recordings stands with [the results](results.md#search).
+# and Gersho, IEEE Trans. ASSP 36, 1988); the released code has nothing like it. What the search gains on many
+# recordings stands with [the results](results.md#search).
 #
 # ## Summary
 #
