@@ -12,8 +12,8 @@ The first of the B is always the greedy choice, which each codebook extends by i
 never worse than that of `rvq`, which plain beam search does not promise. On a tie the earlier choice wins, then the
 lower entry. Frames do not depend on each other.
 
-A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over residual
-codebooks: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
+A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over sums of
+entries: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
 
 Chapter 15 of the tutorials walks through it.
 """
