@@ -13,7 +13,8 @@ from tests.helpers.signals import cut, noise
 from tinyencodec import compression as codec
 from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
 from tinyencodec.ecdc.coders import FixedCoder
-from tinyencodec.ecdc.container import read_header, write_ecdc
+from tinyencodec.ecdc.container import write_ecdc
+from tinyencodec.ecdc.header import read_header
 from tinyencodec.entropy.tables import TableCoder
 from tinyencodec.kernels import jit
 

@@ -17,8 +17,8 @@ from tinyencodec.codec.model import EncodecModel
 from tinyencodec.ecdc.block_io import AT_ONCE
 from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import CodesCoder, load_coder
-from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, payload_size, read_header
-from tinyencodec.ecdc.header import KEEP_GOING
+from tinyencodec.ecdc.container import EcdcReader, EcdcWriter
+from tinyencodec.ecdc.header import KEEP_GOING, EcdcHeader, payload_size, read_header
 from tinyencodec.entropy.rate import WEIGHT, RateSearch, check_weight
 from tinyencodec.models.store import load_model
 from tinyencodec.system.errors import require

@@ -18,7 +18,7 @@ from tests.helpers.paths import DATA
 from tests.helpers.program import ENVIRONMENT, run, shell
 from tinyencodec.cli.commands import COMMANDS
 from tinyencodec.cli.parser import Parser
-from tinyencodec.ecdc.container import EcdcHeader, read_header, write_header
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, read_header
 from tinyencodec.system import files
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -210,7 +210,7 @@ def wav_file(name, samples):
 def ecdc_file(size=None, tail=b"", model="mono", **fields):
     """A good file of 1000 samples with some header fields changed, cut to `size` bytes."""
     with open("bad.ecdc", "wb") as fo:
-        write_header(fo, EcdcHeader(model, fields.get("al", 1000), fields.get("nc", 2), fields.get("lm", False)))
+        fo.write(header_bytes(EcdcHeader(model, fields.get("al", 1000), fields.get("nc", 2), fields.get("lm", False))))
         fo.write(bytes(125))
     with open("bad.ecdc", "rb") as fo:
         data = fo.read()

@@ -13,7 +13,7 @@ from tests.helpers.paths import DATA
 from tests.helpers.pipes import Pipe
 from tests.helpers.program import run
 from tinyencodec.codec.config import PRESETS
-from tinyencodec.ecdc.container import EcdcHeader, payload_size, write_header
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, payload_size
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -77,7 +77,7 @@ def test_the_bundled_model_and_its_tables():
 def test_official_files_need_no_weights(model, length):
     header, random = EcdcHeader(model, length, 4), np.random.default_rng(0)
     with open("a.ecdc", "wb") as fo:
-        write_header(fo, header)
+        fo.write(header_bytes(header))
         if model == "encodec_24khz":
             fo.write(random.bytes(payload_size(PRESETS[model], header)))
         else:

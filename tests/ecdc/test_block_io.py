@@ -16,8 +16,8 @@ from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.block_layout import block_bytes, end_bytes
 from tinyencodec.ecdc.coders import FixedCoder
-from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_ecdc, read_header, write_ecdc
-from tinyencodec.ecdc.header import header_bytes, is_ecdc
+from tinyencodec.ecdc.container import EcdcReader, EcdcWriter, read_ecdc, write_ecdc
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, is_ecdc, read_header
 from tinyencodec.entropy.tables import TableCoder
 
 SMALL = {"sampling_rate": 800, "upsampling_ratios": (4, 2), "codebook_size": 16, "target_bandwidths": (0.4, 1.6)}

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc import coders as entropy
 from tinyencodec.ecdc.coders import FixedCoder, check_coder, load_coder
-from tinyencodec.ecdc.container import EcdcHeader
+from tinyencodec.ecdc.header import EcdcHeader
 from tinyencodec.lm import exact
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.train.tables import fit_tables, save_tables

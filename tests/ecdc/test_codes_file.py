@@ -17,7 +17,8 @@ import tinyencodec
 from tests.helpers.signals import noise
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.codes_file import read_codes, write_codes
-from tinyencodec.ecdc.container import read_ecdc, read_header, write_ecdc
+from tinyencodec.ecdc.container import read_ecdc, write_ecdc
+from tinyencodec.ecdc.header import read_header
 
 SHAPES = ["causal", "scaled", "segments", "segments, no norm"]
 KINDS = ["npz", "safetensors"]

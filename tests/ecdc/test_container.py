@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
 from tinyencodec.ecdc import container as ecdc
-from tinyencodec.ecdc.container import (
-    EcdcHeader,
-    EcdcReader,
-    EcdcWriter,
-    read_ecdc,
-    read_header,
-    write_ecdc,
-    write_header,
-)
+from tinyencodec.ecdc import header as ecdc_header
+from tinyencodec.ecdc.container import EcdcReader, EcdcWriter, read_ecdc, write_ecdc
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, read_header
 
 NORMALISED = CodecConfig(sampling_rate=800, audio_channels=2, normalize=True, chunk_length_s=0.1, overlap=0.25,
                          upsampling_ratios=(4, 2), target_bandwidths=(3.0,), codebook_size=8)
@@ -48,7 +42,7 @@ def pack(values, width):
     return number.to_bytes(-(-width * len(values) // 8), "little")
 
 
-def header_bytes(metadata, magic=b"ECDC", version=0, size=None):
+def header_of(metadata, magic=b"ECDC", version=0, size=None):
     if not isinstance(metadata, bytes):
         metadata = json.dumps(metadata).encode()
     return struct.pack("!4sBI", magic, version, len(metadata) if size is None else size) + metadata
@@ -92,7 +86,7 @@ def test_golden_file_with_scales():
     data = written(MODELS["normalised"], frames, 81)
     payload = (struct.pack("!f", 0.5) + pack([0, 1, 2, 3, 4, 5, 6, 7, 0, 1], 3)
                + struct.pack("!f", 0.0) + pack([7, 0, 1], 3))
-    assert data == header_bytes({"m": "normalised", "al": 81, "nc": 1, "lm": False}) + payload
+    assert data == header_of({"m": "normalised", "al": 81, "nc": 1, "lm": False}) + payload
 
 
 @given(st.sampled_from(list(MODELS.values())), st.integers(1, 700), st.data())
@@ -104,8 +98,8 @@ def test_round_trip(model, audio_length, data):
         header = read_header(fo)
         assert header == EcdcHeader(model.name, audio_length, n_codebooks)
         assert_same_frames(read_ecdc(fo, model, header), frames)
-    size = len(stored) - len(header_bytes(fields(m=model.name, al=audio_length, nc=n_codebooks)))
-    assert ecdc.payload_size(model.config, header) == size
+    size = len(stored) - len(header_of(fields(m=model.name, al=audio_length, nc=n_codebooks)))
+    assert ecdc_header.payload_size(model.config, header) == size
 
 
 def test_bytes_after_the_payload_stay_unread():
@@ -135,11 +129,11 @@ def test_payload_size_equals_the_walk(audio_length, segment, overlap, n_codebook
     config = CodecConfig(sampling_rate=100, normalize=True, chunk_length_s=segment / 100, overlap=overlap,
                          upsampling_ratios=(5,), target_bandwidths=(6.0,), use_causal_conv=False)
     walk = sum(4 + math.ceil(n * n_codebooks * 10 / 8) for n in ecdc.segment_frames(config, audio_length))
-    assert ecdc.payload_size(config, EcdcHeader("x", audio_length, n_codebooks)) == walk
+    assert ecdc_header.payload_size(config, EcdcHeader("x", audio_length, n_codebooks)) == walk
 
 
 def test_payload_size_of_a_claim_is_quick():
-    assert ecdc.payload_size(ENCODEC_48KHZ, EcdcHeader("x", 2**62, 2)) > 2**50
+    assert ecdc_header.payload_size(ENCODEC_48KHZ, EcdcHeader("x", 2**62, 2)) > 2**50
 
 
 # ---- block by block ----------------------------------------------------------------------------------
@@ -227,7 +221,7 @@ def test_unfinished_file_is_not_taken_for_a_whole_one():
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_huge_claim_ends_after_the_data(model):
-    fo = Dribble(header_bytes(fields(m=model.name, al=2**60, nc=2)) + bytes(3000))
+    fo = Dribble(header_of(fields(m=model.name, al=2**60, nc=2)) + bytes(3000))
     header = read_header(fo)
     with pytest.raises(EOFError, match="expected .* got"):
         read_ecdc(fo, model, header)
@@ -248,12 +242,12 @@ def test_every_truncation_is_an_eof_error(model):
 
 def test_other_spellings_are_read():
     spaced = b' {"v": [1], "lm":false,\n"nc":8 ,"al":1000,"m":"encodec_24khz"}'
-    assert read_header(io.BytesIO(header_bytes(spaced))) == EcdcHeader("encodec_24khz", 1000, 8)
+    assert read_header(io.BytesIO(header_of(spaced))) == EcdcHeader("encodec_24khz", 1000, 8)
 
 
 def test_official_language_model():
     """Refused by whatever would decode it, in one line; its header can still be had."""
-    data, model = header_bytes(fields(lm=True)) + bytes(5000), MODELS["encodec_24khz"]
+    data, model = header_of(fields(lm=True)) + bytes(5000), MODELS["encodec_24khz"]
     header = read_header(io.BytesIO(data), to_decode=False)
     assert header == EcdcHeader("encodec_24khz", 1000, 8, lm=True) and header.coder_kind == "lm"
     for read in (lambda: read_header(io.BytesIO(data)), lambda: read_ecdc(io.BytesIO(bytes(5000)), model, header)):
@@ -268,33 +262,33 @@ def test_official_language_model():
        st.integers(1, 1024), st.booleans())
 def test_header_round_trip(name, audio_length, n_codebooks, lm):
     header, fo = EcdcHeader(name, audio_length, n_codebooks, lm), io.BytesIO()
-    write_header(fo, header)
-    assert fo.getvalue() == header_bytes({"m": name, "al": audio_length, "nc": n_codebooks, "lm": lm})
+    fo.write(header_bytes(header))
+    assert fo.getvalue() == header_of({"m": name, "al": audio_length, "nc": n_codebooks, "lm": lm})
     assert read_header(io.BytesIO(fo.getvalue()), to_decode=False) == header
 
 
 @pytest.mark.parametrize("data, message", [
     (b"RIFF", "first bytes: expected b'ECDC', got b'RIFF'"),
-    (header_bytes(fields(), magic=b"ecdc"), "got b'ecdc'"),
-    (header_bytes(fields(), version=2), "version: expected 0 or 1, got 2"),
-    (header_bytes(fields(), version=1) + b"more", "header: expected at most one wrong bit, got more"),
-    (header_bytes(b"", size=2**16 + 1), "at most 65536 bytes, got 65537"),
-    (header_bytes(b"", size=2**32 - 1), "got 4294967295"),
-    (header_bytes(b""), "a JSON object, got b''"),
-    (header_bytes(b"[1, 2]"), "a JSON object, got b'.1, 2.'"),
-    (header_bytes(b"\xff\xfe{}"), "a JSON object"),
-    (header_bytes(b"[" * 60_000), "a JSON object"),
-    (header_bytes(b'{"m": "x", "al": ' + b"9" * 60_000 + b"}"), "JSON object|keys"),
-    (header_bytes({"m": "x", "al": 1, "nc": 1}), "the keys m, al, nc, lm"),
-    *[(header_bytes(fields(m=name)), "model name") for name in
+    (header_of(fields(), magic=b"ecdc"), "got b'ecdc'"),
+    (header_of(fields(), version=2), "version: expected 0 or 1, got 2"),
+    (header_of(fields(), version=1) + b"more", "header: expected at most one wrong bit, got more"),
+    (header_of(b"", size=2**16 + 1), "at most 65536 bytes, got 65537"),
+    (header_of(b"", size=2**32 - 1), "got 4294967295"),
+    (header_of(b""), "a JSON object, got b''"),
+    (header_of(b"[1, 2]"), "a JSON object, got b'.1, 2.'"),
+    (header_of(b"\xff\xfe{}"), "a JSON object"),
+    (header_of(b"[" * 60_000), "a JSON object"),
+    (header_of(b'{"m": "x", "al": ' + b"9" * 60_000 + b"}"), "JSON object|keys"),
+    (header_of({"m": "x", "al": 1, "nc": 1}), "the keys m, al, nc, lm"),
+    *[(header_of(fields(m=name)), "model name") for name in
       ("", ".", "..", ".hidden", "../../etc", "a/b", "a b", "a\n", "naïve", "x" * 101, "\ud800", 7, None, ["x"])],
-    *[(header_bytes(fields(al=length)), "audio length") for length in
+    *[(header_of(fields(al=length)), "audio length") for length in
       (0, -1, 2**62 + 1, 1.0, 48e3, True, "1000", None, math.nan, math.inf, [1])],
-    *[(header_bytes(fields(nc=count)), "codebooks") for count in (0, -1, 1025, 8.0, True, "8", None)],
-    *[(header_bytes(fields(lm=lm)), "language model") for lm in (0, 1, "false", None)],
-    *[(header_bytes(fields(al=0, stream=stream)), "streamed form") for stream in (0, 1, "true", None)],
-    (header_bytes(fields(stream=True)), "0 in a streamed file, got 1000"),
-    (header_bytes(fields(al=0, lm=True, stream=True)), "false in a streamed file"),
+    *[(header_of(fields(nc=count)), "codebooks") for count in (0, -1, 1025, 8.0, True, "8", None)],
+    *[(header_of(fields(lm=lm)), "language model") for lm in (0, 1, "false", None)],
+    *[(header_of(fields(al=0, stream=stream)), "streamed form") for stream in (0, 1, "true", None)],
+    (header_of(fields(stream=True)), "0 in a streamed file, got 1000"),
+    (header_of(fields(al=0, lm=True, stream=True)), "false in a streamed file"),
 ])
 def test_bad_header(data, message):
     with pytest.raises(ValueError, match="^not an .ecdc file: .*expected .* got ") as caught:
@@ -313,7 +307,7 @@ def test_header_does_not_fit_the_model():
 
 @pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf, -0.5])
 def test_bad_scale_in_a_file(scale):
-    data = header_bytes(fields(m="normalised", al=10, nc=1)) + struct.pack("!f", scale) + bytes(100)
+    data = header_of(fields(m="normalised", al=10, nc=1)) + struct.pack("!f", scale) + bytes(100)
     fo = io.BytesIO(data)
     with pytest.raises(ValueError, match="scale: expected a finite number of at least 0, got"):
         read_ecdc(fo, MODELS["normalised"], read_header(fo))

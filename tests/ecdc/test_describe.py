@@ -12,8 +12,9 @@ import pytest
 from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ
 from tinyencodec.ecdc.coders import FixedCoder
-from tinyencodec.ecdc.container import EcdcHeader, EcdcWriter, payload_size, write_header
+from tinyencodec.ecdc.container import EcdcWriter
 from tinyencodec.ecdc.describe import describe
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, payload_size
 from tinyencodec.ecdc.packets import PacketWriter
 from tinyencodec.entropy import tables
 from tinyencodec.train.tables import fit_tables, save_tables
@@ -28,7 +29,7 @@ def here(tmp_path, monkeypatch):
 def write_file(model, config, audio_length, n_codebooks, lm=False, more=0):
     header = EcdcHeader(model, audio_length, n_codebooks, lm)
     with open("a.ecdc", "wb") as fo:
-        write_header(fo, header)
+        fo.write(header_bytes(header))
         fo.write(bytes(payload_size(config, header) + more))
     return "a.ecdc"
 
@@ -88,7 +89,7 @@ payload    1180 bytes"""
 
 def write_stream(name, config, sizes, audio_length):
     with open("a.ecdc", "wb") as fo:
-        write_header(fo, EcdcHeader(name, 0, 8, stream=True))
+        fo.write(header_bytes(EcdcHeader(name, 0, 8, stream=True)))
         packets = PacketWriter(fo, config)
         for n in sizes:
             packets.write(np.zeros((8, n), int), 1.0 if config.normalize else None)
@@ -148,7 +149,7 @@ def test_bad_files():
     with pytest.raises(ValueError, match="a.ecdc: codebooks: expected 1 to 32, got 33"):
         describe(write_file("encodec_24khz", ENCODEC_24KHZ, 1, 33))
     with open("a.ecdc", "wb") as fo:
-        write_header(fo, EcdcHeader("encodec_48khz", 2**62, 2))  # a walk over its segments would take years
+        fo.write(header_bytes(EcdcHeader("encodec_48khz", 2**62, 2)))  # a walk over its segments would take years
     with pytest.raises(EOFError, match="a.ecdc: file ends early"):
         describe("a.ecdc")
 

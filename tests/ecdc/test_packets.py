@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.helpers.pipes import Pipe
 from tinyencodec.codec.config import ENCODEC_24KHZ, ENCODEC_48KHZ, CodecConfig
 from tinyencodec.codec.segments import segment_frames
-from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, EcdcWriter, read_header
+from tinyencodec.ecdc.container import EcdcReader, EcdcWriter
+from tinyencodec.ecdc.header import EcdcHeader, read_header
 
 NORMALISED = CodecConfig(sampling_rate=800, audio_channels=2, normalize=True, chunk_length_s=0.1, overlap=0.25,
                          upsampling_ratios=(4, 2), target_bandwidths=(3.0,), codebook_size=8)

@@ -11,7 +11,8 @@ import soundfile
 import tinyencodec
 from tests.helpers import vectors
 from tinyencodec.ecdc.coders import load_coder
-from tinyencodec.ecdc.container import EcdcReader, read_header
+from tinyencodec.ecdc.container import EcdcReader
+from tinyencodec.ecdc.header import read_header
 
 EXPECTED = vectors.expected()
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")

@@ -16,8 +16,7 @@ from driver import mutate
 import tinyencodec
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.ecdc.container import EcdcHeader
-from tinyencodec.ecdc.header import header_bytes
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.lm.model import LanguageModel

@@ -18,7 +18,8 @@ from tests.helpers import coders
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.coders import FixedCoder
-from tinyencodec.ecdc.container import EcdcReader, EcdcWriter, read_header
+from tinyencodec.ecdc.container import EcdcReader, EcdcWriter
+from tinyencodec.ecdc.header import read_header
 from tinyencodec.entropy.tables import TableCoder
 
 MEMORY = 64 << 20  # bytes

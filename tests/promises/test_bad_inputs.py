@@ -15,7 +15,7 @@ from tests.helpers import torch_writer
 from tests.helpers.models import RATE, save_model
 from tests.helpers.program import run
 from tinyencodec.audio.pcm import wav_header
-from tinyencodec.ecdc.container import EcdcHeader, write_header
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes
 
 pytestmark = pytest.mark.usefixtures("here")
 MODELS = "tiny_24khz, tiny_48khz, loud, mono, stereo"
@@ -28,7 +28,7 @@ def made(name, data):
 
 def ecdc(payload=bytes(125), model="mono", length=1000, codebooks=2, **fields):
     with open("x.ecdc", "wb") as fo:
-        write_header(fo, EcdcHeader(model, length, codebooks, **fields))
+        fo.write(header_bytes(EcdcHeader(model, length, codebooks, **fields)))
         fo.write(payload)
     return "x.ecdc"
 

@@ -22,8 +22,7 @@ from tinyencodec.audio.reader import AudioReader
 from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.codes_file import read_codes, write_codes
-from tinyencodec.ecdc.container import EcdcHeader, read_header
-from tinyencodec.ecdc.header import header_bytes
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, read_header
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.convert import convert
 from tinyencodec.models.tensors import expected_tensors

@@ -13,7 +13,8 @@ import tinyencodec
 from tests.helpers.models import RATE
 from tests.helpers.program import piped, run
 from tests.helpers.sounds import encoded, flac_of_length, loud_then_soft, mp3, mp3_samples, resized, tone
-from tinyencodec.ecdc.container import EcdcReader, read_header
+from tinyencodec.ecdc.container import EcdcReader
+from tinyencodec.ecdc.header import read_header
 
 pytestmark = [pytest.mark.usefixtures("here"),
               pytest.mark.skipif("MP3" not in soundfile.available_formats(), reason="no MP3 in this libsndfile")]

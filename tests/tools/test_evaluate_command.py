@@ -16,7 +16,7 @@ import soundfile
 
 from tests.helpers.evaluation import CONFIGS, SMALL, here, notes, write_corpus  # noqa: F401
 from tinyencodec.cli import main as cli
-from tinyencodec.ecdc.container import EcdcHeader, payload_size
+from tinyencodec.ecdc.header import EcdcHeader, payload_size
 from tinyencodec.models.store import load_model
 from tinyencodec.tools.evaluate import plots, programs
 from tinyencodec.tools.evaluate.clips import Clip

@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _from_sound(args: argparse.Namespace, dest: Path) -> None:
-    from tinyencodec.ecdc.container import EcdcReader, read_header
+    from tinyencodec.ecdc.container import EcdcReader
+    from tinyencodec.ecdc.header import read_header
     from tinyencodec.system.progress import progress
     from tinyencodec.tools.transcode import compress_file
 
@@ -101,7 +102,8 @@ def _from_sound(args: argparse.Namespace, dest: Path) -> None:
 
 def _from_ecdc(args: argparse.Namespace, dest: Path) -> None:
     from tinyencodec.ecdc.coders import load_coder
-    from tinyencodec.ecdc.container import EcdcReader, read_header
+    from tinyencodec.ecdc.container import EcdcReader
+    from tinyencodec.ecdc.header import read_header
 
     with blame(str(args.input)), open(args.input, "rb") as fo:
         header = read_header(fo)

@@ -41,25 +41,13 @@ from tinyencodec.ecdc.bits import BitReader, BitWriter
 from tinyencodec.ecdc.block_io import AT_ONCE, BlockReader, BlockWriter
 from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import ARITHMETIC, CodesCoder, FixedCoder, check_coder
-from tinyencodec.ecdc.header import (
-    MAGIC,
-    MAX_LENGTH,
-    EcdcHeader,
-    check_decodable,
-    header_bytes,
-    payload_size,
-    read_header,
-    write_header,
-)
+from tinyencodec.ecdc.header import MAX_LENGTH, EcdcHeader, check_decodable, header_bytes
 from tinyencodec.ecdc.packets import PacketReader, PacketWriter, check_frames, checked_scale, pack_scale, read_scale
 from tinyencodec.system.errors import check_codes, require
 from tinyencodec.system.files import is_rewritable
 
 if TYPE_CHECKING:
     from tinyencodec.entropy.rate import RateSearch
-
-__all__ = ["MAGIC", "EcdcHeader", "EcdcReader", "EcdcWriter", "payload_size", "read_ecdc", "read_header", "write_ecdc",
-           "write_header"]
 
 BLOCK_FRAMES = 1024  # frames that the reader returns at once, at most, of a model without segments
 _UNKNOWN = MAX_LENGTH - 1  # what a header says until the length is known

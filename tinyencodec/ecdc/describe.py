@@ -19,8 +19,8 @@ from tinyencodec.codec.segments import segment_frames
 from tinyencodec.ecdc.block_io import BlockReader
 from tinyencodec.ecdc.block_layout import CHECK, HEAD, LENGTH, Layout
 from tinyencodec.ecdc.coders import CodesCoder, FixedCoder, check_coder, load_coder
-from tinyencodec.ecdc.container import EcdcHeader, EcdcReader, payload_size, read_header
-from tinyencodec.ecdc.header import header_bytes
+from tinyencodec.ecdc.container import EcdcReader
+from tinyencodec.ecdc.header import EcdcHeader, header_bytes, payload_size, read_header
 from tinyencodec.models.store import find_config
 from tinyencodec.system.errors import blame, require
 

@@ -99,11 +99,6 @@ def header_bytes(header: EcdcHeader, room: int = 0) -> bytes:
     return data if header.block is None else data + _CRC.pack(zlib.crc32(data))
 
 
-def write_header(fo: BinaryIO, header: EcdcHeader) -> None:
-    """Write the magic, the version and the metadata."""
-    fo.write(header_bytes(header))
-
-
 def is_ecdc(start: bytes) -> bool:
     """Whether a file that begins with these 4 bytes is meant to be an `.ecdc` file: all but one bit are right."""
     return len(start) == len(MAGIC) and _distance(start, MAGIC) <= 1

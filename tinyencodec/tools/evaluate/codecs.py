@@ -9,7 +9,8 @@ import numpy as np
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.compression import compress, decompress
 from tinyencodec.ecdc.coders import load_coder
-from tinyencodec.ecdc.container import read_ecdc, read_header
+from tinyencodec.ecdc.container import read_ecdc
+from tinyencodec.ecdc.header import read_header
 from tinyencodec.tools.evaluate.codebooks import CodebookUse
 from tinyencodec.version import __version__
 

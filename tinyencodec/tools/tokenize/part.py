@@ -121,7 +121,8 @@ def _load(settings: Settings) -> "EncodecModel":
 
 def _encode_file(model: "EncodecModel", file: InputFile, bandwidth: float, out: BinaryIO) -> FileResult:
     """Code one file, its codes going to the end of `out`; none if it cannot be read to its end."""
-    from tinyencodec.ecdc.container import EcdcReader, read_header
+    from tinyencodec.ecdc.container import EcdcReader
+    from tinyencodec.ecdc.header import read_header
     from tinyencodec.tools.transcode import compress_file
 
     status, sha256 = (file.size, file.mtime_ns), ""
