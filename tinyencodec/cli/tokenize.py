@@ -103,10 +103,11 @@ def _list_errors(path: Path, count: int) -> None:
 
 
 def _check(folder: Path) -> int:
-    from tinyencodec.tools.tokenize.check import check_dataset
+    from tinyencodec.tools.tokenize.dataset import TokenDataset
 
+    dataset = TokenDataset(folder)
     with progress("checking") as report:
-        dataset, wrong = check_dataset(folder, report)
+        wrong = dataset.wrong_files(report)
     for phrase in wrong:
         print(one_line(f"{folder}: {phrase}"), file=sys.stderr)
     if not wrong:

@@ -7,7 +7,6 @@ In reading order:
     crashes   files that processes die of
     shard     parts to shards, manifest, list of errors
     dataset   reading them: `open_dataset`
-    check     whether a dataset is still what was written
     build     from files to a dataset, taken up again where it was interrupted
     local     the work on this machine
     cluster   the work on a cluster, through Dask

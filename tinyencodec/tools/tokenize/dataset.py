@@ -23,6 +23,8 @@ import numpy as np
 
 from tinyencodec.ecdc.codes_file import SavedCodes
 from tinyencodec.system.errors import require
+from tinyencodec.system.files import sha256_of
+from tinyencodec.system.progress import Progress
 from tinyencodec.tools.tokenize.part import codes_dtype
 from tinyencodec.tools.tokenize.plan import UNFINISHED
 from tinyencodec.tools.tokenize.shard import DATASET, MANIFEST
@@ -105,6 +107,26 @@ class TokenDataset:
         with open(self.folder / MANIFEST, "rb") as fo:
             for line in fo:
                 yield json.loads(line)
+
+    def wrong_files(self, progress: Progress | None = None) -> list[str]:
+        """Read all of it; a phrase for each file that is not as it was written. `progress`: bytes done, in all."""
+        expected = dict(self.about["files"]) | {shard["file"]: shard for shard in self.about["shards"]}
+        wrong, done, total = [], 0, sum(about["bytes"] for about in expected.values())
+        for name, about in expected.items():
+            try:
+                size = (self.folder / name).stat().st_size
+                if size != about["bytes"]:
+                    wrong.append(f"{name}: expected {about['bytes']} bytes, got {size}")
+                elif sha256_of(self.folder / name) != about["sha256"]:
+                    wrong.append(f"{name}: expected the bytes that were written, got others of another SHA-256")
+            except OSError as error:
+                wrong.append(f"{name}: {error.strerror}")
+            done += about["bytes"]
+            if progress is not None:
+                progress(done, total)
+        if not wrong and (lines := sum(1 for _ in self.manifest())) != len(self):
+            wrong.append(f"manifest: expected {len(self)} lines, got {lines}")
+        return wrong
 
     def _find(self, i: int) -> "tuple[_Shard, int]":
         """The shard of recording i, and which of its recordings it is."""
