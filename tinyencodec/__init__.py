@@ -12,6 +12,7 @@ The rooms, in reading order; each folder's `__init__` is a map of its modules:
 
     kernels/       the hot loops, each beside a naive twin
     layers/        what a network is made of: convolutions, LSTM, norms; at once or piece by piece
+    search/        better codes than the nearest: beam search; error against bits
     codec/         the codec: encoder, quantiser, decoder, segments, streaming
     entropy/       arithmetic coding and static tables: codes to fewer bits
     lm/            the language model that predicts the next codes, in exact arithmetic

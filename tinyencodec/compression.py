@@ -19,8 +19,8 @@ from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import CodesCoder, load_coder
 from tinyencodec.ecdc.container import EcdcReader, EcdcWriter
 from tinyencodec.ecdc.header import KEEP_GOING, EcdcHeader, payload_size, read_header
-from tinyencodec.entropy.rate import WEIGHT, RateSearch, check_weight
 from tinyencodec.models.store import load_model
+from tinyencodec.search.rate import WEIGHT, RateSearch, check_weight
 from tinyencodec.system.errors import require
 from tinyencodec.system.progress import Progress
 
@@ -42,7 +42,7 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
     protect : with checksums (a file of version 1, see `block_layout`), which the official program does not read
     search : as in `EncodecModel.encode`
     rate_weight : with entropy coding: how much bits count beside error, from 0, when codes are searched
-        (`entropy.rate`). More makes smaller files of a worse sound. None: 0 for the greedy search; else so much that
+        (`search.rate`). More makes smaller files of a worse sound. None: 0 for the greedy search; else so much that
         the sound is as good as with that
 
     Raises

@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.codec.network import as_array
-from tinyencodec.codec.search import check_search
 from tinyencodec.codec.segments import split_segments
+from tinyencodec.search.beam import check_search
 
 
 class EncodedBatch(NamedTuple):

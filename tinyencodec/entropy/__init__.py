@@ -2,8 +2,7 @@
 
     arithmetic            arithmetic coding as one long number: the invariant and the definition
     arithmetic_compiled   the same coder, compiled, for many messages side by side
-    rate                  choosing codes by error and bits
     tables                how often each codebook uses each entry, as probabilities for the coder
 
-Imports `kernels` and `system`.
+Imports `kernels`, `search` and `system`.
 """

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tests.helpers.language_model import CONFIG, draw_tensors
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.ecdc.coders import FixedCoder
-from tinyencodec.entropy import rate
-from tinyencodec.entropy.rate import RateSearch, bits_of, check_weight
 from tinyencodec.entropy.tables import TableCoder
 from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.model import LanguageModel
+from tinyencodec.search import rate
+from tinyencodec.search.rate import RateSearch, bits_of, check_weight
 
 K, N, D = 3, CONFIG.codebook_size, 6
 RANDOM = np.random.default_rng(5)
@@ -34,10 +34,10 @@ def errors(z, codes):
 @given(st.lists(st.integers(2, 1 << 20), min_size=2, max_size=16))
 def test_bits_are_logarithms(units):
     cdf = np.cumsum(np.array(units, np.int32)).astype(np.int32)
-    np.testing.assert_allclose(bits_of(cdf), 24 - np.log2(units), atol=1e-3)
+    np.testing.assert_allclose(bits_of(cdf, 24), 24 - np.log2(units), atol=1e-3)
     twin = np.empty((1, len(units)), np.float32)
-    rate._bits.twin(cdf[None], rate._LOG2, twin) if JIT else rate._bits(cdf[None], rate._LOG2, twin)
-    np.testing.assert_array_equal(twin[0], bits_of(cdf))
+    rate._bits.twin(cdf[None], 24, rate._LOG2, twin) if JIT else rate._bits(cdf[None], 24, rate._LOG2, twin)
+    np.testing.assert_array_equal(twin[0], bits_of(cdf, 24))
 
 
 @pytest.mark.parametrize("kind", CODERS)
@@ -82,7 +82,7 @@ def test_cost_is_the_least_of_all_choices():
     z, weight = latents(20), 2.0
     search = RateSearch(RVQ, K, 256, weight)
     price = float(search.price(np.ascontiguousarray(z.T)))
-    bits = bits_of(CODERS["table"]._cdf)
+    bits = bits_of(CODERS["table"]._cdf, 24)
 
     def costs(codes):
         return errors(z, codes) / 2 + price * sum(bits[k, row] for k, row in enumerate(codes))
