@@ -76,6 +76,8 @@ def test_more_than_4_gib_in_32_bits(tmp_path):
     header = patched(patched(wav_header(48_000, 2, 1), 28, "<IHH", 6 * 48_000, 6, 24), 40, "<I", 6 * samples % 2**32)
     with open(tmp_path / "long.wav", "wb") as fo:
         fo.write(header)
+        fo.seek(len(header) + 6 * samples % 2**32)  # where the header says that they end
+        fo.write(bytes(range(1, 7)))
         fo.truncate(len(header) + 6 * samples - 6)
         fo.seek(0, os.SEEK_END)
         fo.write(bytes(range(1, 7)))

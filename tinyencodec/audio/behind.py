@@ -39,7 +39,7 @@ def look_behind(fo: BinaryIO, header: Header) -> Behind:
         at = told
     if _read(fo, at, 4) in _FILES:
         return Behind("file", at, end)
-    if not any(any(_read(fo, start, _AT_ONCE)) for start in range(at, end, _AT_ONCE)):
+    if not any(_read(fo, start, _AT_ONCE).strip(b"\0") for start in range(at, end, _AT_ONCE)):
         return Behind("", end, end)
     if at == told and end - at >= _MANY:
         return Behind("samples", told - header.size % header.pcm.width if header.pcm else told, end)
