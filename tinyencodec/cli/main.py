@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
                     stream.reconfigure(errors="backslashreplace")
         return _main(argv)
     except KeyboardInterrupt:
-        return _fail("tinyencodec", "interrupted", 130)
+        command = next(iter(sys.argv[1:] if argv is None else argv), "")
+        return _fail(f"tinyencodec {command}" if command in COMMANDS else "tinyencodec", "interrupted", 130)
 
 
 def _main(argv: list[str]) -> int:
