@@ -117,7 +117,7 @@ def test_ended_while_numpy_is_loaded(folder, number):
     argv = [sys.executable, "-c", program, "info", "in.ecdc"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBER": str(int(number))}
     done = subprocess.run(argv, env=environment, cwd=folder, text=True, capture_output=True)
-    wanted = "tinyencodec: interrupted\n" if number == signal.SIGINT else ""
+    wanted = "tinyencodec info: interrupted\n" if number == signal.SIGINT else ""
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", wanted)
 
 
