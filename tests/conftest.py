@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from tests.helpers.models import MONO, RATE, SHAPES, STEREO, random_model, save_model
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.kernels.jit import Kernel
+from tinyencodec.system.compiler.jit import Kernel
 
 # No deadline: the first call of a kernel may compile it.
 settings.register_profile("tinyencodec", deadline=None)

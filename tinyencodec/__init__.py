@@ -12,22 +12,17 @@ The rooms, in reading order; each folder's `__init__` is a map of its modules:
 
     kernels/       the hot loops, each beside a naive twin
     layers/        what a network is made of: convolutions, LSTM, norms; at once or piece by piece
-    search/        better codes than the nearest: beam search; error against bits
-    codec/         the codec: encoder, quantiser, decoder, segments, streaming
-    entropy/       arithmetic coding and static tables: codes to fewer bits
+    codec/         the codec: encoder, quantiser, beam search, decoder, segments, streaming
+    entropy/       arithmetic coding and static tables: codes to fewer bits; error against bits
     lm/            the language model that predicts the next codes, in exact arithmetic
     models/        models by name, official weights, weights from elsewhere
-    ecdc/          files: headers, packets, blocks with checksums; codes as arrays
+    ecdc/          sound to bytes and back: headers, packets, blocks with checksums; codes as arrays
     audio/         sound files, pipes, resampling
-    compiler/      from loops in Python to machine code, kept on disk
-    system/        files, signals, processes, the terminal
-    compression    sound to bytes, in one call or as a stream
-    many_signals   batches of signals
-    compat         the names of the official package `encodec`
-    tools/         many files, corpora, evaluation, comparison, export, benchmarks
+    system/        files, signals, processes, the terminal; compiled loops, kept on disk
+    tools/         batches, many files, corpora, evaluation, comparison, export, benchmarks
     cli/           the command line, one file per command
     train/         training, in PyTorch; optional
-    version        the version
+    compat         the names of the official package `encodec`
 
 Public names are imported on first use, so that `import tinyencodec` itself is quick.
 """
@@ -36,7 +31,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from tinyencodec.version import __version__ as __version__
+from tinyencodec.system.version import __version__ as __version__
 
 # "from MODULE import NAME as NAME" in the stub that type checkers read
 _STUB = Path(__file__).with_name("__init__.pyi").read_text(encoding="utf-8")

@@ -26,8 +26,8 @@ from numpy.typing import ArrayLike
 
 from tinyencodec.codec.model import EncodecModel as Model
 from tinyencodec.codec.segments import EncodedFrame
-from tinyencodec.many_signals import check_items, each
 from tinyencodec.models import store
+from tinyencodec.tools.many_signals import check_items, each
 
 Frame = tuple[np.ndarray, np.ndarray | None]  # codes int64 [B, K, F]; scale float32 [B, 1]
 

@@ -433,5 +433,5 @@ book.check("2.3", dilated)
 #
 # - `tinyencodec.layers.conv`: the convolution layer; `valid` is this chapter, the rest of it the next three
 # - `tinyencodec.kernels.gemm`: the product of overlapping rows and a packed matrix, with a naive twin in three lines
-# - `tinyencodec.kernels.tile`: the block of sums in registers; `tinyencodec.compiler.tile_code`: its instructions
-# - `tinyencodec.kernels.jit`: how all hot loops are compiled, and paired with their naive twins
+# - `tinyencodec.kernels.tile`: the block of sums in registers; instructions in `tinyencodec.system.compiler.tile_code`
+# - `tinyencodec.system.compiler.jit`: how all hot loops are compiled, and paired with their naive twins

@@ -381,6 +381,6 @@ book.check("5.3", jumps_more)
 # - `tinyencodec.layers.conv`: `ConvState`, and `Conv1d.step` with the mirror at both ends
 # - `tinyencodec.layers.conv_transpose`, `tinyencodec.layers.lstm`: the same for the other layers
 # - `tinyencodec.layers.stack`: a list of layers, with `start`, `step` and `flush` of its own
-# - `tinyencodec.layers.tiles`, `tinyencodec.layers.threads`: long signals in tiles that fit the cache, layers shared
+# - `tinyencodec.layers.tiles`, `tinyencodec.system.threads`: long signals in tiles that fit the cache, layers shared
 #   out among threads
 # - `tinyencodec.codec.streaming`: the codec's encoder and decoder for pieces

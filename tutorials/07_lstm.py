@@ -444,4 +444,4 @@ book.check("7.3", lstm_pieces)
 #
 # - `tinyencodec.layers.lstm`: the two-layer LSTM; `_recur` is the loop over frames, beside a naive twin like ours
 # - `tinyencodec.layers.activation`: `_sigmoid` and `_tanh`, both from the same function as ELU
-# - `tinyencodec.layers.threads`: while one thread runs the LSTM, others work on the layers before and after it
+# - `tinyencodec.system.threads`: while one thread runs the LSTM, others work on the layers before and after it

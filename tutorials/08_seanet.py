@@ -394,6 +394,6 @@ book.check("8.3", frames_that_differ)
 #
 # - `tinyencodec.codec.seanet`: the two lists of layers; `tinyencodec.layers.residual`: the block in each stage.
 # - `tinyencodec.layers.stack`: layers in a row, at once or piece by piece; `needs` computes the delay measured above.
-# - `tinyencodec.layers.tiles`, `tinyencodec.layers.threads`: the same stack fed in tiles that fit the cache, by
+# - `tinyencodec.layers.tiles`, `tinyencodec.system.threads`: the same stack fed in tiles that fit the cache, by
 #   several threads.
 # - `tinyencodec.models.tensors`: names and shapes of all numbers.

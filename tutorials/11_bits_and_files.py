@@ -32,8 +32,8 @@ import numpy as np
 
 import tinyencodec
 from tinyencodec.codec.segments import segment_frames
-from tinyencodec.compression import decompress_stream
 from tinyencodec.ecdc.bits import BitWriter
+from tinyencodec.ecdc.compression import decompress_stream
 
 book.open_chapter()
 model = tinyencodec.load_model()

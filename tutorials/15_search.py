@@ -29,8 +29,8 @@ import tinyencodec
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.ecdc.coders import load_coder
 from tinyencodec.entropy.arithmetic import TOTAL_BITS
+from tinyencodec.entropy.rate import WEIGHT, RateSearch, bits_of
 from tinyencodec.entropy.tables import load_tables, table_cdf
-from tinyencodec.search.rate import WEIGHT, RateSearch, bits_of
 from tinyencodec.system.model_files import TABLES
 
 book.open_chapter()
@@ -329,5 +329,5 @@ book.check("15.3", cheapest_codes)
 # %% [markdown]
 # ## Where this lives in the package
 #
-# - `tinyencodec.search.beam`: the beam, its kernel and the naive twin.
-# - `tinyencodec.search.rate`: what a bit costs, and how codes are chosen by it.
+# - `tinyencodec.codec.beam`: the beam, its kernel and the naive twin.
+# - `tinyencodec.entropy.rate`: what a bit costs, and how codes are chosen by it.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.paths import DATA, ROOT
 from tests.helpers.program import shell
-from tinyencodec.kernels import jit
+from tinyencodec.system.compiler import jit
 
 SLOW = {"numba", "scipy", "torch", "matplotlib", "multiprocessing.pool"}
 COMPILED = pytest.mark.skipif(not jit.JIT, reason="there is no kernel")

@@ -6,7 +6,7 @@ import pytest
 import tinyencodec
 from tests.helpers.models import SHAPES
 from tests.helpers.signals import noise
-from tinyencodec.kernels import jit
+from tinyencodec.system.compiler import jit
 
 
 def assert_same(got, expected):

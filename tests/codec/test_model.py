@@ -15,7 +15,7 @@ import tinyencodec
 from tests.helpers.paths import DATA
 from tests.helpers.signals import noise
 from tinyencodec.codec.segments import EncodedFrame, OverlapAdd
-from tinyencodec.kernels import jit
+from tinyencodec.system.compiler import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)

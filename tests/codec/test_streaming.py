@@ -12,8 +12,8 @@ from tests.helpers.paths import DATA
 from tests.helpers.signals import cut, noise
 from tinyencodec.codec.config import ENCODEC_48KHZ
 from tinyencodec.codec.segments import segment_frames, split_frames
-from tinyencodec.kernels import jit
 from tinyencodec.layers.tiles import TileRunner
+from tinyencodec.system.compiler import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.kernels import jit
 from tinyencodec.kernels.gemm import _gemm_naive, gemm, pack, unpack
 from tinyencodec.kernels.tile import ROWS, WIDTH
+from tinyencodec.system.compiler import jit
 
 
 def float64_product(x, matrix, n_rows, row_step, init, taps=1, tap_step=0):

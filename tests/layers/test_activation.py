@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tinyencodec.kernels import jit
 from tinyencodec.layers import activation
+from tinyencodec.system.compiler import jit
 
 EPS = np.finfo(np.float32).eps
 EDGES = np.array([0.0, -0.0, 1e-38, -1e-38, -1e-7, 1e-7, -0.3465, -0.3466, -17, -87, -88, -103, -1e4, -3e38,

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.kernels import jit
 from tinyencodec.layers import residual
 from tinyencodec.layers.activation import elu
 from tinyencodec.layers.conv import Conv1d
+from tinyencodec.system.compiler import jit
 
 
 def block(random, channels, half, dilation, shortcut, causal=True):

@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.kernels import jit
 from tinyencodec.layers.conv import Conv1d
 from tinyencodec.layers.conv_transpose import ConvTranspose1d
 from tinyencodec.layers.lstm import LSTM
 from tinyencodec.layers.residual import ResidualBlock
 from tinyencodec.layers.stack import ELU, Stack
+from tinyencodec.system.compiler import jit
 
 # Lengths of pieces: empty, one sample, less than a stride, uneven.
 partitions = st.lists(st.one_of(st.sampled_from([0, 1, 1, 2]), st.integers(0, 23)), min_size=1, max_size=12)

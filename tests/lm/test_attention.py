@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.attention import KVCache, _attend, attend, scratch_for
+from tinyencodec.system.compiler.jit import JIT
 
 
 def draw(seed, n_signals, n_frames, n_heads, head_dim):

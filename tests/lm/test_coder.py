@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.language_model import CONFIG, draw_tensors
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.model import LanguageModel
+from tinyencodec.system.compiler.jit import JIT
 
 CODER, THREADED = (LMCoder(LanguageModel(CONFIG, draw_tensors()), threads) for threads in (1, 3))
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import special
 
 from tinyencodec.kernels.gemm import _gemm_unfused_naive
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.kernels.tile import WIDTH
 from tinyencodec.lm import exact
 from tinyencodec.lm.exact_matmul import Affine
+from tinyencodec.system.compiler.jit import JIT
 
 compiled = pytest.mark.skipif(not JIT, reason="the twins run in the kernels' place")
 sizes = st.integers(1, 40)

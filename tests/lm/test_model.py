@@ -11,10 +11,10 @@ from safetensors.numpy import save_file
 from scipy import special
 
 from tests.helpers.language_model import CONFIG, draw_tensors
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.config import LM_PRESETS, LMConfig
 from tinyencodec.lm.model import LanguageModel
 from tinyencodec.models.store import load_language_model
+from tinyencodec.system.compiler.jit import JIT
 
 
 def draw_codes(n_signals, n_frames, config=CONFIG, n_codebooks=None):

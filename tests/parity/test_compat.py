@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tinyencodec.compat import EncodecModel
-from tinyencodec.many_signals import decode_batch, encode_batch
+from tinyencodec.tools.many_signals import decode_batch, encode_batch
 
 from .compare import AUDIO_ERROR, SCALE_ERROR, compare_codes, peak_error
 from .models import CONFIGS, PAIRS, SMALL, latents_of, oracle, oracle_can, ours, signal

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from tinyencodec.compression import compress, compress_stream, decompress
+from tinyencodec.ecdc.compression import compress, compress_stream, decompress
 
 from .compare import AUDIO_ERROR, peak_error
 from .models import CONFIGS, oracle, oracle_can, ours, signal

@@ -21,8 +21,8 @@ from tests.helpers.pipes import Pipe
 from tests.helpers.program import collect, piped
 from tinyencodec.audio.pcm import wav_header
 from tinyencodec.cli import main as cli
-from tinyencodec.compression import compress_stream
-from tinyencodec.kernels import jit
+from tinyencodec.ecdc.compression import compress_stream
+from tinyencodec.system.compiler import jit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 SAMPLES = 5003

@@ -23,12 +23,12 @@ from tinyencodec.cli import main as cli
 from tinyencodec.codec.config import CodecConfig
 from tinyencodec.ecdc.codes_file import read_codes, write_codes
 from tinyencodec.ecdc.header import EcdcHeader, header_bytes, read_header
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.models.convert import convert
 from tinyencodec.models.tensors import expected_tensors
 from tinyencodec.models.weight_files import read_tensors
 from tinyencodec.system import untrusted as limits
+from tinyencodec.system.compiler.jit import JIT
 from tinyencodec.system.files import atomic_write
 
 MIB = 1 << 20

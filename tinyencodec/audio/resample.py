@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.system.compiler.jit import kernel
 
 MAX_RATE, MAX_RATIO = 1_000_000, 1_000  # Hz; output to input rate and back
 _MAX_STEPS = 1 << 16  # up or down; the filter has 20 times as many taps, and making it takes six times its memory

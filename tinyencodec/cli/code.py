@@ -19,7 +19,7 @@ from tinyencodec.cli.commands import COMMANDS
 from tinyencodec.cli.parser import ENDS, ENVIRONMENT
 from tinyencodec.ecdc.header import KEEP_GOING, SUFFIX, EcdcHeader
 from tinyencodec.system.stdio import peek, standard_input
-from tinyencodec.version import __version__
+from tinyencodec.system.version import __version__
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel

@@ -108,8 +108,8 @@ def _kinds(words: list[str]) -> dict[str, list[Path]]:
 
 def _coders(args: argparse.Namespace) -> tuple[list, list[str], int, int]:
     """Who takes part, a line for each that was asked for and cannot, and the models' sample rate and channels."""
+    from tinyencodec.codec.beam import check_search
     from tinyencodec.models.store import load_model
-    from tinyencodec.search.beam import check_search
     from tinyencodec.tools.evaluate.codecs import OurCodec, Pcm
     from tinyencodec.tools.evaluate.programs import PROGRAMS, Missing
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from tinyencodec.cli.commands import COMMANDS, module_of, parser_of
 from tinyencodec.cli.parser import Parser
-from tinyencodec.compiler import cache
+from tinyencodec.system.compiler import cache
 from tinyencodec.system.errors import one_line
 from tinyencodec.system.files import named
 from tinyencodec.system.signals import deferred

@@ -64,11 +64,11 @@ def check_count(what: str, number: int | None) -> None:
 def check_coding(args: argparse.Namespace) -> None:
     """`ValueError` for `--search` or `--rate-weight` out of range, or where nothing is coded so; or `--block`."""
     if args.search is not None:
-        from tinyencodec.search.beam import check_search
+        from tinyencodec.codec.beam import check_search
 
         check_search(args.search)
     if args.rate_weight is not None:
-        from tinyencodec.search.rate import check_weight
+        from tinyencodec.entropy.rate import check_weight
 
         check_weight(args.rate_weight)
         require(args.entropy in ("table", "lm"), "--rate-weight", "with --entropy table or lm", args.entropy or "none")

@@ -12,8 +12,8 @@ Chapter 9 of the tutorials walks through it.
 
 import numpy as np
 
+from tinyencodec.codec.beam import beam_search
 from tinyencodec.kernels.gemm import gemm, pack
-from tinyencodec.search.beam import beam_search
 
 _BLOCK = 128  # frames scored at a time: 128 x N scores stay in cache
 

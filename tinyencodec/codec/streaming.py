@@ -23,10 +23,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tinyencodec.codec.beam import check_search
 from tinyencodec.codec.network import Network
 from tinyencodec.codec.segments import EncodedFrame, SegmentDecoder, SegmentEncoder
 from tinyencodec.layers.tiles import TileRunner
-from tinyencodec.search.beam import check_search
 
 _MAX_LENGTH = 1 << 62  # samples
 

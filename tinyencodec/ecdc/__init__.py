@@ -1,4 +1,4 @@
-"""Bytes on disk: the `.ecdc` formats, and codes as arrays.
+"""Sound to bytes and back: the `.ecdc` formats, and codes as arrays.
 
     bits           codes of a fixed width, packed
     header         the beginning of a file
@@ -9,6 +9,7 @@
     block_io       blocks written and read
     container      the whole file
     describe       what `info` tells of a file
+    compression    sound to bytes, in one call or as a stream
     codes_arrays, codes_file   codes as `.npz` and `.safetensors`
 
 Imports `models`, `lm`, `entropy`, `codec` and `system`.

@@ -20,7 +20,7 @@ from tinyencodec.ecdc.packets import checked_scale, pack_scale
 from tinyencodec.system.errors import require
 
 if TYPE_CHECKING:
-    from tinyencodec.search.rate import RateSearch
+    from tinyencodec.entropy.rate import RateSearch
 
 AT_ONCE = 16  # blocks that are coded together, of a file
 

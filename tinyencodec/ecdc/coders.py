@@ -34,7 +34,7 @@ from tinyencodec.system.model_files import CONFIG, LM, TABLES
 
 if TYPE_CHECKING:
     from tinyencodec.codec.model import EncodecModel
-    from tinyencodec.search.rate import RateSearch
+    from tinyencodec.entropy.rate import RateSearch
 
 ARITHMETIC = 1  # version of the arithmetic of `exact`, which a file coded with a language model names
 _WORDS = {"none": "fixed width", "table": "tables", "lm": "language model"}

@@ -47,7 +47,7 @@ from tinyencodec.system.errors import check_codes, require
 from tinyencodec.system.files import is_rewritable
 
 if TYPE_CHECKING:
-    from tinyencodec.search.rate import RateSearch
+    from tinyencodec.entropy.rate import RateSearch
 
 BLOCK_FRAMES = 1024  # frames that the reader returns at once, at most, of a model without segments
 _UNKNOWN = MAX_LENGTH - 1  # what a header says until the length is known

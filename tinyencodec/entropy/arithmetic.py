@@ -40,7 +40,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.system.compiler.jit import kernel
 
 TOTAL_BITS = 24
 TOTAL = 1 << TOTAL_BITS  # units that the symbols of one distribution share

@@ -24,7 +24,7 @@ from tinyencodec.entropy.arithmetic import (
     ArithmeticDecoder,
     ArithmeticEncoder,
 )
-from tinyencodec.kernels.jit import inlined, kernel
+from tinyencodec.system.compiler.jit import inlined, kernel
 from tinyencodec.system.errors import require
 
 _FIRST, _END, _WIDTH, _OFFSET, _POSITION, _LOST = range(6)  # columns of the lanes' states

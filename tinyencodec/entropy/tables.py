@@ -25,7 +25,7 @@ import numpy as np
 
 from tinyencodec.entropy.arithmetic import MAX_SYMBOLS, MIN_UNITS, TOTAL, TOTAL_BITS, bounds
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
-from tinyencodec.search.rate import RateSearch, bits_of
+from tinyencodec.entropy.rate import RateSearch, bits_of
 from tinyencodec.system.errors import blame, check_codes, require
 from tinyencodec.system.model_files import TABLES
 

@@ -16,8 +16,8 @@ thread or many, on any machine: the same bits.
 Chapter 2 of the tutorials walks through it.
 """
 
-from tinyencodec.compiler.processor import FEW, LONG, ROWS, WIDTH
-from tinyencodec.kernels.jit import emitted, inlined
+from tinyencodec.system.compiler.jit import emitted, inlined
+from tinyencodec.system.compiler.processor import FEW, LONG, ROWS, WIDTH
 
 __all__ = ["FEW", "LONG", "ROWS", "WIDTH"]
 
@@ -34,6 +34,6 @@ def rows_at_once(left: int) -> int:
 # offset and *_step the distance between rows, in floats. Row r of x is read in `taps` runs of `tap_length` floats,
 # `tap_step` apart. `out` may be `init`. Unfused: product and sum are each rounded, as NumPy does it, for `lm`.
 # `run_row` is the tile of one row: `width` is WIDTH or LONG * WIDTH.
-run_row = emitted("tinyencodec.compiler.tile_code", "run_row")
-run_tile = emitted("tinyencodec.compiler.tile_code", "run_tile")
-run_tile_unfused = emitted("tinyencodec.compiler.tile_code", "run_tile_unfused")
+run_row = emitted("tinyencodec.system.compiler.tile_code", "run_row")
+run_tile = emitted("tinyencodec.system.compiler.tile_code", "run_tile")
+run_tile_unfused = emitted("tinyencodec.system.compiler.tile_code", "run_tile_unfused")

@@ -8,9 +8,8 @@
     conv_transpose   transposed convolution
     residual         the residual block, a few rows at a time
     lstm             the two-layer LSTM with its skip connection
-    threads          stages of work, each with a thread of its own
     stack            layers in a row, one after the other
     tiles            a stack fed in tiles that fit the processor's cache, by several threads
 
-Imports `kernels` only.
+Imports `kernels` and `system`.
 """

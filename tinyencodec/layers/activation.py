@@ -19,8 +19,8 @@ Chapter 6 of the tutorials walks through it.
 
 import numpy as np
 
-from tinyencodec.kernels.jit import emitted, inlined, kernel
 from tinyencodec.kernels.tile import WIDTH
+from tinyencodec.system.compiler.jit import emitted, inlined, kernel
 
 _f32 = np.float32
 _LOG2E = _f32(1.44269504)
@@ -30,7 +30,7 @@ _ONE, _TWO, _ZERO, _HALF = _f32(1), _f32(2), _f32(0), _f32(0.5)
 _LOWEST, _HIGHEST = _f32(-87), _f32(87)  # beyond, float32 saturates: exp(-87) is 1e-38, exp(87) is 6e37
 
 
-_fma = emitted("tinyencodec.compiler.tile_code", "fma")  # a * b + c with one rounding
+_fma = emitted("tinyencodec.system.compiler.tile_code", "fma")  # a * b + c with one rounding
 _elu_vectors = emitted("tinyencodec.layers.activation_code", "elu_vectors")
 
 

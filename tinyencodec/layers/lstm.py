@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyencodec.kernels.gemm import PackedMatrix, gemm, pack, unpack
-from tinyencodec.kernels.jit import kernel
 from tinyencodec.kernels.tile import LONG, WIDTH, run_row
 from tinyencodec.layers.activation import _sigmoid, _tanh, sigmoid, tanh
 from tinyencodec.layers.layer import Layer
+from tinyencodec.system.compiler.jit import kernel
 
 _PANEL = LONG * WIDTH  # columns of W_hh that a step sums at once
 

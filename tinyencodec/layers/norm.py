@@ -18,7 +18,7 @@ Chapter 6 of the tutorials walks through it.
 
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.system.compiler.jit import kernel
 
 EPSILON = 1e-5  # added to the variance, as in PyTorch
 _RUN = 512  # floats

@@ -12,11 +12,11 @@ Chapters 6 and 8 of the tutorials walk through it.
 import numpy as np
 
 from tinyencodec.kernels.gemm import EDGE, PackedMatrix, gemm_run, unpack
-from tinyencodec.kernels.jit import kernel
 from tinyencodec.kernels.tile import ROWS
 from tinyencodec.layers.activation import elu_in_place, elu_run
 from tinyencodec.layers.conv import Conv1d, ConvState
 from tinyencodec.layers.layer import Layer
+from tinyencodec.system.compiler.jit import kernel
 
 _FLOATS, _LEAST = 1 << 12, 64  # of x that go through at once, but at least so many rows
 _NONE = np.zeros(0, np.float32)

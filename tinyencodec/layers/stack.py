@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyencodec.layers.activation import elu
 from tinyencodec.layers.layer import Layer
-from tinyencodec.layers.threads import split_evenly
+from tinyencodec.system.threads import split_evenly
 
 
 class ELU(Layer):

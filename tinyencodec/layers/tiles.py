@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyencodec.layers.stack import Stack
-from tinyencodec.layers.threads import run_stages
+from tinyencodec.system.threads import run_stages
 
 _TILE = 1 << 21  # bytes of the widest signal in one tile
 _ROWS = 8  # frames; a multiple of this fills the register tile even where a frame is one row

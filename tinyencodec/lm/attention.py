@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
 from tinyencodec.kernels.tile import WIDTH, run_tile_unfused
 from tinyencodec.lm.exact import _exp, _sum, exp, total
+from tinyencodec.system.compiler.jit import kernel
 
 PANEL = 2 * WIDTH  # columns that one tile makes
 _SPARE = 256  # frames of room beyond the context: how rarely the memory is moved

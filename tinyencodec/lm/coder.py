@@ -20,9 +20,9 @@ import numpy as np
 
 from tinyencodec.entropy.arithmetic import TOTAL_BITS, bounds, quantised_cdf
 from tinyencodec.entropy.arithmetic_compiled import LaneDecoder, encode_symbols
+from tinyencodec.entropy.rate import RateSearch, bits_of
 from tinyencodec.lm.exact import check_arithmetic
 from tinyencodec.lm.model import LanguageModel
-from tinyencodec.search.rate import RateSearch, bits_of
 from tinyencodec.system.errors import check_codes, require
 
 _NUMBERS = 1 << 20  # probabilities that are held at once

@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 
-from tinyencodec.kernels.jit import inlined, kernel
+from tinyencodec.system.compiler.jit import inlined, kernel
 
 VERSION = 1  # of the arithmetic; a change to any result here needs a new one
 

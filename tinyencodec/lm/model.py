@@ -27,11 +27,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
 from tinyencodec.lm.attention import KVCache, attend
 from tinyencodec.lm.config import LMConfig
 from tinyencodec.lm.exact import add_norm, cos_sin, gelu_in_place, softmax_in_place
 from tinyencodec.lm.exact_matmul import Affine
+from tinyencodec.system.compiler.jit import kernel
 
 _AT_ONCE = 128  # frames that go through the layers together
 _WAVES = 512  # positions whose waves are computed at once

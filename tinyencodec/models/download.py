@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tinyencodec.system.files import named, sha256_of
 from tinyencodec.system.progress import Progress
-from tinyencodec.version import __version__
+from tinyencodec.system.version import __version__
 
 _TIMEOUT = 30.0  # seconds without a byte
 _PAUSES = (1, 4, 10)  # seconds before each further attempt

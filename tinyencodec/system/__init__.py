@@ -1,4 +1,4 @@
-"""Files, signals, processes and the terminal: all that is not about sound.
+"""Files, signals, processes, the terminal and the compiler: all that is not about sound.
 
     errors             how messages are worded
     untrusted          how much of a stranger's file is believed
@@ -12,6 +12,9 @@
     inputs             files, folders and glob patterns
     progress           the progress bar
     workers            a pool of worker processes; the number of processors
+    threads            stages of work, each with a thread of its own
+    compiler/          from a loop in Python to machine code, kept on disk
+    version            the version
 
 Imports nothing else of the package.
 """

@@ -1,5 +1,6 @@
 """What uses the codec: a file at a time, many files, a corpus; and what measures it.
 
+    many_signals  batches of signals, of different lengths, in one call
     transcode    a file of sound to `.ecdc` and back
     batch/       many files
     tokenize/    a corpus as codes, for language models

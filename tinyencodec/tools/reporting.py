@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from tinyencodec.system.files import atomic_write
-from tinyencodec.version import __version__
+from tinyencodec.system.version import __version__
 
 
 def versions(*packages: str) -> dict[str, str]:

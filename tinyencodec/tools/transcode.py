@@ -14,8 +14,8 @@ import numpy as np
 from tinyencodec.audio.pcm import Pcm
 from tinyencodec.audio.reader import AudioReader
 from tinyencodec.audio.writer import PEAK_LIMIT, AudioWriter
-from tinyencodec.compression import DecodedSound, compress_stream, decompress_stream
 from tinyencodec.ecdc.coders import CodesCoder
+from tinyencodec.ecdc.compression import DecodedSound, compress_stream, decompress_stream
 from tinyencodec.ecdc.header import EcdcHeader, read_header
 from tinyencodec.system.errors import blame
 from tinyencodec.system.files import is_rewritable

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import soundfile
 
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.models.store import DEFAULT_MODEL
+from tinyencodec.system.compiler.jit import JIT
 from tinyencodec.system.progress import progress
 from tinyencodec.system.workers import processors
 from tinyencodec.tools.bench.child import ask, start_times

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from tinyencodec.audio.writer import FORMATS, AudioWriter
+from tinyencodec.system.version import __version__
 from tinyencodec.tools.compare.pictures import (
     RANGE,
     SPAN,
@@ -22,7 +23,6 @@ from tinyencodec.tools.compare.pictures import (
 )
 from tinyencodec.tools.compare.renditions import Rendition, find_gain
 from tinyencodec.tools.evaluate.measures import MEASURES
-from tinyencodec.version import __version__
 
 _RATES = {"kbps": "fixed width", "kbps_table": "tables", "kbps_lm": "language model"}
 _TITLES = {name: (title, "kbit/s") for name, title in _RATES.items()} | {

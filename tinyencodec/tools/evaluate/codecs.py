@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyencodec.codec.model import EncodecModel
-from tinyencodec.compression import compress, decompress
 from tinyencodec.ecdc.coders import load_coder
+from tinyencodec.ecdc.compression import compress, decompress
 from tinyencodec.ecdc.container import read_ecdc
 from tinyencodec.ecdc.header import read_header
+from tinyencodec.system.version import __version__
 from tinyencodec.tools.evaluate.codebooks import CodebookUse
-from tinyencodec.version import __version__
 
 
 class Coded(NamedTuple):

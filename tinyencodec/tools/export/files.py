@@ -7,8 +7,8 @@ from tinyencodec.codec.model import EncodecModel
 from tinyencodec.models.listing import origin_of
 from tinyencodec.models.weight_files import find_weights
 from tinyencodec.system.files import is_in_use, new_folder, sha256_of
+from tinyencodec.system.version import __version__
 from tinyencodec.tools.export.codec import decoder_graph, encoder_graph, streams
-from tinyencodec.version import __version__
 
 
 def export(model: EncodecModel, dest: str | os.PathLike, half: bool = False) -> dict[str, int]:

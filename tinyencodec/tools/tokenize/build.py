@@ -18,13 +18,13 @@ from tinyencodec.system.errors import require
 from tinyencodec.system.inputs import AUDIO, find_inputs
 from tinyencodec.system.lock import exclusive
 from tinyencodec.system.progress import Progress
+from tinyencodec.system.version import __version__
 from tinyencodec.tools.reporting import write_json
 from tinyencodec.tools.tokenize import plan
 from tinyencodec.tools.tokenize.dataset import read_about
 from tinyencodec.tools.tokenize.part import codes_dtype
 from tinyencodec.tools.tokenize.plan import UNFINISHED, Job
 from tinyencodec.tools.tokenize.shard import DATASET, ERRORS, MANIFEST, write_shards
-from tinyencodec.version import __version__
 
 SHARD_BYTES = 256_000_000
 

@@ -105,7 +105,7 @@ def _is_same(file: InputFile, before: FileResult) -> bool:
 def _load(settings: Settings) -> "EncodecModel":
     """The model, for one thread; `ValueError` if it, or the program, is another one than where the work was planned."""
     from tinyencodec.models.store import find_model, load_model
-    from tinyencodec.version import __version__
+    from tinyencodec.system.version import __version__
 
     if __version__ != settings.version:
         raise ValueError(f"tinyencodec: expected version {settings.version} on each machine, got {__version__}")

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tinyencodec.compiler.processor import FEW, LONG, ROWS, WIDTH
+from tinyencodec.system.compiler.processor import FEW, LONG, ROWS, WIDTH
 
 _F32, _I64 = ir.FloatType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_F32, WIDTH)

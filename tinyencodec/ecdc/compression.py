@@ -19,8 +19,8 @@ from tinyencodec.ecdc.block_layout import frames_per_block
 from tinyencodec.ecdc.coders import CodesCoder, load_coder
 from tinyencodec.ecdc.container import EcdcReader, EcdcWriter
 from tinyencodec.ecdc.header import KEEP_GOING, EcdcHeader, payload_size, read_header
+from tinyencodec.entropy.rate import WEIGHT, RateSearch, check_weight
 from tinyencodec.models.store import load_model
-from tinyencodec.search.rate import WEIGHT, RateSearch, check_weight
 from tinyencodec.system.errors import require
 from tinyencodec.system.progress import Progress
 

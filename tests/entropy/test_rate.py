@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tests.helpers.language_model import CONFIG, draw_tensors
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.ecdc.coders import FixedCoder
+from tinyencodec.entropy import rate
+from tinyencodec.entropy.rate import RateSearch, bits_of, check_weight
 from tinyencodec.entropy.tables import TableCoder
-from tinyencodec.kernels.jit import JIT
 from tinyencodec.lm.coder import LMCoder
 from tinyencodec.lm.model import LanguageModel
-from tinyencodec.search import rate
-from tinyencodec.search.rate import RateSearch, bits_of, check_weight
+from tinyencodec.system.compiler.jit import JIT
 
 K, N, D = 3, CONFIG.codebook_size, 6
 RANDOM = np.random.default_rng(5)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from tinyencodec.compiler import cache
-from tinyencodec.kernels import gemm, jit
-from tinyencodec.kernels.jit import kernel, variant
+from tinyencodec.kernels import gemm
+from tinyencodec.system.compiler import cache, jit
+from tinyencodec.system.compiler.jit import kernel, variant
 
 compiled_only = pytest.mark.skipif(not jit.JIT, reason="there is no kernel")
 
@@ -123,8 +123,8 @@ assert (elu(np.ones(3, np.float32)) == 1).all()
 DOUBLED = """
 import sys
 import numpy as np
-from tinyencodec.compiler import cache
-from tinyencodec.kernels.jit import kernel
+from tinyencodec.system.compiler import cache
+from tinyencodec.system.compiler.jit import kernel
 
 def _naive(x):
     x *= 2
@@ -195,7 +195,7 @@ def test_a_damaged_cache_is_compiled_anew_and_mended(tmp_path, damage):
 PRODUCTS = """
 import sys
 import numpy as np
-from tinyencodec.compiler import cache
+from tinyencodec.system.compiler import cache
 from tinyencodec.kernels.gemm import gemm, pack
 
 x = np.full(1, 1 + 2**-12, np.float32)
@@ -226,5 +226,5 @@ def test_another_source_is_compiled_anew(tmp_path):
 @compiled_only
 def test_what_a_kernel_is_made_of():
     assert jit._modules(gemm._gemm.loop) == {
-        f"tinyencodec.{name}" for name in ("kernels.gemm", "kernels.tile", "compiler.tile_code", "compiler.object_file",
-                                           "compiler.processor")}
+        f"tinyencodec.{name}" for name in ("kernels.gemm", "kernels.tile", "system.compiler.tile_code",
+                                           "system.compiler.object_file", "system.compiler.processor")}

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from tinyencodec.codec.beam import check_search
 from tinyencodec.codec.model import EncodecModel
 from tinyencodec.codec.network import as_array
 from tinyencodec.codec.segments import split_segments
-from tinyencodec.search.beam import check_search
 
 
 class EncodedBatch(NamedTuple):

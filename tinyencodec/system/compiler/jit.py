@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinyencodec.compiler import cache
+from tinyencodec.system.compiler import cache
 
 JIT = not int(os.environ.get("NUMBA_DISABLE_JIT") or 0)
 F = TypeVar("F", bound=Callable)
@@ -68,7 +68,7 @@ class _Part:
         """In the form that Numba takes."""
         if isinstance(self.what, str):
             return getattr(importlib.import_module(self.module), self.what)
-        return importlib.import_module("tinyencodec.compiler.object_file").inlined(_with_parts(self.what))
+        return importlib.import_module("tinyencodec.system.compiler.object_file").inlined(_with_parts(self.what))
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args)
@@ -87,7 +87,8 @@ def _with_parts(function: Any) -> Callable:
 
 def _modules(function: Any) -> set[str]:
     """The modules that the machine code of a function comes from."""
-    found = {function.__module__ or "", "tinyencodec.compiler.object_file", "tinyencodec.compiler.processor"}
+    here = __name__.rpartition(".")[0]
+    found = {function.__module__ or "", f"{here}.object_file", f"{here}.processor"}
     for part in _parts(function).values():
         found |= {part.module} if isinstance(part.what, str) else _modules(part.what)
     return found
@@ -113,7 +114,7 @@ class Kernel:
 
     def _compile(self, name: str) -> bytes:
         """The object file, in which the function has that name."""
-        module = importlib.import_module("tinyencodec.compiler.object_file")
+        module = importlib.import_module("tinyencodec.system.compiler.object_file")
         return module.object_file(_with_parts(self.loop), self.signature, name)
 
     def __call__(self, *args: Any) -> Any:

@@ -23,8 +23,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinyencodec.kernels.gemm import PackedMatrix
-from tinyencodec.kernels.jit import inlined, kernel
 from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile
+from tinyencodec.system.compiler.jit import inlined, kernel
 from tinyencodec.system.errors import require
 
 MOST = 256  # choices that may be kept

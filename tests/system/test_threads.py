@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyencodec.layers.threads import run_stages, split_evenly
+from tinyencodec.system.threads import run_stages, split_evenly
 
 
 @given(st.lists(st.integers()), st.integers(1, 5))

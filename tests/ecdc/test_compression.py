@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.helpers.coders import PackedCoder
 from tests.helpers.pipes import Pipe
 from tests.helpers.signals import cut, noise
-from tinyencodec import compression as codec
-from tinyencodec.compression import compress, compress_stream, decompress, decompress_stream
+from tinyencodec.ecdc import compression as codec
 from tinyencodec.ecdc.coders import FixedCoder
+from tinyencodec.ecdc.compression import compress, compress_stream, decompress, decompress_stream
 from tinyencodec.ecdc.container import write_ecdc
 from tinyencodec.ecdc.header import read_header
 from tinyencodec.entropy.tables import TableCoder
-from tinyencodec.kernels import jit
+from tinyencodec.system.compiler import jit
 
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "segments", "segments, no norm"]
 pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 200)), max_size=10)

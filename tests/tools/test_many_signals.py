@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import tinyencodec
 from tests.helpers.signals import noise
-from tinyencodec.many_signals import decode_batch, encode_batch
+from tinyencodec.tools.many_signals import decode_batch, encode_batch
 
 SHAPES = ["causal", "no shortcut", "scaled", "segments", "segments, no norm"]
 

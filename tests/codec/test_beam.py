@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.signals import cut, noise
+from tinyencodec.codec import beam as search
+from tinyencodec.codec.beam import check_search
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.kernels.gemm import pack
-from tinyencodec.kernels.jit import JIT
-from tinyencodec.search import beam as search
-from tinyencodec.search.beam import check_search
+from tinyencodec.system.compiler.jit import JIT
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyencodec.kernels.jit import kernel
-from tinyencodec.search.beam import half_squares
+from tinyencodec.codec.beam import half_squares
+from tinyencodec.system.compiler.jit import kernel
 from tinyencodec.system.errors import require
 
 WEIGHT = 1.5  # as good as the greedy choice, in fewer bits: measured, see the results
