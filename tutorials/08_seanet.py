@@ -8,20 +8,21 @@
 # %% [markdown]
 # # 8 SEANet: the encoder and the decoder
 #
-# All parts are on the table: convolutions with and without stride ([chapters 2](02_convolution.py) and
+# We have all the parts: convolutions with and without stride ([chapters 2](02_convolution.py) and
 # [3](03_stride_padding_causality.py)), transposed convolutions ([4](04_transposed_convolution.py)), residual blocks
 # ([6](06_elu_weightnorm_residual.py)) and the LSTM ([7](07_lstm.py)). In this chapter they become one network. Its
-# shape is that of [SEANet](glossary.md#seanet), a network for cleaning up speech, which goes down and up again. EnCodec
-# takes its two halves apart, as encoder and decoder, and leaves out the connections that lead across from one to the
-# other: all must pass through the codes.
+# shape is that of [SEANet](glossary.md#seanet), a network that cleans up speech: it first makes the signal slower and
+# slower, then faster and faster again. EnCodec uses the first half as its encoder and the second as its decoder. SEANet
+# also has connections that lead straight across from one half to the other. EnCodec leaves them out: everything must
+# pass through the codes.
 #
 # **What you will see**
 #
-# - a sound on its way through sixteen layers, getting shorter and wider
+# - a sound on its way through sixteen layers, getting shorter in time and wider in channels
 # - how far one latent frame can hear, computed and then measured by nudging samples
-# - where the numbers and the work of the network are: at opposite ends
+# - where the network's numbers are, and where its work is
 # - the latent as a picture, beside the spectrogram of the same sentence
-# - what encoder and decoder alone do to a sound, heard
+# - what the encoder and the decoder alone do to a sound, to hear
 
 # %%
 import book
@@ -53,9 +54,9 @@ book.drawing("here", chapter=8)
 # 4. an ELU and a last convolution with kernel 7, which makes the vectors that [chapter 9](09_rvq.py) quantises.
 #
 # The strides multiply to $2 \cdot 4 \cdot 5 \cdot 8 = 320$: one output for 320 samples. That output is a
-# [frame](glossary.md#frame) of the [latent](glossary.md#latent), "latent" for hidden: nobody says what its numbers
-# mean, training finds out. In the package the encoder is just such a list of layers, so we can walk along it ourselves.
-# Signals inside are stored as `[time, channels]`.
+# [frame](glossary.md#frame) of the [latent](glossary.md#latent). "Latent" means hidden: nobody says what its numbers
+# mean; training finds that out. In the package the encoder is just such a list of layers, so we can walk through it
+# ourselves. Signals inside the network are stored as `[time, channels]`.
 
 # %%
 def walk(x, layers):
@@ -100,22 +101,22 @@ plt.step(steps, widths, where="mid", label="channels")
 plt.step(steps, lengths / seconds * widths, where="mid", label="both: numbers per second")
 plt.yscale("log")
 plt.xticks(steps, ["sound", *(name_of(layer) for layer in model.encoder.layers)],
-           rotation=60, ha="right")
+           rotation=60, ha="right", rotation_mode="anchor")
 plt.gca().set(ylabel="number (log scale)", title="The encoder trades time for channels")
 plt.legend(loc="center left")
 plt.grid(True)
 book.show("shapes")
 
 # %% [markdown]
-# Each stage divides the length by its stride $s$ and doubles the channels, so the amount of numbers is multiplied by
-# $2 / s$: the first stage keeps it, the others shrink it. The widest place is right after the first convolution. Fewer
-# numbers is not yet compression, since each has many digits. But the latent is at last slow enough to be written down
-# frame by frame.
+# Each stage divides the length by its stride $s$ and doubles the channels, so it multiplies the amount of numbers by $2
+# / s$: the first stage keeps it, the others shrink it. The first convolution makes sixteen numbers of every sample,
+# which is the most there ever are. Fewer numbers are not yet compression, since each has many digits. But the latent is
+# slow enough to be written down frame by frame.
 #
-# The decoder is the same list in reverse: a convolution, the LSTM, then four stages with a *transposed* convolution of
-# stride 8, 5, 4, 2 and a residual block each, and a last convolution back to one channel. It gives exactly 320 samples
-# for each frame; what goes beyond the sound's length is cut off. It ends with this convolution. Some drawings of
-# EnCodec show a $\tanh$ behind it, which would keep the output within $\pm 1$; the released models have none.
+# The decoder is the same list in reverse: a convolution, the LSTM, then four stages, each with a *transposed*
+# convolution (of stride 8, 5, 4, 2) and a residual block, and a last convolution back to one channel. It gives exactly
+# 320 samples for each frame; what goes beyond the sound's length is cut off. Nothing follows the last convolution. Some
+# drawings of EnCodec show a $\tanh$ there, which would keep the output within $\pm 1$; the released models have none.
 
 # %%
 back = walk(latent, model.decoder.layers)
@@ -128,15 +129,15 @@ book.say("The decoder's outputs, from latent to sound: "
 # ## How far a frame hears
 #
 # The [receptive field](glossary.md#receptive-field) of an output is the stretch of input that it depends on. It can be
-# computed layer by layer. Let $R$ be the receptive field so far, and $j$ the *jump*, how many input samples lie between
-# two neighbours in the present layer. At the start both are 1. A convolution with kernel $k$ and stride $s$ looks at
-# $k$ neighbours, which are $j$ apart, so
+# computed layer by layer. Let $R$ be the receptive field so far, in samples, and $j$ the *jump*: how many samples lie
+# between two neighbouring outputs of the layer. At the start both are 1. A convolution with kernel $k$ and stride $s$
+# looks at $k$ neighbours, which are $j$ apart, so
 #
 # $$ R \leftarrow R + (k - 1)\, j, \qquad j \leftarrow j\, s $$
 
 # %%
 def receptive_fields(layers):
-    """(R, j) in samples behind each layer, taking no notice of the LSTM."""
+    """(R, j) in samples after each layer, not counting the LSTM."""
     reach, jump, rows = 1, 1, []
     for layer in layers:
         # its other convolutions have kernel 1
@@ -150,9 +151,9 @@ def receptive_fields(layers):
 fields = receptive_fields(model.encoder.layers)
 reach, hop = fields[-1]
 assert hop == model.hop_length == 320
-book.say(f"Behind the last convolution a frame sees **{reach} samples**, "
-         f"{1000 * reach / model.sample_rate:.0f} ms, and is {hop} samples after the one "
-         f"before.")
+book.say(f"After the last convolution a frame sees **{reach} samples**, "
+         f"{1000 * reach / model.sample_rate:.0f} ms, and the next frame comes {hop} "
+         f"samples later.")
 
 # %% tags=["hide-input"]
 plt.figure(figsize=(8, 3.8))
@@ -167,11 +168,12 @@ plt.grid(True, axis="x")
 book.show("receptive_field")
 
 # %% [markdown]
-# Most of it comes from the last convolution: a kernel of 7 is little at first, but at the end it spans seven frames.
-# And the LSTM carries on from frame to frame, so with it a frame can in principle remember all of the past.
+# Most of it comes from the last convolution. A kernel of 7 spans seven samples in the first layer, but seven frames in
+# the last. And the LSTM carries its memory from frame to frame, so with it a frame can in principle remember all of the
+# past.
 #
-# A computed reach is a claim, and claims can be checked. We nudge one sample of a noise and look which frames change:
-# with the LSTM, and with the LSTM left out.
+# A computed reach is a claim, and claims can be checked. We take noise, nudge one of its samples, and look at which
+# frames change: with the LSTM, and without it.
 
 # %%
 noise = np.random.default_rng(0).standard_normal((40 * hop, 1)).astype(np.float32) * 0.1
@@ -208,8 +210,8 @@ book.say(f"Without the LSTM exactly frames {frames[0]} to {frames[-1]} change, a
 #
 # A *parameter* is one trained number. A [multiply-add](glossary.md#multiply-add) is the step $a + b \cdot c$ of which
 # convolutions and LSTM consist; counting these says how much work a network is. A convolution with $C$ input channels,
-# $C'$ output channels and kernel $k$ has $k C C'$ weights, and uses each of them once *per output*. So the work is the
-# weights times the rate, and the rate is high where the channels are few.
+# $C'$ output channels and kernel $k$ has $k C C'$ weights, and uses each of them once for *each output in time*. So the
+# work is the weights times the rate, and the rate is high where the channels are few.
 
 # %%
 def census(config):
@@ -257,15 +259,17 @@ for (name, (numbers, work)), filters in zip(total.items(),
 book.say("\n".join(lines))
 
 # %% [markdown]
-# The figure is for the official model, which begins with 32 channels; the one bundled here is a smaller copy of it.
-# The LSTM and the last stage hold nearly all of the numbers. The work is spread much more evenly: an early layer has
-# hardly any weights but uses them thousands of times a second.
+# The figure is for the official model, which begins with 32 channels; the bundled one has the same layers with half the
+# channels. The LSTM, the strided convolution before it and the last convolution hold more than nine tenths of the
+# numbers. The work is spread much more evenly: an early layer has few weights but uses them thousands of times a
+# second.
 
 # %%
+assert sum(full[i][0] for i in (12, 13, 15)) > 0.9 * total["encodec_24khz"][0]
 # the LSTM: more than half of the numbers
 assert full[13][0] > 0.5 * total["encodec_24khz"][0]
 assert full[13][1] < 0.3 * total["encodec_24khz"][1]  # and less than a third of the work
-# two stages: few numbers
+# the first layers, up to the stride of 4: few numbers
 assert sum(full[i][0] for i in (0, 1, 3, 4, 6)) < 0.03 * total["encodec_24khz"][0]
 # but a good part of the work
 assert sum(full[i][1] for i in (0, 1, 3, 4, 6)) > 0.2 * total["encodec_24khz"][1]
@@ -274,8 +278,8 @@ assert sum(full[i][1] for i in (0, 1, 3, 4, 6)) > 0.2 * total["encodec_24khz"][1
 # ## What the latent looks like
 #
 # Below is the sentence twice: as a spectrogram ([chapter 1](01_sound_as_numbers.py)), and as the encoder's output.
-# The channels of a latent have no order of their own, so we show the 32 with the largest swings. The green
-# line is the frame that we follow.
+# The channels of a latent have no order of their own, so we show the 32 that vary most. The green line is the
+# frame that we follow.
 
 # %%
 shown = latent[:, np.argsort(latent.std(axis=0))[-32:]]  # by rising standard deviation
@@ -297,7 +301,7 @@ axes[1].set(xlabel="time (s)", ylabel="channel, by size",
 book.show("latent")
 
 # %% [markdown]
-# And this is our frame, number 62, all of it: 320 samples have become these 128 numbers.
+# And this is the whole of our frame, number 62: its 320 samples have become these 128 numbers.
 
 # %%
 followed = latent[book.FRAME]
@@ -310,15 +314,13 @@ plt.gca().set(title=f"The latent of frame {book.FRAME}", xlabel="channel", ylabe
 book.show("followed")
 
 # %% [markdown]
-# Pauses, syllables and their edges stand at the same times in both pictures. But there is no frequency axis in the
-# latent, and unlike a spectrogram it keeps the *phase*, that is where in its swing each wave is: the decoder can follow
-# the waveform itself. How well? We send the latent straight into the decoder, with no quantiser in between.
+# In the two pictures above, pauses, syllables and their edges appear at the same times. But the latent has no frequency
+# axis. And unlike a spectrogram it keeps the *phase*, that is, where in its swing each wave is. So the decoder can
+# follow the waveform itself. How well? We send the latent straight into the decoder, with no quantiser in between.
 
 # %%
 straight = back[-1][:len(speech), 0]
 coded = model.decode(model.encode(speech[None], bandwidth=6.0), len(speech))[0]
-
-
 book.play(24_000, original=speech, no_quantiser=straight, at_6_kbit_s=coded)
 
 # %%
@@ -334,24 +336,27 @@ book.show("waveforms")
 
 # %%
 book.claim(book.snr(speech, straight) > book.snr(speech, coded) - 1,
-           "the quantiser does not help")
+           "without the quantiser the copy is not worse")
 book.say(f"Without a quantiser the signal-to-noise ratio is "
          f"{book.snr(speech, straight):.1f} dB, with the quantiser at 6 kbit/s "
          f"{book.snr(speech, coded):.1f} dB.")
 
 # %% [markdown]
-# The first is not quite the best that such an encoder and decoder could do. This decoder was trained last on quantised
-# latents alone, and has learnt to expect their errors.
+# The first figure is not quite the best that such an encoder and decoder could do. In the last part of its training,
+# this decoder saw only quantised latents, and it has learnt to expect their errors.
 #
 # ## In the paper, and here
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.1, has these layers with $C = 32$ filters; the model of this
-# book has 16. The paper tried that too: 16 filters cost little, from 6.67 to 6.40 dB of SI-SNR and from 4.35 to 4.32 of
-# ViSQOL (a measure of quality from 1 to 5), and are 2.6 times as fast. On other test sounds, ours has about 9 dB of
-# SI-SNR at 6 kbit/s, but only 3.8 of ViSQOL for speech and 3.5 for music ([Results](results.md)): it follows the
-# waveform and is rough to the ear, for it was trained for hours on one processor core, by losses that favour the
-# waveform and without an adversary; the released model took 600 000 steps on eight GPUs, with one. Some drawings of
-# EnCodec show a $\tanh$ at the end; the released models have none.
+# book has 16. (In the residual blocks, the paper gives both convolutions a kernel of 3. In the released models the
+# second has a kernel of 1, and so it is here.) The paper tried 16 filters too (Table A.3). At 6 kbit/s they cost
+# little: SI-SNR, a signal-to-noise ratio, falls from 6.67 to 6.40 dB, and ViSQOL, a prediction of the listener's
+# verdict on a scale that ends near 5, from 4.35 to 4.32. Encoding is 2.7 times as fast.
+#
+# On other test sounds, our model has about 9 dB of SI-SNR at 6 kbit/s, but a ViSQOL of only 3.8 for speech and 3.5 for
+# music ([Results](results.md)). It follows the waveform, and is rough to the ear. It was trained for hours on one
+# processor core, by losses that favour the waveform, and without the adversary of [chapter 14](14_training.py). The
+# paper's models were trained with one, for 600 000 steps on eight GPUs.
 #
 # ## Summary
 #
@@ -359,7 +364,8 @@ book.say(f"Without a quantiser the signal-to-noise ratio is "
 #   LSTM, a last convolution. The decoder is its mirror image.
 # - One frame stands for 320 samples. Its convolutions see a few thousand samples of the past and none of the future,
 #   except for the mirrored padding at the very start.
-# - Late layers hold the numbers, early layers repeat theirs so often that they cost as much time.
+# - The late layers hold most of the numbers. The early layers have few, but use them so often that they do a good part
+#   of the work.
 #
 # ## Exercises
 #
@@ -383,7 +389,7 @@ book.check("8.2", fewer_numbers, less_work)
 
 # %% [markdown]
 # 3. *Harder.* Shift the sentence by 320 samples. Is the latent just shifted by one frame? Plot the difference over
-#    time, with and without the LSTM, and explain both curves. How many frames differ without it?
+#    time, with and without the LSTM, and explain both curves. How many frames differ without the LSTM?
 
 # %%
 frames_that_differ = ...

@@ -8,16 +8,16 @@
 # %% [markdown]
 # # 10 The whole codec
 #
-# Encoder ([chapter 8](08_seanet.py)), quantiser ([chapter 9](09_rvq.py)), decoder: put in a row they are a
+# Encoder ([chapter 8](08_seanet.py)), quantiser ([chapter 9](09_rvq.py)), decoder: in a row they are a
 # [codec](glossary.md#codec), a coder and decoder of sound. In this chapter we run it, listen, and look closely at what
-# it gets wrong. Then we follow the two additions that the 48 kHz model makes: loudness that is taken out and put back,
-# and a long signal that is cut into segments whose seams must not be heard.
+# it gets wrong. Then we add the two things that the 48 kHz model has besides: the loudness is taken out and put back,
+# and a long signal is cut into segments whose seams must not be heard.
 #
 # **What you will see**
 #
 # - speech and music, before and after, and what is kept of them: a table of small whole numbers
 # - the error itself, as sound and as a spectrogram, and in which frequencies it lives
-# - a codec that does well at one loudness only, and the one number that cures it
+# - a codec that does well only at an ordinary loudness, and the one number that cures it
 # - clicks at the seams between segments, and how a cross-fade removes them
 
 # %%
@@ -57,9 +57,9 @@ assert np.array_equal(frames[0].codes, codes) and frames[0].scale is None
 assert np.array_equal(model.decode(frames, length=speech.shape[1]), again)
 
 # %% [markdown]
-# That is all of `model.encode` and `model.decode`, which also check their input and work through long sounds tile by
-# tile. Only the codes travel from one to the other. Each of the $K$ codebooks gives 10 bits per frame, and there are 75
-# frames in a second:
+# That is all that `model.encode` and `model.decode` do, except that they also check their input, and work through long
+# sounds tile by tile. Only the codes travel from one to the other. Each of the $K$ codebooks gives 10 bits per frame,
+# and there are 75 frames in a second:
 #
 # $$ \text{bitrate} = K \cdot 10 \cdot 75 \; \text{bit/s} $$
 
@@ -72,8 +72,8 @@ followed = ", ".join(map(str, codes[:, book.FRAME]))
 book.say(f"Of the frame that we follow, number {book.FRAME}, all that travels is "
          f"{followed}.")
 book.say(f"{speech.shape[1]} samples become {n_codebooks} × {n_frames} codes: {bitrate} "
-         f"bit/s instead of {pcm} for the samples themselves, **{pcm / bitrate:.0f} "
-         f"times fewer**.")
+         f"bit/s instead of {pcm} for the samples themselves, a **{pcm / bitrate:.0f}th** "
+         f"of the bits.")
 
 # %%
 guitar = book.recording("guitar")
@@ -84,16 +84,17 @@ guitar_again = model.decode(frames, length=guitar.shape[1])
 end = time.perf_counter()
 seconds = guitar.shape[1] / model.sample_rate
 book.say(f"{seconds:.0f} s of guitar took {middle - start:.2f} s to encode and "
-         f"{end - middle:.2f} s to decode here, {seconds / (middle - start):.0f} and "
-         f"{seconds / (end - middle):.0f} times faster than it plays.")
+         f"{end - middle:.2f} s to decode when this page was made: "
+         f"{seconds / (middle - start):.0f} and {seconds / (end - middle):.0f} times as "
+         f"fast as it plays.")
 book.play(24_000, speech=speech, speech_at_6_kbit_s=again, guitar=guitar,
           guitar_at_6_kbit_s=guitar_again)
 
 # %% [markdown]
 # ## What went wrong, and where
 #
-# The error is a sound too: the difference of the two, sample by sample. Listen to it. What you recognise in it has been
-# lost, or has been moved in time by so little that ears do not mind, but subtraction does.
+# The error is a sound too: the difference of original and copy, sample by sample. Listen to it. What you recognise in
+# it has been lost, or has been shifted in time by so little that the ear does not mind, but the subtraction does.
 
 # %%
 error = speech - again
@@ -112,8 +113,8 @@ book.show("error_spectrogram")
 
 # %% [markdown]
 # To see which frequencies suffer, we add up the energy of signal and error in bands half an
-# [octave](glossary.md#octave) wide (an octave is a factor of two in frequency). Where the error's curve lies well below
-# the signal's, the codec follows the waveform. Where the two meet, it knows at best how loud it should be there.
+# [octave](glossary.md#octave) wide (an octave is a factor of two in frequency). Where the curve of the error lies well
+# below that of the signal, the codec follows the waveform. Where the two meet, it gets at best the loudness right.
 
 # %%
 edges = 62.5 * 2 ** (np.arange(15) / 2)  # Hz
@@ -141,14 +142,14 @@ for axis, name, x, y in ((axes[0], "speech", speech, again),
 book.show("bands")
 
 # %% [markdown]
-# Low frequencies are followed better than high ones. That is a choice, made by training: low frequencies hold most of
-# the energy, and a wave that lasts 10 ms is easier to place than one that lasts 0.2 ms. For the ear, high frequencies
-# are more like coloured noise, whose exact waveform does not matter. So the plain error says little about how good a
-# codec sounds, and [chapter 14](14_training.py) trains with other measures beside it.
+# Low frequencies are followed better than high ones. Training has made that choice: low frequencies hold most of the
+# energy, and a wave that repeats every 10 ms is easier to place than one that repeats every 0.2 ms. At high frequencies
+# the ear notices how strong the sound is, but hardly its exact waveform. So the plain error says little about how good
+# a codec sounds, and [chapter 14](14_training.py) trains with other measures as well.
 #
 # ## One number for the loudness
 #
-# A network has habits. It has been trained on sounds of ordinary loudness; what if one comes in very softly?
+# A network has habits. It was trained on sounds of ordinary loudness. What if a sound comes in very softly?
 
 # %%
 def scaled_codec(wav):
@@ -180,12 +181,13 @@ book.say(f"At -50 dB the plain codec is left with {plain[0]:.1f} dB. With the lo
          f"taken out, it reaches {scaled[0]:.1f} dB at every gain.")
 
 # %% [markdown]
-# The measure of loudness is the [RMS](glossary.md#rms), *root mean square*: of all samples of the mono mix $m$ the
-# squares, their mean, and the root of it. A tiny number keeps silence from becoming a division by zero:
+# The measure of loudness is the [RMS](glossary.md#rms), or *root mean square*: square all samples of the mono mix $m$,
+# take the mean, then the square root. (The mono mix is the mean of the channels.) A tiny number is added, so that
+# silence does not lead to a division by zero:
 #
 # $$ \text{scale} = \sqrt{\frac{1}{T} \sum_{t} m_t^2} + 10^{-8} $$
 #
-# The 48 kHz model works like that: what its network sees always has an RMS of 1, and the scale is stored as one number
+# The 48 kHz model works like that. What its network sees always has an RMS of 1, and the scale is stored as a number
 # of 4 bytes for each second. The 24 kHz model has no such step. It must respond within milliseconds, and the loudness
 # of a second is known only when the second is over.
 
@@ -197,14 +199,13 @@ assert np.isclose(scale_of(stereo), np.sqrt(np.mean(mono**2)) + 1e-8)
 # %% [markdown]
 # ## Seams
 #
-# For the same reason the 48 kHz model works in [segments](glossary.md#segment) of one second. Inside the network too,
-# it subtracts the mean of a whole segment and divides by its deviation, between its layers (*group norm*), so it cannot
-# even begin before it has one. Each segment is coded for itself, as if nothing came before it. What happens where two
-# of them meet?
+# So the 48 kHz model works in [segments](glossary.md#segment) of one second. Inside its network, after each
+# convolution, it also subtracts the mean of the whole segment and divides by the standard deviation (*group norm*). So
+# it cannot even begin before it has a whole segment. Each segment is coded on its own, as if nothing came before it.
+# What happens where two of them meet?
 #
-# We can try that with the model that we have: we give it another configuration, with the same numbers. Segments of a
-# third of a second make more seams than those of a second; they share 10 ms with their neighbours, as in the
-# original.
+# We can try that with the 24 kHz model: we keep its weights and change its configuration. Segments of 0.32 s make more
+# seams than segments of a second. Like those of the 48 kHz model, they share 10 ms with their neighbours.
 
 # %%
 _, tensors = read_model_folder(model.folder)
@@ -221,14 +222,15 @@ hard = np.concatenate([window[:, :stride] for window in decoded], axis=1)  # end
 book.play(24_000, coded_as_one=guitar_again, segments_end_to_end=hard)
 
 # %% [markdown]
-# Each decoded segment is a little wrong, and each in its own way, so the waveform jumps from one error to another. The
-# cure is to fade one out while the next fades in. Each segment $i$ gets a weight $w$, a triangle over its length, and
+# Each decoded segment is a little wrong, each in its own way. So at a seam the waveform jumps from one error to
+# another. The cure is to fade one segment out while the next fades in. Each segment $i$ is weighted by $w$, a triangle
+# over its length, and
 #
 # $$ y_t = \frac{\sum_i w_{t - iS} \; y^{(i)}_{t - iS}}{\sum_i w_{t - iS}} $$
 #
-# where $S$ is the distance from one segment's start to the next. Where there is one segment only, its weight cancels:
-# it stays as it is. Where two overlap, one weight falls while the other rises, and their sum stays the same: a straight
-# [cross-fade](glossary.md#cross-fade).
+# where $S$ is the distance from the start of one segment to that of the next. Where there is only one segment, its
+# weight cancels, and it stays as it is. Where two overlap, one weight falls while the other rises, and their sum stays
+# the same: a straight [cross-fade](glossary.md#cross-fade).
 
 # %%
 def overlap_add(windows, stride):
@@ -281,12 +283,13 @@ for label, x, width in (("original", guitar, 1), ("cross-faded", faded, 1),
 axes[1].axvline((seam - 0.5) / 24, color="0.6", linestyle="--", linewidth=0.8)
 axes[1].set(xlabel="time (ms)", ylabel="sample value",
             title="5 ms around a seam (dashed)")
-axes[1].legend(fontsize=8)
+axes[1].margins(y=0.25)
+axes[1].legend(fontsize=8, loc="upper center", ncols=3)
 book.show("seam")
 
 # %% [markdown]
-# One seam is an example. For a measurement, take all of them: how large is the step from one sample to the next, at the
-# seams and around them?
+# One seam is only an example. To measure, we take all of them: how large is the step from one sample to the next, at
+# the seams and around them?
 
 # %%
 clicks, seams = {}, np.arange(stride, guitar.shape[1] - 2 * stride, stride)
@@ -297,7 +300,7 @@ for label, x in (("original", guitar), ("end to end", hard), ("cross-faded", fad
     plt.plot(around, step.mean(axis=0), ".-", label=label)
     clicks[label] = step.mean(axis=0)[20] / np.median(step.mean(axis=0))
 plt.gca().set(xlabel="samples from the seam", ylabel="mean step",
-              title=f"Mean of {len(seams)} seams")
+              title=f"The mean of {len(seams)} seams")
 plt.legend()
 book.show("steps")
 assert clicks["end to end"] > 2 * clicks["cross-faded"]
@@ -305,13 +308,13 @@ book.say(f"End to end, the step at a seam is {clicks['end to end']:.1f} times as
          f"as those around it; cross-faded, {clicks['cross-faded']:.1f} times.")
 
 # %% [markdown]
-# The click is gone. What remains is that each segment begins anew: its first frames know nothing of the past, and the
-# LSTM starts with an empty memory. With segments of a whole second that happens once a second.
+# The click is gone. One fault remains: each segment begins anew. Its first frames know nothing of the past, and the
+# LSTM starts with an empty memory. With segments of a whole second, that happens only once a second.
 #
 # ## The 48 kHz model
 #
-# Stereo, segments, scales: all of it hides behind the same two calls. The price of a segment is one more number, its
-# `scale`, and the samples that it shares with the next, which are coded twice.
+# Stereo, segments, scales: all of it is behind the same two calls. What a segment costs in addition is one number, its
+# `scale`, and the samples that it shares with the next segment, which are coded twice.
 
 # %%
 if HQ_MODEL in tinyencodec.list_models():
@@ -330,26 +333,38 @@ else:
 # ## In the paper, in the released code, and here
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.1, normalises and cuts as above: at 48 kHz, pieces of one
-# second that share 10 ms. How the shared part is cross-faded, and that the last piece may be short, is in the released
-# code. In section 4 its listeners prefer EnCodec at 3 kbit/s to Opus at 12 ([chapter 1](01_sound_as_numbers.py)). The
-# model that you heard here is level with Opus at 6 on voices that it does not know, and behind it at 12
-# ([Results](results.md)). The difference is training, not code: this package runs the released weights to the same
-# codes.
+# second that share 10 ms. How the shared part is cross-faded, and that the last piece may be short, one learns from the
+# released code.
+#
+# And how good is it? In Table 1 of the paper, listeners gave points from 0 to 100:
+#
+# | 24 kHz, mono | clean speech | music, mean of two sets |
+# |---|---|---|
+# | the original, hidden among the copies | 95.5 | 95.2 |
+# | EnCodec at 3 kbit/s | 67.0 | 88.7 |
+# | EnCodec at 6 kbit/s | 83.1 | 92.1 |
+# | Opus at 6 kbit/s | 30.1 | 19.3 |
+# | Opus at 12 kbit/s | 76.5 | 71.6 |
+#
+# So EnCodec at 6 kbit/s beats Opus at 12. The model that you heard here does not. It is level with Opus at 6 kbit/s on
+# voices that it does not know, and far behind Opus at 12 ([Results](results.md#what-listeners-said-of-encodec)). The
+# difference is in the training, not in the code: with the released weights, this package gives the same codes as the
+# official program.
 #
 # ## Summary
 #
 # - A codec is encoder, quantiser, decoder. Only codes travel, and their number is the bitrate.
-# - The waveform is followed best where the energy is, at low frequencies; relative to the signal, the error is largest
-#   at high ones.
-# - A network is used to one loudness. Dividing by the RMS, and storing it, makes the result independent of it.
-# - Segments coded on their own do not fit together; a triangular cross-fade over 10 ms removes the clicks.
+# - The waveform is followed best where the energy is, at low frequencies. At high ones the error is as large as the
+#   signal.
+# - A network is used to a certain loudness. If the RMS is divided out and stored, the loudness no longer matters.
+# - Segments that were coded on their own do not fit together. A straight cross-fade over 10 ms removes the clicks.
 #
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
 # [Solutions](solutions/10_the_whole_codec.md), each behind a click.
 #
-# 1. *Easy.* Turn a sound upside down: encode `-speech`. Which share of the codes stays the same? Is the error the same?
+# 1. *Easy.* Turn a sound upside down: encode `-speech`. What share of the codes stays the same? Is the error the same?
 #    What does that say about the network?
 
 # %%

@@ -8,17 +8,17 @@
 # %% [markdown]
 # # 11 Bits and files
 #
-# [Chapter 10](10_the_whole_codec.py) ended with a table of whole numbers, the codes. This chapter puts them into a
-# file, bit by bit. It sounds like bookkeeping, and it is; but bookkeeping decides whether a recording can be opened
-# in ten years, and what is left of it when a disk has eaten one byte.
+# The codec of [chapter 10](10_the_whole_codec.py) turns sound into a table of whole numbers, the codes. This chapter
+# puts them into a file, bit by bit. That sounds like bookkeeping, and it is. But bookkeeping decides whether a
+# recording can still be opened in ten years, and what is left of it when a disk has lost one byte.
 #
 # **What you will see**
 #
 # - ten-bit numbers laid across eight-bit bytes without a gap
 # - every byte of an `.ecdc` file, with its meaning
-# - the size of a file predicted to the byte, for hundreds of files
+# - the size of a file predicted to the byte, for 200 files
 # - a rounding error that makes the official program refuse its own files
-# - one lost byte that turns the rest of a recording into noise, and a format that it cannot hurt
+# - one lost byte that turns the rest of a recording into noise, and a format that limits the damage
 
 # %%
 import io
@@ -50,14 +50,14 @@ book.drawing("here", chapter=11)
 # to end, without regard for where a byte ends.
 #
 # Which end first? The *least significant bit* of a number is the one worth 1, like the last digit of a decimal number.
-# In `.ecdc` files numbers begin with that bit, and bytes are filled from their least significant bit on ("LSB first").
-# This has a pretty consequence. All codes together are *one* long number, in which code $i$ is worth $2^{10 i}$ times
-# itself:
+# In `.ecdc` files codes begin with that bit, and bytes are filled from their least significant bit on ("LSB first").
+# This has a pretty consequence. All codes together are *one* long number, in which code $i$ is multiplied by $2^{10
+# i}$:
 #
 # $$ c_0 + 2^{10} c_1 + 2^{20} c_2 + \dots $$
 #
-# and the bytes are simply the digits of that number to the base 256, least significant first. Python's whole numbers
-# may be as long as we like, so this is all it takes:
+# and the bytes are simply the digits of that number in base 256, least significant first. Python's whole numbers may be
+# as long as we like, so this is all it takes:
 
 # %%
 def pack(codes, width=10):
@@ -95,18 +95,18 @@ for code in range(3):
     plt.plot([], [], "s", color=f"C{code}", alpha=0.5,
              label=f"code {code} = {three[code]}")
 plt.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=3)
-plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6),
-              xlabel="bytes, each written with its bit 7 at the left", yticks=[],
-              ylabel="bit", title="Three codes in four bytes; small numbers: which bit "
-                                  "of its code")
+plt.gca().set(xlim=(-0.5, 35.5), ylim=(-0.1, 1.6), yticks=[],
+              xlabel="bytes, each written with its bit 7 at the left",
+              title="Three codes in four bytes; small numbers: which bit of its code")
+plt.gca().spines["left"].set_visible(False)
 plt.xticks([4, 13, 22, 31],
            [f"byte {i} = 0x{value:02x}" for i, value in enumerate(pack(three))])
 book.show("packing")
 
 # %% [markdown]
 # Read each byte from the right: bits 0 to 7 of the first code, then in the next byte its bits 8 and 9, followed by
-# bit 0 of the second code, and so on. What is left of the last byte is filled with zeros (grey). Below each byte stands
-# its value in base 16, the way programmers write bytes: two digits, from 0 to 9 and then a to f, marked by `0x`.
+# bit 0 of the second code, and so on. The rest of the last byte is filled with zeros (grey). Below each byte is its
+# value in base 16, the way programmers write bytes: two digits, from 0 to 9 and then a to f, after the mark `0x`.
 #
 # ## All bytes of a file
 #
@@ -114,13 +114,13 @@ book.show("packing")
 #
 # | bytes | content |
 # |---|---|
-# | 4 | the letters `ECDC`, by which programs know the file |
+# | 4 | the letters `ECDC`, by which programs recognise the file |
 # | 1 | the version of the format, 0 |
 # | 4 | length of the next part, as a number with its *most* significant byte first |
 # | that many | JSON text: model `m`, audio length in samples `al`, number of codebooks `nc`, language model `lm` |
 #
-# Then come the codes: all codebooks of frame 0, all of frame 1, and so on. We write a second of speech, and take the
-# file apart with Python's own tools.
+# Then come the codes: all codebooks of frame 0, then all of frame 1, and so on. We write a second of speech, and take
+# the file apart with Python's own tools.
 
 # %%
 second = speech[:, 12_000:36_000]
@@ -137,7 +137,7 @@ n_frames = -(-fields["al"] // 320)
 codes = np.array(unpack(payload, n_frames * fields["nc"]))
 codes = codes.reshape(n_frames, fields["nc"]).T
 assert np.array_equal(codes, model.encode(second, 1.5)[0].codes)
-book.say(f"The metadata read `{json.dumps(fields)}`.")
+book.say(f"The JSON text is `{json.dumps(fields)}`.")
 
 # %% tags=["hide-input"]
 def draw_dump(data, parts):
@@ -170,6 +170,9 @@ draw_dump(data,
 book.show("hexdump")
 
 # %% [markdown]
+# On the left are the bytes in base 16. On the right are the same bytes as letters, where they have one. Nothing
+# separates one code from the next: from the header, the reader knows how many there are.
+#
 # And the frame that we follow? At 6 kbit/s its eight codes have 80 bits, which are 10 bytes. So frame 62 begins 620
 # bytes after the header, and ends where frame 63 begins.
 
@@ -183,17 +186,14 @@ book.say(f"Frame {book.FRAME}: the codes {', '.join(map(str, codes))} are the by
          f"`{ten.hex(' ')}`, or the number {int.from_bytes(ten, 'little')}.")
 
 # %% [markdown]
-# On the left stand the bytes in base 16, on the right the same bytes as letters, where they are any. Nothing separates
-# one code from the next; the reader knows from the header how many there are.
-#
 # ## How large will it be?
 #
-# If all of a file is understood, its size can be predicted without writing it. With $n$ samples, $K$ codebooks and
-# $h$ bytes of header,
+# If we understand all of a file, we can predict its size without writing it. With $n$ samples, $K$ codebooks and $h$
+# bytes of header,
 #
 # $$ \text{size} = h + \left\lceil \frac{10\, K \lceil n / 320 \rceil}{8} \right\rceil $$
 #
-# where $\lceil x \rceil$ means $x$ rounded up. We check this with a few hundred files of random lengths.
+# where $\lceil x \rceil$ means $x$ rounded up. We check this with 200 files of random lengths.
 
 # %%
 def predicted_size(n_samples, n_codebooks):
@@ -222,26 +222,26 @@ for rate in (1.5, 3.0, 6.0, 12.0):
              for s in durations]
     axes[1].loglog(durations, 8 * np.array(sizes) / durations / 1000,
                    label=f"{rate:g} kbit/s")
-axes[1].set(xlabel="duration (s)", ylabel="true rate (kbit/s)",
+axes[1].set(xlabel="duration (s)", ylabel="true rate (kbit/s)", ylim=(1.3, 50),
             title="Short files are mostly header")
 axes[1].set_yticks([1.5, 3, 6, 12], ["1.5", "3", "6", "12"])
 axes[1].minorticks_off()
-axes[1].legend(loc="upper right")
+axes[1].legend(loc="upper right", ncols=2)
 axes[1].grid(True)
 book.show("sizes")
 
 # %%
 header_size = predicted_size(24_000, 2) - 188
-book.say(f"The header costs {header_size} bytes. At 1.5 kbit/s that is as much as "
+book.say(f"The header takes {header_size} bytes. At 1.5 kbit/s that is as much as "
          f"{header_size * 8 / 1500:.2f} s of sound.")
 
 # %% [markdown]
 # ## A number that is not quite whole
 #
-# How many frames has a sound of $n$ samples? $\lceil n / 320 \rceil$, said the formula, and whole numbers can do that
-# exactly. The official program computes $\lceil n / 24000 \cdot 75 \rceil$ instead. On paper that is the same. But
-# computers hold numbers such as $n / 24000$ with about sixteen digits, rounded. If the product comes out a hair above
-# a whole number, rounding *up* makes one frame too many.
+# How many frames does a sound of $n$ samples have? $\lceil n / 320 \rceil$, according to the formula, and with whole
+# numbers that is exact. The official program computes $\lceil n / 24000 \cdot 75 \rceil$ instead. On paper that is the
+# same. But computers round numbers such as $n / 24000$ to about sixteen digits. If the product comes out a hair above a
+# whole number, rounding *up* makes one frame too many.
 
 # %%
 n = 320 * np.arange(1, 751)  # whole frames, up to 10 s
@@ -253,7 +253,7 @@ assert list(segment_frames(model.config, 53_760)) == [168]
 # %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.6))
 plt.plot(n / 24_000, (n / 24_000 * 75 - n // 320) * 1e15, ".", markersize=3,
-         label="product minus true number")
+         label="product minus the true number")
 plt.plot(n[wrong] / 24_000, ((n / 24_000 * 75 - n // 320) * 1e15)[wrong], "o",
          markersize=5, fillstyle="none", label="one frame too many")
 plt.gca().set(xlabel="duration (s)", ylabel="error (1e-15)",
@@ -262,26 +262,26 @@ plt.legend()
 book.show("float_trap")
 
 # %%
-book.say(f"Of {len(n)} lengths up to 10 s, {wrong.sum()} get a frame too many. The "
-         f"reader then asks for codes that are not in the file, and gives up.")
+book.say(f"Of {len(n)} lengths up to 10 s, {wrong.sum()} get one frame too many. The "
+         f"official reader then asks for codes that are not in the file, and gives up.")
 
 # %% [markdown]
-# This package uses whole numbers only, and so reads and writes every length. It is a small bug with a lesson: where two
-# programs must agree, floating-point arithmetic is dangerous. In [chapter 13](13_language_model.py) the same lesson
-# returns, with a vengeance.
+# This package uses only whole numbers here, and so reads and writes every length. It is a small bug with a lesson:
+# where two programs must agree, floating-point arithmetic is dangerous. In [chapter 13](13_language_model.py) the same
+# lesson returns, with a vengeance.
 #
 # ## One byte is lost
 #
-# Now we damage a file. First one bit is flipped, in the middle. Then one byte is taken out, and a zero put at the end,
-# so that the length is right again.
+# Now we damage a file. First we flip one bit, in a code of the first codebook. Then we take out one byte, and put a
+# zero at the end, so that the length is right again.
 
 # %%
 whole = tinyencodec.compress(model, speech, bandwidth=6.0)
 clean, _ = tinyencodec.decompress(whole)
-middle = len(whole) // 2
+middle = header + 10 * 205  # where frame 205 begins
 
 flipped = bytearray(whole)
-flipped[middle] ^= 0b0000_1000  # one bit
+flipped[middle] ^= 0b1000_0000  # one bit
 shifted = whole[:middle] + whole[middle + 1:] + b"\0"  # one byte
 after_flip, _ = tinyencodec.decompress(bytes(flipped))
 after_shift, _ = tinyencodec.decompress(shifted)
@@ -307,14 +307,14 @@ hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001)
 book.claim(hurt[0] < 0.5 * hurt[1], "a lost byte hurts longer than a flipped bit")
 
 # %% [markdown]
-# One flipped bit makes one code wrong, in one frame; the LSTM of the decoder remembers it for a moment, then all is
-# well. A lost byte is another matter. All later codes begin eight bits too early, so each of them is a mixture of two
-# others, and nothing is ever right again. In both cases the program had no idea that anything was wrong.
+# One flipped bit makes one code wrong, in one frame. The decoder remembers it for a moment; then all is well. A lost
+# byte is another matter. All later codes are read from the wrong place, eight bits off, so each of them is a mixture
+# of two others, and nothing is ever right again. In both cases the program had no idea that anything was wrong.
 #
 # ## Blocks
 #
 # Version 1 of the format, which is this package's own, cuts the sound into [blocks](glossary.md#block), usually of four
-# seconds. Each begins with ten bytes that allow a reader to find it, check it, and know its place:
+# seconds. Each begins with ten bytes by which a reader can find it, check it, and know its place:
 #
 # | bytes | content |
 # |---|---|
@@ -323,9 +323,9 @@ book.claim(hurt[0] < 0.5 * hurt[1], "a lost byte hurts longer than a flipped bit
 # | 2 | frames in it |
 # | 2 | bytes in it, after these ten |
 #
-# A [checksum](glossary.md#checksum) is a number computed from all bytes, in such a way that hardly any change of them
-# leaves it as it is. CRC-32, the one used here, notices every change that lies within 32 neighbouring bits, and all
-# but one in four billion others. Python has it in `zlib`.
+# A [checksum](glossary.md#checksum) is a number computed from all bytes, in such a way that almost any change of the
+# bytes changes it. CRC-32, the one used here, notices every change that lies within 32 neighbouring bits, and all but
+# about one in four billion of the others. Python has it in `zlib`.
 
 # %%
 blocks = tinyencodec.compress(model, speech, bandwidth=6.0, protect=True, block=1.0)
@@ -346,9 +346,9 @@ book.say(f"{len(starts)} blocks, of "
          f"{len(long) - len(whole)} bytes.")
 
 # %% [markdown]
-# The same two accidents again. Reading stops with an error that names the block, unless we ask to *keep going*: then
-# the reader looks for the next place at which a checksum fits, and goes on there. It knows from the block's number
-# which second is missing, and holds the last good frame in its place.
+# Again we lose a byte. Reading stops with an error that names the block, unless we ask it to *keep going*. Then the
+# reader looks for the next place at which a checksum fits, and continues there. From the number of that block it knows
+# which second is missing, and it repeats the last good frame in its place.
 
 # %%
 middle = starts[2][2] + 300  # within block 2
@@ -367,7 +367,7 @@ book.play(24_000, one_byte_lost_in_blocks=kept)
 # %% tags=["hide-input"]
 plt.figure(figsize=(9, 2.4))
 draw_error(plt.gca(), kept, "One byte lost, in a file of blocks")
-plt.axvspan(*sound.lost[0], color="C1", alpha=0.2, label="lost, and known to be")
+plt.axvspan(*sound.lost[0], color="C1", alpha=0.2, label="reported as lost")
 plt.xlabel("time (s)")
 plt.legend()
 book.show("blocks")
@@ -381,9 +381,9 @@ book.say(f"One second is lost. A second after it, the largest difference from th
 # %% [markdown]
 # ## In the paper, in the released code, and here
 #
-# [The paper](https://arxiv.org/abs/2210.13438) says how many bits there are (section 3.2), but nothing of files.
+# [The paper](https://arxiv.org/abs/2210.13438) says how many bits there are (section 3.2), but nothing about files.
 # Version 0 of the format is what the [released code](https://github.com/facebookresearch/encodec) writes; blocks and
-# checksums are this package's own.
+# checksums are this package's own. [The `.ecdc` formats](format.md) specifies all of it.
 #
 # ## Summary
 #
@@ -391,7 +391,7 @@ book.say(f"One second is lost. A second after it, the largest difference from th
 # - A header of less than a hundred bytes says what is needed to read the rest; the size of a file follows from the
 #   length of the sound.
 # - Sizes and counts that two programs must agree on are computed in whole numbers.
-# - Without landmarks, one lost byte spoils all that follows. Blocks with checksums confine the damage, and report it.
+# - Without landmarks, one lost byte spoils all that follows. Blocks with checksums limit the damage, and report it.
 #
 # ## Exercises
 #
@@ -416,8 +416,8 @@ book.check("11.2", high_bits_matter_more, codebook_1_matters_more)
 
 # %% [markdown]
 # 3. *Harder.* Suppose each byte of a file is lost with probability $p$. A block survives if all its bytes do. At 6
-#    kbit/s, which share of the sound is lost, and which share of the file are the blocks' heads of 10 bytes, for blocks
-#    of `seconds`? For which length is the sum of both shares least, at $p = 10^{-6}$, $10^{-5}$, $10^{-4}$?
+#    kbit/s and with blocks of `seconds`, what share of the sound is lost, and what share of the file do the blocks'
+#    heads of 10 bytes take? For which length is the sum of both shares least, at $p = 10^{-6}$, $10^{-5}$, $10^{-4}$?
 
 # %%
 def shares(seconds, p):

@@ -8,8 +8,8 @@
 # %% [markdown]
 # # 12 Arithmetic coding
 #
-# So far each code took ten bits, no matter which it was. But some codes are common and others rare, and a message in
-# which common things are short and rare things long is shorter on the whole: Morse gave the letter E a single dot.
+# So far each code took ten bits, no matter which it was. But some codes are common and others rare. A message becomes
+# shorter if common things get short names and rare things long ones: Morse code has a single dot for the letter E.
 # *Entropy coding* does that as well as it can be done at all. Its sharpest tool is the arithmetic coder, which turns a
 # whole message into one single number.
 #
@@ -19,13 +19,14 @@
 # - an interval that shrinks with every symbol, until any number inside it *is* the message
 # - messages of thousands of symbols that take hardly a byte more than they must
 # - the coder in whole numbers, its invariant, and the carry that runs through a hundred digits at once
-# - real codes, and what a table of their frequencies saves
+# - the codec's own codes, and what a table of their frequencies saves
 
 # %%
 import copy
 from fractions import Fraction
 
 import book
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import playable
@@ -69,14 +70,14 @@ plt.legend()
 book.show("frequencies")
 
 # %% [markdown]
-# With one bit you can tell two things apart, with $n$ bits $2^n$. So a symbol that stands among $2^n$ equally likely
-# ones deserves $n$ bits; its probability is $p = 2^{-n}$. Turned around, and taken for any probability:
+# With one bit you can tell two things apart, with $n$ bits $2^n$ things. So if $2^n$ symbols are equally likely, each
+# deserves $n$ bits, and its probability is $p = 2^{-n}$. Solve this for $n$, and use it for any probability:
 #
 # $$ \text{cost of a symbol} = \log_2 \frac{1}{p} = -\log_2 p \;\text{bits} $$
 #
 # The average cost, each symbol counted as often as it comes, is the [entropy](glossary.md#entropy),
-# $H = -\sum p \log_2 p$. Claude Shannon proved in 1948 that no code can do better on average. As our example we take
-# an alphabet of three letters.
+# $H = -\sum p \log_2 p$. Claude Shannon proved in 1948 that no code can do better on average. Our example is an
+# alphabet of three letters.
 
 # %%
 letters = "abc"
@@ -92,15 +93,15 @@ book.say("The letters deserve " + ", ".join(f"{cost[letter]:.2f}" for letter in 
 assert entropy < whole
 
 # %% [markdown]
-# There is the difficulty: a letter deserves three quarters of a bit, and there is no such thing in a file. Codes that
-# give each symbol its own bits must round. The way out is not to give symbols bits of their own.
+# Here is the difficulty: the letter *a* deserves three quarters of a bit, and there is no such thing in a file. A code
+# that gives each symbol its own bits must round. The way out is not to give symbols bits of their own.
 #
 # ## A shrinking interval
 #
-# Let a message own an *interval*, a stretch of the numbers from 0 to 1. The empty message owns all of it. Each letter
+# Let each message own an *interval*, a part of the numbers from 0 to 1. The empty message owns all of them. Each letter
 # keeps a part of what the message before it owned, as wide as the letter is probable: *a* the first 60 %, *b* the next
-# 30 %, *c* the last 10 %. The widths multiply, so the interval's width is the probability of the whole message. With
-# Python's `Fraction`, which computes without rounding, that is five lines.
+# 30 %, *c* the last 10 %. The widths multiply, so the width of the interval is the probability of the whole message.
+# With Python's `Fraction`, which computes without rounding, that is five lines.
 
 # %%
 # where each letter's part begins
@@ -146,11 +147,11 @@ plt.yticks(-np.arange(len(message)), [f"letter {i + 1}" for i in range(len(messa
 book.show("intervals")
 
 # %% [markdown]
-# Each row magnifies the part chosen in the row above. To send the message, send *any* number from its interval; the
-# shortest, in binary. Binary fractions work like decimal ones: the digits behind the point are worth a half, a quarter,
-# an eighth and so on, so that 0.101 is $\frac12 + \frac18$. Numbers with $n$ digits are $2^{-n}$ apart, and as soon as
-# that is no more than the interval's width, one of them must lie inside. Hence $n$ is at most
-# $-\log_2(\text{width})$, rounded up: the deserved cost of the whole message, rounded up *once*.
+# Each row magnifies the part chosen in the row above. To send the message, send *any* number from its interval, best
+# the one that is shortest in binary. Binary fractions work like decimal ones: the digits after the point are worth a
+# half, a quarter, an eighth and so on, so that 0.101 is $\frac12 + \frac18$. Numbers with $n$ digits are $2^{-n}$
+# apart. As soon as that is no more than the interval's width, one of them must lie inside. Hence $n$ need not be more
+# than $-\log_2(\text{width})$, rounded up: the deserved cost of the whole message, rounded up *once*.
 
 # %%
 def shortest_number(low, width):
@@ -184,22 +185,23 @@ book.say(f"*{message}* deserves {deserved:.2f} bits and becomes 0.**{digits}**, 
          f"{len(digits)} bits.")
 
 # %% [markdown]
-# The decoder walks the same way: which letter's part does the number lie in? That letter was sent; take its part, and
-# ask again. It must be told how many letters there are, since any number lies in the intervals of longer messages too.
+# The decoder goes the same way: in which letter's part does the number lie? That letter was sent. Take its part, and ask
+# again. The decoder must be told how many letters there are, since any number lies in the intervals of longer messages
+# too.
 #
 # ## In whole numbers, with four bits
 #
-# Exact fractions grow without end: each letter makes them longer. A practical coder keeps whole numbers of a limited
-# size. Let us first do it with numbers so small that we can follow each of them. Probabilities become sixteenths: *a*
+# Exact fractions grow without end: each letter makes them longer. A practical coder works with whole numbers of a
+# limited size. We begin with numbers so small that we can follow each of them. Probabilities become sixteenths: *a*
 # gets 9 of the 16 units, *b* 5, *c* 2. And for the interval we keep
 #
 # - `n_bits`, the number of binary digits so far,
 # - `low`, the least number of the interval, written with so many digits,
 # - `width`, how many numbers with so many digits it holds.
 #
-# A letter takes its sixteenths of the width. For that there must be enough numbers in the interval to divide. So as
-# long as `width` is less than 16, another digit is added, which doubles everything. Here is the message from above,
-# step by step.
+# A letter takes its sixteenths of the width. For that, the interval must hold enough numbers to divide. So as long as
+# `width` is less than 16, another digit is added, which doubles `low` and `width`. Here is the message from above, step
+# by step.
 
 # %%
 sixteenths = {"a": (0, 9), "b": (9, 14), "c": (14, 16)}  # start and stop of each letter
@@ -218,15 +220,15 @@ for letter in message:
     low, width = low + first, last - first + 1
     assert 0 < width and low + width <= 2**n_bits
 book.say("\n".join(lines))
-book.say(f"Any of the {width} numbers from {low:0{n_bits}b} on is the message.")
+book.say(f"Each of the {width} numbers from {low:0{n_bits}b} on means *{message}*.")
 
 # %% [markdown]
 # Look at the rounding. A letter begins at the first number at or above its start, and ends at the last number at or
-# below the start of its last unit. So two letters can never claim the same number. And with two units or more, a letter
+# below the start of its last unit. So two letters can never claim the same number. And a letter with two units or more
 # always has at least one number, as the width is at least 16. That is why *c* got two units, more than its 10 %, and
-# why every code in the package gets at least two of its units.
+# why every code in the package gets at least two units.
 #
-# Now step by step, with any message of yours. Each bar is the interval as it is when its letter comes.
+# Now try a message of your own. Each bar is the interval as it is when its letter comes.
 
 # %%
 units = {"a": 9, "b": 5, "c": 2}
@@ -235,9 +237,9 @@ book.playable(playable.arithmetic("Letter by letter", units, 4, message))
 # %% [markdown]
 # ## With 24 bits
 #
-# Sixteenths are coarse: *c* deserves 3.3 bits, but two sixteenths cost 3. The package's coder does the very same with
-# units of $2^{-24}$, so fine that rounding costs next to nothing. More would gain nothing, and with 24 bits the product
-# of a width (below $2^{25}$) and a number of units ($2^{24}$) still fits into a machine's word of 64 bits.
+# Sixteenths are coarse: *a* deserves 0.74 bits, but nine sixteenths cost 0.83. The package's coder does exactly the same
+# with units of $2^{-24}$, so fine that the rounding costs next to nothing. And with 24 bits, the product of a width
+# (below $2^{25}$) and a number of units (up to $2^{24}$) still fits into a machine word of 64 bits.
 #
 # A symbol that owns the units `start` to `stop - 1` gets the numbers from $a$ to $b$, counted from `low`:
 #
@@ -248,8 +250,9 @@ book.playable(playable.arithmetic("Letter by letter", units, 4, message))
 #
 # $$ 0 \le \text{low}, \qquad \text{low} + \text{width} \le 2^{\text{n\_bits}} $$
 #
-# That is the coder's [invariant](glossary.md#invariant), a statement that is true before and after each step: the
-# interval never leaves the numbers with `n_bits` digits. It holds because each new interval lies inside the old one.
+# That is the coder's [invariant](glossary.md#invariant), a statement that is true before and after each step: all
+# numbers of the interval can be written with `n_bits` digits. It holds because each new interval lies inside the old
+# one.
 
 # %%
 def encode(starts, stops):
@@ -286,14 +289,15 @@ assert np.allclose(ahead, np.log2(states[:, 1]) - 24, atol=1e-3)
 # %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.6))
 plt.plot(ahead, ".-")
-plt.gca().set(title="Digits written so far, less the bits deserved so far",
+plt.gca().set(title="Digits so far, less the first 24, less the bits deserved so far",
               xlabel="symbols coded", ylabel="bits", ylim=(-0.1, 1.1))
 plt.grid(True)
 book.show("states")
 
 # %% [markdown]
-# The digits are never more than one bit ahead of what the message deserves. What is ahead is not lost: it is kept in
-# the width, which lies between $2^{24}$ and $2^{25}$; its logarithm, less 24, is this very curve.
+# Apart from the first 24 digits, the coder is never more than one bit ahead of what the message deserves. Nor is that
+# bit lost: it is in the width, which lies between $2^{24}$ and $2^{25}$. The logarithm of the width, less 24, is exactly
+# this curve.
 #
 # ## How good is it?
 #
@@ -326,19 +330,19 @@ book.show("excess")
 # %%
 book.say(f"Over all messages the excess is {excess.mean():.1f} bits on average and at "
          f"most {excess.max():.1f}, whether there are ten letters or {lengths[-1]}. Up "
-         f"to 7 bits are the rest of the last byte. Where it is negative, the end of the "
-         f"file has helped: zeros at the end are left out.")
+         f"to 7 bits of it fill the last byte. It can be negative, because zero bytes at "
+         f"the end are left out, and a file also tells its length.")
 
 # %% [markdown]
 # ## The straddle
 #
-# A file is written from the front. When may the coder write down a digit for good? As soon as all numbers of the
-# interval begin with the same digits. Usually they soon do. But an interval can lie *astride* a boundary, such as one
-# half: numbers below it begin 0.0111…, those above 0.1000…. However narrow the interval becomes, not even the first
-# digit is certain.
+# A file is written from the front. When is a digit certain, so that the coder may write it? As soon as all numbers of
+# the interval begin with the same digits. Usually they soon do. But an interval can *straddle* a boundary, such as one
+# half: the numbers below it begin 0.0111…, those above it 0.1000…. Then, however narrow the interval becomes, not even
+# the first digit is certain.
 #
-# It is easy to provoke. Take three letters of a third each, and always send the one in whose part one half lies; after
-# 40 letters, send the last of the three. Below are the digits of `low`, one row per letter; black is 1.
+# This is easy to provoke. Take three letters of a third each, and always send the one in whose part one half lies. After
+# 40 letters, send the last of the three. Below are the digits of `low`, one row per letter; blue is 1.
 
 # %%
 third = quantised_cdf(np.array([1 / 3] * 3, np.float32)).tolist()
@@ -353,7 +357,7 @@ def with_letter(encoder, symbol):
 
 for _ in range(40):
     longer = [with_letter(encoder, symbol) for symbol in range(3)]
-    # astride
+    # the one whose part straddles one half
     symbol = next(n for n, e in enumerate(longer) if e.low < 2 ** (e.n_bits - 1) < e.low
                   + e.width)
     straddling.append(symbol)
@@ -372,8 +376,8 @@ for row, line in enumerate(rows):
 
 # %% tags=["hide-input"]
 plt.figure(figsize=(9, 4))
-plt.imshow(picture, cmap="binary", vmin=-0.15, vmax=1, origin="upper",
-           interpolation="nearest")
+plt.imshow(picture, cmap=matplotlib.colors.ListedColormap(["#d3d9e0", "#3b82c4"]),
+           origin="upper", interpolation="nearest")
 plt.gca().set(xlabel="binary digit of low (0 = first)", ylabel="letters coded",
               title="Forty letters of doubt, then a carry through all digits at once")
 book.show("carry")
@@ -382,13 +386,14 @@ book.show("carry")
 # Row by row the run of ones grows: 0.0111…, always a little less than one half. The last letter adds enough to cross
 # the boundary, and as in $0.4999 + 0.0001$ a carry runs from the back to the front: 0.1000….
 #
-# Coders differ in how they meet this. Many recognise the situation ("underflow") and count the doubtful digits apart.
-# The official EnCodec program lets its whole numbers grow until the doubt is over, and stops the program if they get
+# Coders deal with this in different ways. Many recognise the situation ("underflow") and count the doubtful digits
+# separately. The official EnCodec program lets its whole numbers grow until the doubt is over, and gives up if they get
 # too long. In this package `low` is *defined* as one number of any length, and then nothing special happens at all: a
-# carry is what addition does. The compiled coder keeps the last 24 to 32 digits in a machine word and the others as
-# bytes in a buffer. A carry adds one to the byte before; if that is full (255), it becomes 0 and the next one is tried.
+# carry is what addition does. The compiled coder keeps the last 24 to 32 digits in a machine word, and the others as
+# bytes in a buffer. A carry adds one to the last byte of the buffer. If that was 255, it becomes 0, and the carry goes on
+# to the byte before it.
 #
-# The decoder does not notice. It needs only the width and the *offset*, how far the number lies above `low`:
+# The decoder never notices. It needs only the width and the *offset*, how far the number lies above `low`:
 
 # %%
 def decode_symbols(digits, cdf, count):
@@ -416,7 +421,8 @@ assert decode_symbols(straddled, third, 41) == [theirs.pull(third)
 # ## What if a bit is wrong?
 #
 # With ten bits per code, one wrong bit spoilt one code ([chapter 11](11_bits_and_files.py)). Here every symbol depends
-# on where exactly the number lies after all symbols before it. We flip one bit in the middle of a message of 3000.
+# on where exactly the number lies after all symbols before it. We flip one bit in the middle of a message of 3000
+# letters.
 
 # %%
 symbols = rng.choice(3, size=3000, p=[0.6, 0.3, 0.1])
@@ -438,7 +444,7 @@ right = (heard == symbols[:len(heard)])[:len(heard) // 50
 # %% tags=["hide-input"]
 plt.step(50 * np.arange(len(right)), 100 * right, where="post")
 plt.axhline(100 * (0.6**2 + 0.3**2 + 0.1**2), color="C1", linestyle=":",
-            label="by mere chance")
+            label="by chance")
 plt.gca().set(xlabel="letter", ylabel="right letters (%)",
               title="One bit flipped in the middle", ylim=(0, 105))
 plt.legend()
@@ -450,16 +456,15 @@ book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters
          f"right only by chance.")
 
 # %% [markdown]
-# What comes out still looks like a message: likely letters come often. Nothing in the coder notices, except by luck: a
-# few numbers between two symbols' parts belong to no symbol (they were lost when $a$ was rounded up and $b$ down), and
-# a decoder that meets one knows that something is wrong. So a file needs checksums, and blocks. And it has another
-# consequence, which [chapter 13](13_language_model.py) is about: encoder and decoder must use *exactly* the same
-# probabilities.
+# What comes out still looks like a message: likely letters come often. The decoder notices only by luck. A few numbers
+# between the parts of two symbols belong to no symbol, because $a$ was rounded up and $b$ down. If the decoder meets one
+# of them, it knows that something is wrong. So a file needs checksums, and blocks. There is another consequence, which
+# [chapter 13](13_language_model.py) is about: encoder and decoder must use *exactly* the same probabilities.
 #
 # ## Real codes
 #
-# For the codec's codes the package brings tables of how often each entry was used in many recordings, one byte for
-# each. The encoder need not send them, as the decoder has them too.
+# For the codec's codes the package has tables of how often each entry was used in many recordings, with one byte for
+# each entry. They need not be sent with a file, as the decoder has them too.
 
 # %%
 coder = load_coder("table", model)
@@ -481,8 +486,8 @@ def loud_frames(wav):
     return np.sqrt(np.square(wav.reshape(-1, 320)).mean(axis=1)) > 0.003
 
 
-lines = ["| | bytes, ten bits each | bytes with tables | saved | of frames that are no "
-         "pause |", "|---|---|---|---|---|"]
+lines = ["| | bytes, ten bits each | bytes with tables | saved | saved without the "
+         "pauses |", "|---|---|---|---|---|"]
 for name, codes in recordings.items():
     (payload,) = coder.encode([codes])
     (same,) = coder.decode([(payload, codes.shape[1])], n_codebooks=8)
@@ -492,8 +497,8 @@ for name, codes in recordings.items():
     saved = [100 * (1 - coder.costs(each).sum() / (10 * each.size))
              for each in (codes, sound)]
     lines.append(f"| {name} | {codes.size * 10 / 8:.0f} | {len(payload)} | "
-                 f"{saved[0]:.1f} % | {saved[1]:.1f} %, {sound.shape[1]} of "
-                 f"{codes.shape[1]} |")
+                 f"{saved[0]:.1f} % | {saved[1]:.1f} %, on {sound.shape[1]} of "
+                 f"{codes.shape[1]} frames |")
 book.say("\n".join(lines))
 followed = coder.costs(recordings["speech"][:, book.FRAME:book.FRAME + 1])
 book.say(f"The frame that we follow costs "
@@ -502,22 +507,21 @@ book.say(f"The frame that we follow costs "
 
 # %% [markdown]
 # That is not very much, and some of it is saved on pauses, whose codes are common. A frame of rarer codes, such as
-# ours, even costs more than 80 bits. A codebook that is well trained uses its entries about equally often, and then a
-# table has nothing to say. But a table ignores what came before, and in speech or music what came before says a great
-# deal.
+# ours, even costs more than 80 bits. A well-trained codebook uses its entries about equally often, and then a table can
+# save little. But a table ignores what came before, and in speech or music what came before says a great deal.
 #
 # ## In the paper, in the released code, and here
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.3, uses an arithmetic coder with the language model of the
-# next chapter, and no tables. The released coder works with 24 bits as well, and gives every code at least two units.
-# It has no bound on a straddle but an assertion. Tables and the carry into a buffer are this package's own.
+# next chapter, and no tables. Its range is $2^{24}$ too, and every code gets at least 2 of it. In the released coder, a
+# straddle that lasts too long ends in a failed assertion. Tables and the carry into a buffer are this package's own.
 #
 # ## Summary
 #
 # - A symbol of probability $p$ deserves $-\log_2 p$ bits; the mean of that is the entropy, and no code does better.
 # - An arithmetic coder makes the whole message one number, so bits are rounded up once, not for each symbol.
-# - In whole numbers: digits are added until the interval is wide enough to divide; it never leaves $0 \dots
-#   2^{\text{n\_bits}}$. A straddle is an addition with a long carry.
+# - In whole numbers: digits are added until the interval is wide enough to divide, and each new interval lies inside the
+#   old one. The end of a straddle is an addition with a long carry.
 # - Everything after a wrong bit, or a wrong probability, is lost.
 #
 # ## Exercises
@@ -525,16 +529,16 @@ book.say(f"The frame that we follow costs "
 # Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
 # [Solutions](solutions/12_arithmetic_coding.md), each behind a click.
 #
-# 1. *Easy.* A bent coin shows heads 90 times in 100. How many bits does one toss deserve on average? Code 1000 tosses
-#    and compare.
+# 1. *Easy.* A bent coin comes up heads 90 times in 100. How many bits does one toss deserve on average? Code 1000
+#    tosses and compare.
 
 # %%
 bits_of_a_toss = ...
 book.check("12.1", bits_of_a_toss)
 
 # %% [markdown]
-# 2. *Medium.* Do without tables: let encoder and decoder count the symbols they have met so far, beginning with one of
-#    each, and use these counts as probabilities. How does this *adaptive* coder do on the codes of the recordings,
+# 2. *Medium.* Do without tables. Let encoder and decoder count the symbols so far, starting with a count of one for
+#    each, and turn these counts into probabilities. How does this *adaptive* coder do on the codes of the recordings,
 #    compared with the tables?
 
 # %%
@@ -546,8 +550,8 @@ def adaptive(symbols, n):
 book.check("12.2", adaptive)
 
 # %% [markdown]
-# 3. *Harder.* Write an encoder that needs no long number: it keeps at most 32 digits of `low` in hand, appends the
-#    others to a `bytearray`, and carries into it when needed. It must give the bytes of `encode_symbols`.
+# 3. *Harder.* Write an encoder that needs no long number: it keeps at most 32 digits of `low`, appends the others to a
+#    `bytearray`, and carries into it when needed. It must give the same bytes as `encode_symbols`.
 
 # %%
 def encode_with_buffer(starts, stops):

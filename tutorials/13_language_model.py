@@ -9,15 +9,15 @@
 # # 13 The language model
 #
 # The arithmetic coder of [chapter 12](12_arithmetic_coding.py) spends $-\log_2 p$ bits on a symbol. Whoever guesses
-# better, that is, gives a higher probability $p$ to what comes next, pays less. A
-# [language model](glossary.md#language-model) is a machine for such guesses: it sees the past and says how probable
-# each next symbol is. The famous ones predict words; ours predicts the codes of the next 13 milliseconds of sound.
+# better, that is, gives a higher probability $p$ to what really comes next, pays less. A [language
+# model](glossary.md#language-model) is a machine for such guesses: it sees the past and says how probable each possible
+# next symbol is. The famous ones predict words; ours predicts the codes of the next 13 milliseconds of sound.
 #
 # **What you will see**
 #
 # - how surprised the model is by each code of a sentence, and the bytes that this saves
 # - the whole model, a transformer, rebuilt in some forty lines of NumPy
-# - attention as a picture, and a vector of zeros at which every frame may look
+# - attention as a picture, and a vector of zeros that a frame can look at
 # - why the decoder remembers keys and values instead of computing them again
 # - how the last digit of one number destroys a recording, and the arithmetic that does not let it
 
@@ -49,12 +49,12 @@ book.drawing("here", chapter=13)
 # ## Surprise
 #
 # The model goes through the recording frame by frame. Before each frame it states, for each codebook, the probabilities
-# of all 1024 codes. It may look at all earlier frames, but not at the frame itself; in particular, its guess for
-# codebook 2 does not know codebook 1 of the same frame. That is the price of speed: one step of the model serves all
+# of all 1024 codes. It may look at earlier frames, but not at the frame itself. In particular, its guess for codebook 2
+# does not know the code of codebook 1 in the same frame. That is the price of speed: one step of the model serves all
 # codebooks.
 #
-# What it sees is therefore the codes, shifted by one frame; -1 stands for "no frame yet". What it has to pay for a
-# code, $-\log_2 p$, is its [surprisal](glossary.md#surprisal).
+# So what it sees are the codes, shifted by one frame; -1 stands for "no frame yet". What it has to pay for a code,
+# $-\log_2 p$, is the [surprisal](glossary.md#surprisal) of that code.
 
 # %%
 coder = load_coder("lm", model)
@@ -88,9 +88,9 @@ axes[1].set(xlabel="time (s)", ylabel="codebook", title="What each code costs")
 book.show("surprisal")
 
 # %% [markdown]
-# In the pauses the model knows what comes and pays next to nothing. At the onset of a sound it is surprised: more than
-# 10 bits, so more than without a model. On the whole it gains. Here is what becomes of two recordings; *tables* are the
-# frequencies of chapter 12.
+# In the pauses the model knows what comes, and pays little. At the onset of a sound it is surprised, and a code can cost
+# more than the 10 bits that it costs without a model. On the whole it gains. Here are the sizes of our two recordings;
+# *tables* are the frequencies of chapter 12.
 
 # %%
 guitar_codes = model.encode(book.recording("guitar"), bandwidth=6.0)[0].codes
@@ -124,15 +124,15 @@ book.say("Saved by the language model: "
                      for name, a, b in zip(("speech", "guitar"), sizes["language model"],
                                            sizes["fixed"]))
          + f". Pauses are cheap: without them, on {sound.sum()} of {n_frames} frames, it "
-           f"saves {share:.0f} % of the speech. The frame that we follow costs "
+           f"saves {share:.0f} %. The frame that we follow costs "
            f"{', '.join(f'{bits:.1f}' for bits in paid[:, book.FRAME])} bits, "
            f"**{paid[:, book.FRAME].sum():.0f}** in place of 80.")
 
 # %% [markdown]
 # ## The whole model in NumPy
 #
-# A [transformer](glossary.md#transformer) is a stack of layers that work on one vector per frame. All its numbers lie
-# in one file.
+# The model is a [transformer](glossary.md#transformer): a stack of layers, which work on one vector per frame. All its
+# numbers are in one file.
 
 # %%
 config = lm.config
@@ -142,11 +142,11 @@ book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: ve
          f"{config.dim}, {config.n_layers} layers, {config.n_heads} heads.")
 
 # %% [markdown]
-# **From codes to a vector.** Each codebook has a table with one vector per code, its
+# **From codes to a vector.** Each codebook has a table with one vector for each code, its
 # [embedding](glossary.md#embedding); row 0 is for "no frame yet". The vectors of all codebooks are added up. Then a
-# [layer norm](glossary.md#layer-norm) brings every vector to mean 0 and variance 1, and multiplies and shifts each of
-# its numbers by trained amounts. Last, the position in time is added, as cosines and sines of many periods, from a few
-# frames to thousands: like the hands of many clocks, they tell when "now" is.
+# [layer norm](glossary.md#layer-norm) brings every vector to mean 0 and variance 1, multiplies each of its numbers by
+# a trained factor, and adds a trained amount. Last, the position in time is added, as cosines and sines of many periods,
+# from a few frames to thousands. Like the hands of many clocks, they tell what time it is.
 
 # %%
 def affine(x, name):
@@ -176,22 +176,24 @@ plt.imshow((embed(seen)
            cmap="RdBu", vmin=-1, vmax=1, extent=(0, n_frames, 0, config.dim))
 plt.colorbar(label="value")
 plt.gca().set(xlabel="frame", ylabel="channel",
-              title="Positions as waves: cosines below, sines above")
+              title="The position as waves: cosines below, sines above")
 book.show("positions")
 
 # %% [markdown]
-# **Attention** lets a frame look back at others. From its vector each frame makes three new ones, by three matrices: a
-# *query* $q$, what it is looking for; a *key* $k$, by which it can be found; and a *value* $v$, what it has to say.
+# **Attention** lets a frame look back at others. From its vector each frame makes three new ones, with three matrices:
+# a *query* $q$, what it is looking for; a *key* $k$, by which it can be found; and a *value* $v$, what it has to say.
+#
 # Take three frames of two numbers each. The first and the last are alike. The matrices are simple here: query and key
 # are three times the vector, and the value is the vector itself. The last frame compares its query with the keys of all
-# three, by products of number and number, added up; the exponential makes all of them positive and the large ones
-# larger; and divided by their sum they are weights that add up to 1. With these it takes the mean of the values.
+# three: it multiplies them number by number and adds the products up. The exponential makes these scores positive, and
+# the large ones much larger. Divided by their sum, they are weights that add up to 1. With these weights the frame
+# takes the mean of the values.
 
 # %%
 x = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])  # three frames
 query = key = 3 * x
 value = x
-# of the last frame with each; 2: numbers in a query
+# the last frame with each of the three; a query has 2 numbers
 scores = query[2] @ key.T / np.sqrt(2)
 weights = np.exp(scores) / np.exp(scores).sum()
 assert weights[0] == weights[2] > 100 * weights[1]
@@ -202,18 +204,19 @@ book.say(f"Scores {scores.round(2)}, weights {weights.round(3)}, result "
 book.drawing("attention", query=query[2], keys=key, values=value)
 
 # %% [markdown]
-# That is all. In general, frame $t$ looks at the frames $j$ that it may see, with queries and keys of $d$ numbers:
+# That is all there is to attention. In general, frame $t$ looks at the frames $j$ that it may see, with queries and
+# keys of $d$ numbers:
 #
 # $$ a_{tj} = \frac{\exp(q_t \cdot k_j / \sqrt d)}{\sum_i \exp(q_t \cdot k_i / \sqrt d)}, \qquad
 #    \text{out}_t = \sum_j a_{tj} v_j $$
 #
 # The fraction is called [softmax](glossary.md#softmax). All this happens in several *heads* at once, each with its own
-# part of the channels, $d$ of them. A frame sees itself and the `past_context` frames before it, and no later one: it
-# must not look at what it is to predict.
+# $d$ of the channels. A frame sees itself and the `past_context` frames before it, and no later one: it must not look
+# at what it is to predict.
 #
-# One detail of EnCodec's model is easily missed. The past does not begin empty. Before the first frame stands one
-# vector of zeros. Its key and value are not zero, because the matrices come with biases, numbers that are added; and
-# it is looked at like any other frame.
+# One detail of EnCodec's model is easily missed: the past does not begin empty. Before the first frame there is one
+# vector of zeros. Its key and value are not zero, because each matrix comes with a bias, numbers that are added. And
+# frames can look at it like at any other frame.
 
 # %%
 def attention(x, place, start_vector=True):
@@ -234,10 +237,10 @@ def attention(x, place, start_vector=True):
     return affine(out, place + ".out_proj"), weights
 
 # %% [markdown]
-# **The rest** of a layer is two more matrices with a bend between them. The bend is called
-# [GELU](glossary.md#gelu), a smooth relative of the ELU. Both halves are residual: their output is *added* to the
-# vector, and the sum normalised again. After the last layer, one matrix per codebook gives 1024 scores, and softmax
-# makes probabilities of them.
+# **The rest** of a layer is two more matrices with a bend between them. The bend is called [GELU](glossary.md#gelu): far
+# above zero it leaves a number as it is, far below it gives nearly 0, and in between the change is smooth. Both halves
+# of a layer are residual: their output is *added* to the vector, and the sum is normalised again. After the last layer,
+# one matrix per codebook gives 1024 scores, and softmax turns them into probabilities.
 
 # %%
 def predict(seen, start_vector=True):
@@ -259,8 +262,8 @@ def predict(seen, start_vector=True):
 
 ours, maps = predict(seen)
 assert np.abs(ours - p).max() < 1e-4
-book.say(f"Our forty lines and the package agree: the largest difference of a "
-         f"probability is {np.abs(ours - p).max():.1e}.")
+book.say(f"Our forty lines and the package agree: no probability differs by more than "
+         f"{np.abs(ours - p).max():.1e}.")
 
 # %% [markdown]
 # Now we can look inside. Each row of the picture is a frame that asks, each column one that answers.
@@ -279,8 +282,8 @@ plt.colorbar(image, ax=axes, label="weight (log10)")
 book.show("attention")
 
 # %% [markdown]
-# Nothing above the diagonal: no frame sees a later one. The column at the left edge is the vector of zeros. How much
-# attention does it get?
+# There is nothing above the diagonal: no frame sees a later one. The column at the left edge is the vector of zeros.
+# How much attention does it get?
 
 # %%
 on_zeros = np.array([weights[:, :, 0].mean(axis=0) for weights in maps])  # [layers, F]
@@ -292,9 +295,9 @@ plt.imshow(100 * on_zeros, origin="upper", cmap="viridis", vmin=0, vmax=100,
            interpolation="nearest")
 plt.colorbar(label="attention (%)")
 plt.axvline(config.past_context, color="C1", linestyle=":")
-plt.gca().set(xlabel="frame", ylabel="layer", title="How much of its attention each "
-                                                    "frame pays to the zeros (dotted: "
-                                                    "context)")
+plt.gca().set(xlabel="frame", ylabel="layer",
+              title="How much of its attention each frame pays to the zeros "
+                    "(dotted: context)")
 book.show("zeros")
 
 # %%
@@ -303,32 +306,33 @@ assert (on_zeros[:, config.past_context:] == 0).all()
 without, _ = predict(seen, start_vector=False)
 changed = np.abs(without - ours).max(axis=(1, 2))  # of each frame
 book.say(f"The first frame gives it {100 * on_zeros[:, 0].mean():.0f} % of its attention "
-         f"on average: there is nobody else to look at but itself. After "
-         f"{config.past_context} frames it is out of sight. A program that forgets about "
-         f"it gets other probabilities, by up to {changed.max():.2f}; it could not "
-         f"decode what this model has coded.")
+         f"on average: besides the zeros it sees only itself. After "
+         f"{config.past_context} frames the zeros are out of sight. A program that forgets "
+         f"about them gets other probabilities, by up to {changed.max():.2f}. It could "
+         f"not decode what this model has coded.")
 assert changed[0] > 1e-6
 sinks = (on_zeros[:, 150] > 0.5).sum()
 book.claim(sinks >= 2, "several layers park their attention on the zeros")
-book.say(f"It is more than a makeshift for the first frame. At frame 150, with 150 "
-         f"others to look at, {sinks} of {config.n_layers} layers still give it more "
-         f"than half of their attention: "
+book.say(f"The zeros matter later, too. At frame 150, with 150 earlier frames to look "
+         f"at, {sinks} of {config.n_layers} layers still give them more than half of "
+         f"their attention. Layer by layer it is "
          f"{', '.join(f'{100 * share:.0f} %' for share in on_zeros[:, 150])}.")
 # so begins the package's memory of each layer
 assert all(cache.end == 1 for cache in lm.start().caches)
 
 # %% [markdown]
-# Why look at nothing? Weights must add up to 1, so a head that finds nothing of use has to put its attention somewhere.
-# A vector that says the same at all times does no harm. Large language models do the same with their first token, which
-# is called an *attention sink* ([Xiao and others, 2023](https://arxiv.org/abs/2309.17453)). Here it was built in.
+# Why look at zeros? The weights must add up to 1, so a head that finds nothing useful has to put its attention
+# somewhere. A vector that says the same at all times does no harm. Large language models use their first token in this
+# way; it is called an *attention sink* ([Xiao and others, 2023](https://arxiv.org/abs/2309.17453)). Here the sink is
+# built in.
 
 # %% [markdown]
-# ## Remember, do not compute again
+# ## Remember instead of computing again
 #
-# The encoder knows all codes and can ask for all probabilities at once. The decoder cannot: it learns frame 17 from the
-# bits only with the probabilities for frame 17, which need frame 16. So it goes frame by frame. But the keys and values
-# of past frames never change, as no frame sees later ones. They are kept, in a
-# [KV cache](glossary.md#kv-cache), and each step computes one frame only.
+# The encoder knows all codes and can ask for all probabilities at once. The decoder cannot. To read frame 17 from the
+# bits it needs the probabilities for frame 17, and these need the codes of frame 16. So it goes frame by frame. But the
+# keys and values of past frames never change, as no frame sees later ones. They are kept in a
+# [KV cache](glossary.md#kv-cache), and each step computes only one frame.
 
 # %%
 state, rows = lm.start(1, n_frames), []
@@ -362,11 +366,11 @@ assert sum(cached) < sum(afresh)
 # ## Decoding
 #
 # The model's probabilities become units of $2^{-24}$ and go to the arithmetic decoder, which finds the codes of one
-# frame; with these the model can guess the next.
+# frame. With these the model can guess the next frame.
 
 # %%
 def decode(payload, lm, n_frames):
-    """Codes [K, F], and whether the decoder met a state that no codes lead to."""
+    """Codes [K, F], and whether the decoder reached a state that no codes lead to."""
     decoder, state = LaneDecoder([payload]), lm.start(1, n_frames)
     codes, frame = [], np.full((1, n_codebooks, 1), -1)
     for _ in range(n_frames):
@@ -387,10 +391,10 @@ assert np.array_equal(again, codes) and not stuck
 # %% [markdown]
 # ## The last digit
 #
-# Both sides must have *the same* probabilities. How much the same? Computers store numbers with a limited number of
-# binary digits: float32 has 24, about seven decimal ones. The distance from one such number to the next is called an
-# [ulp](glossary.md#ulp), *unit in the last place*. We take the model and move one of its millions of numbers by one
-# ulp.
+# Both sides must have *the same* probabilities. How exactly the same? Computers store numbers with a limited number of
+# binary digits: float32 has 24, which is about seven decimal digits. The distance from one such number to the next is
+# an [ulp](glossary.md#ulp), a *unit in the last place*. We take the model and move one of its millions of numbers by
+# one ulp.
 
 # %%
 name = "transformer.layers.0.linear1.bias"
@@ -406,8 +410,8 @@ book.say(f"One number is now {touched[at]:.8f} instead of {tensors[name][at]:.8f
          f"{100 * differ:.0f} % of the distributions by at least one unit of 2⁻²⁴.")
 
 # %% [markdown]
-# An error of one part in some millions: no sound, no size of a file would change by a measurable amount. But now let
-# this model decode what the other one has encoded.
+# That is an error of one part in many millions. No sound and no file size would change by anything that matters. But now
+# let this model decode what the other one has encoded.
 
 # %%
 wrong, stuck = decode(payload, other, n_frames)
@@ -424,22 +428,21 @@ book.show("ulp")
 # %%
 after = np.arange(n_frames) > first + 5
 by_kind = [100 * right[after & kind].mean() for kind in (sound, ~sound)]
-book.say(f"After it, {by_kind[0]:.0f} % of the codes of sound are right, and "
-         f"{by_kind[1]:.0f} % of the codes of pauses.")
 book.say(f"Frame {first} is the first wrong one, {first / 75:.1f} s into the recording. "
-         f"" + ("Later the decoder noticed, as it met an impossible state; there the "
-                "rest is filled up with zeros." if stuck
-                else "The decoder noticed nothing."))
+         f"After it, {by_kind[0]:.0f} % of the codes of sound are right, and "
+         f"{by_kind[1]:.0f} % of the codes of pauses. "
+         + ("In the end the decoder noticed, as it had reached an impossible state."
+            if stuck else "The decoder noticed nothing."))
 book.play(24_000, decoded_right=model.decode([tinyencodec.EncodedFrame(codes, None)]),
           decoded_one_ulp_off=0.5 * model.decode([tinyencodec.EncodedFrame(wrong, None)]))
 
 # %% [markdown]
-# A boundary between two codes' units has moved past the number in the file, one code is read wrongly, and from then on
-# the model guesses from a past that never was. What is still right is right by chance.
+# The boundary between the units of two codes has moved past the number in the file. One code is read wrongly, and from
+# then on the model guesses from a past that never was. What is still right is right by chance.
 #
-# Does anybody change a model's weights by an ulp? No, but everybody changes the order of additions. Sums in floating
-# point are rounded at every step, so their result depends on the order, and the order depends on the processor, the
-# number of threads, and the version of the library:
+# Does anybody change a model's weights by an ulp? No, but the order of additions often changes. Sums in floating point
+# are rounded at every step, so the result depends on the order. And the order depends on the processor, the number of
+# threads, and the version of the library. Here are sums from left to right and from right to left:
 
 # %%
 terms = rng.standard_normal((2000, config.dim)).astype(np.float32)
@@ -462,25 +465,25 @@ assert same < 0.5
 mine = (quantised_cdf(ours.astype(np.float32)) != quantised_cdf(p)).any(axis=2).mean()
 book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our forty "
          f"lines above, correct as they are, differ from the package in {100 * mine:.0f} "
-         f"% of the distributions. As a decoder they would be of no use.")
+         f"% of the distributions. In a decoder they would be useless.")
 
 # %% [markdown]
-# This is no invention. Recordings made with the official program's language model could not be decoded after an update
-# of the system, or on another machine, or with another number of threads: see [issue
-# 94](https://github.com/facebookresearch/encodec/issues/94) of the official code, and the attempt at a cure in [pull
-# request 95](https://github.com/facebookresearch/encodec/pull/95). The paper saw the danger (section 3.3): it says that
-# the probabilities are rounded to $10^{-6}$ before they are used. That makes an accident rarer, but wherever there are
-# roundings, a number can lie next to a boundary.
+# This really happens. @ISSUE@
+# The paper saw the danger (section 3.3, after [Ballé and others, 2018](https://openreview.net/forum?id=S1zz2i0cY7)). It
+# rounds the probabilities to $10^{-6}$ before they are used, and says that this would need more tests before practical
+# use. Rounding makes an accident rarer. But a number can always lie right beside the point where rounding changes over.
 #
 # ## Exact arithmetic
 #
-# The remedy is to compute so that there is nothing to disagree about. The standard for floating-point numbers, IEEE
-# 754, fixes the result of $+$, $-$, $\times$, $\div$ and the square root to the last bit. It does not fix the order of
-# sums, nor whether $a \cdot b + c$ is rounded once or twice, nor functions such as $\exp$. So in `tinyencodec.lm.exact`
+# The remedy is to compute in such a way that there is nothing to disagree about. The standard for floating-point numbers,
+# IEEE 754, fixes the result of $+$, $-$, $\times$, $\div$ and the square root to the last bit. It does not fix the order
+# of sums, nor whether a compiler rounds $a \cdot b + c$ once or twice, nor functions such as $\exp$. So in
+# `tinyencodec.lm.exact`
 #
-# - each sum has one order, written down, whatever the number of threads or the width of vectors;
+# - each sum has one fixed order, whatever the number of threads or the processor's vector width;
 # - each product is rounded before it is added;
-# - $\exp$, the error function, sine and cosine are made from the basic operations, not taken from a library.
+# - $\exp$, the error function (of the GELU), sine and cosine are made from these basic operations, and not taken from a
+#   library.
 
 # %%
 x = -np.abs(rng.standard_normal(20_000) * 5).astype(np.float32)
@@ -490,15 +493,15 @@ for label, e in (("NumPy's exp", np.exp(x)), ("exact.exp", exact.exp(x))):
     plt.hist(error, bins=np.linspace(-3, 3, 121), histtype="step", label=label)
     assert np.abs(error).max() < 4
 plt.gca().set(xlabel="error (ulp)", ylabel="numbers",
-              title="Both are a little wrong; one is so everywhere alike")
+              title="Both are a little wrong; exact.exp is equally wrong everywhere")
 plt.legend()
 book.show("exp")
 
 # %% [markdown]
-# Being exact in this sense does not mean having no error. It means having the *same* error everywhere. You saw one
-# consequence already: frame by frame and all at once gave the same bits. Another is that several recordings can be
-# decoded side by side, which is faster, with the same bits again. Lastly the file names the model that it was coded
-# with, by a hash of all its numbers, so that a different model is refused instead of decoding to noise.
+# To be exact in this sense does not mean to have no error. It means to have the *same* error everywhere. You saw one
+# consequence already: frame by frame and all at once gave the same bits. Another: several recordings can be decoded side
+# by side, which is faster, again with the same bits. And each file names the model that it was coded with, by a hash of
+# all its numbers. So a different model is refused, instead of making noise.
 
 # %%
 together = lm.step(np.stack([seen, seen[:, ::-1]])[:, :, :100], lm.start(2, 100))
@@ -519,20 +522,20 @@ except ValueError as error:
 # ## In the paper, in the released code, and here
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.3, has this model with 5 layers, 8 heads, 200 channels and
-# 3.5 s of past. Its rates at 24 kHz, without and with it, are 1.5 and 0.9, 3 and 1.9, 6 and 4.1, 12 and 8.9 kbit/s: 40
-# to 26 % saved. Ours has 6 layers and 128 channels, and knows 8 codebooks. On its test sounds it saves 41 % at 1.5
-# kbit/s, 34 at 3 and 27 at 6 (its card, `weights/tiny_24khz/README.md`). The released code attends to the vector of
-# zeros as here. Exact arithmetic is this package's own; files of the released language model it neither reads nor
-# writes.
+# 3.5 s of past. With it, the rates of the paper's 24 kHz codec fall from 1.5 to 0.9, from 3 to 1.9, from 6 to 4.1 and
+# from 12 to 8.9 kbit/s (Table 1), by 40 to 26 %. Ours has 6 layers and 128 channels, and knows 8 codebooks. On its test
+# sounds it saves 41 % at 1.5 kbit/s, 34 % at 3 and 27 % at 6 (its card, `weights/tiny_24khz/README.md`). The vector of
+# zeros is in the released code, not in the paper. The exact arithmetic is this package's own. Files that the official
+# program has coded with its language model are neither read nor written.
 #
 # ## Summary
 #
 # - A language model turns the past into probabilities; the arithmetic coder turns its surprise into bits.
-# - Attention: each frame takes a weighted mean of what it may see, weighted by how well query and keys agree. The past
+# - Attention: each frame takes a mean of what it may see, weighted by how well its query and their keys agree. The past
 #   begins with a vector of zeros that has a key and a value.
-# - Keys and values of the past are kept, so a step costs one frame.
-# - One ulp of difference between encoder and decoder loses everything that follows. Fixed orders and home-made
-#   functions make the same bits on all machines.
+# - Keys and values of the past are kept, so a step computes only one frame.
+# - If encoder and decoder differ by one ulp, everything that follows can be lost. A fixed order of sums and functions of
+#   our own give the same bits on all machines.
 #
 # ## Exercises
 #
@@ -548,7 +551,7 @@ book.check("13.1", easiest, bits_of_the_last)
 
 # %% [markdown]
 # 2. *Medium.* Each block of a file begins without a past. Cut the sentence into blocks of 0.5, 1, 2 and 4 s and compare
-#    the sizes in bytes, with and without the 12 bytes that a block costs.
+#    the sizes in bytes, with and without the 12 bytes that each block adds.
 
 # %%
 # four numbers, for 0.5, 1, 2 and 4 s: 37, 75, 150 and 300 frames
@@ -557,8 +560,8 @@ book.check("13.2", sizes_without_heads)
 
 # %% [markdown]
 # 3. *Harder.* The model states probabilities, so one can also *draw* from them. Give it the first two seconds of the
-#    guitar, draw the codes of the next four, and listen. How does it change if all scores are divided by a
-#    *temperature* below 1 first? Write that as a function of the probabilities.
+#    guitar, draw the codes of the next four, and listen. What changes if all scores are first divided by a
+#    *temperature* below 1? Write that as a function of the probabilities.
 
 # %%
 def sharper(p, temperature):
