@@ -265,8 +265,8 @@ ours, theirs = rvq_encode(z, model.quantizer.codebooks), model.quantizer.encode(
 agreement = np.mean(ours == theirs)
 assert agreement > 0.999
 book.say(f"{theirs.size} codes, of which {100 * agreement:.2f} % are those of the "
-         f"package. (They can differ only where two entries are equally near, to the last "
-         f"digits: there the rounding of a sum decides.)")
+         f"package. (They can differ only where two entries are equally near, to the "
+         f"last digits: there the rounding of a sum decides.)")
 
 # %% [markdown]
 # And here are the codes. Each column is one frame of 13.3 ms, each row a codebook, each colour one of 1024 codes. Codes
@@ -379,7 +379,8 @@ book.show("snr")
 
 # %%
 book.claim(snrs == sorted(snrs), "more bits bring the copy nearer to the original")
-book.claim(snrs[-1] < unquantised < snrs[-1] + 2, "at 12 kbit/s the quantiser costs little")
+book.claim(snrs[-1] < unquantised < snrs[-1] + 2,
+           "at 12 kbit/s the quantiser costs little")
 book.say(f"From 1.5 to 12 kbit/s the SNR of the waveform rises from {snrs[0]:.1f} to "
          f"{snrs[-1]:.1f} dB. Without any quantiser it is {unquantised:.1f} dB. So at 12 "
          f"kbit/s it is no longer the quantiser that limits the sound, but the encoder "

@@ -280,7 +280,7 @@ for label, x, width in (("original", guitar, 1), ("cross-faded", faded, 1),
                         ("end to end", hard, 1.8)):
     axes[1].plot(np.arange(part.start, part.stop) / 24, x[0, part], label=label,
                  linewidth=width)
-axes[1].axvline((seam - 0.5) / 24, color="0.6", linestyle="--", linewidth=0.8)
+axes[1].axvline((seam - 0.5) / 24, 0, 0.85, color="0.6", linestyle="--", linewidth=0.8)
 axes[1].set(xlabel="time (ms)", ylabel="sample value",
             title="5 ms around a seam (dashed)")
 axes[1].margins(y=0.25)

@@ -185,9 +185,9 @@ book.say(f"*{message}* deserves {deserved:.2f} bits and becomes 0.**{digits}**, 
          f"{len(digits)} bits.")
 
 # %% [markdown]
-# The decoder goes the same way: in which letter's part does the number lie? That letter was sent. Take its part, and ask
-# again. The decoder must be told how many letters there are, since any number lies in the intervals of longer messages
-# too.
+# The decoder goes the same way: in which letter's part does the number lie? That letter was sent. Take its part, and
+# ask again. The decoder must be told how many letters there are, since any number lies in the intervals of longer
+# messages too.
 #
 # ## In whole numbers, with four bits
 #
@@ -237,9 +237,9 @@ book.playable(playable.arithmetic("Letter by letter", units, 4, message))
 # %% [markdown]
 # ## With 24 bits
 #
-# Sixteenths are coarse: *a* deserves 0.74 bits, but nine sixteenths cost 0.83. The package's coder does exactly the same
-# with units of $2^{-24}$, so fine that the rounding costs next to nothing. And with 24 bits, the product of a width
-# (below $2^{25}$) and a number of units (up to $2^{24}$) still fits into a machine word of 64 bits.
+# Sixteenths are coarse: *a* deserves 0.74 bits, but nine sixteenths cost 0.83. The package's coder does exactly the
+# same with units of $2^{-24}$, so fine that the rounding costs next to nothing. And with 24 bits, the product of a
+# width (below $2^{25}$) and a number of units (up to $2^{24}$) still fits into a machine word of 64 bits.
 #
 # A symbol that owns the units `start` to `stop - 1` gets the numbers from $a$ to $b$, counted from `low`:
 #
@@ -296,8 +296,8 @@ book.show("states")
 
 # %% [markdown]
 # Apart from the first 24 digits, the coder is never more than one bit ahead of what the message deserves. Nor is that
-# bit lost: it is in the width, which lies between $2^{24}$ and $2^{25}$. The logarithm of the width, less 24, is exactly
-# this curve.
+# bit lost: it is in the width, which lies between $2^{24}$ and $2^{25}$. The logarithm of the width, less 24, is
+# exactly this curve.
 #
 # ## How good is it?
 #
@@ -341,8 +341,8 @@ book.say(f"Over all messages the excess is {excess.mean():.1f} bits on average a
 # half: the numbers below it begin 0.0111…, those above it 0.1000…. Then, however narrow the interval becomes, not even
 # the first digit is certain.
 #
-# This is easy to provoke. Take three letters of a third each, and always send the one in whose part one half lies. After
-# 40 letters, send the last of the three. Below are the digits of `low`, one row per letter; blue is 1.
+# This is easy to provoke. Take three letters of a third each, and always send the one in whose part one half lies.
+# After 40 letters, send the last of the three. Below are the digits of `low`, one row per letter; blue is 1.
 
 # %%
 third = quantised_cdf(np.array([1 / 3] * 3, np.float32)).tolist()
@@ -390,8 +390,8 @@ book.show("carry")
 # separately. The official EnCodec program lets its whole numbers grow until the doubt is over, and gives up if they get
 # too long. In this package `low` is *defined* as one number of any length, and then nothing special happens at all: a
 # carry is what addition does. The compiled coder keeps the last 24 to 32 digits in a machine word, and the others as
-# bytes in a buffer. A carry adds one to the last byte of the buffer. If that was 255, it becomes 0, and the carry goes on
-# to the byte before it.
+# bytes in a buffer. A carry adds one to the last byte of the buffer. If that was 255, it becomes 0, and the carry goes
+# on to the byte before it.
 #
 # The decoder never notices. It needs only the width and the *offset*, how far the number lies above `low`:
 
@@ -457,9 +457,9 @@ book.say(f"Letter {first_wrong} is the first wrong one, and from then on letters
 
 # %% [markdown]
 # What comes out still looks like a message: likely letters come often. The decoder notices only by luck. A few numbers
-# between the parts of two symbols belong to no symbol, because $a$ was rounded up and $b$ down. If the decoder meets one
-# of them, it knows that something is wrong. So a file needs checksums, and blocks. There is another consequence, which
-# [chapter 13](13_language_model.py) is about: encoder and decoder must use *exactly* the same probabilities.
+# between the parts of two symbols belong to no symbol, because $a$ was rounded up and $b$ down. If the decoder meets
+# one of them, it knows that something is wrong. So a file needs checksums, and blocks. There is another consequence,
+# which [chapter 13](13_language_model.py) is about: encoder and decoder must use *exactly* the same probabilities.
 #
 # ## Real codes
 #
@@ -520,8 +520,8 @@ book.say(f"The frame that we follow costs "
 #
 # - A symbol of probability $p$ deserves $-\log_2 p$ bits; the mean of that is the entropy, and no code does better.
 # - An arithmetic coder makes the whole message one number, so bits are rounded up once, not for each symbol.
-# - In whole numbers: digits are added until the interval is wide enough to divide, and each new interval lies inside the
-#   old one. The end of a straddle is an addition with a long carry.
+# - In whole numbers: digits are added until the interval is wide enough to divide, and each new interval lies inside
+#   the old one. The end of a straddle is an addition with a long carry.
 # - Everything after a wrong bit, or a wrong probability, is lost.
 #
 # ## Exercises

@@ -88,9 +88,9 @@ axes[1].set(xlabel="time (s)", ylabel="codebook", title="What each code costs")
 book.show("surprisal")
 
 # %% [markdown]
-# In the pauses the model knows what comes, and pays little. At the onset of a sound it is surprised, and a code can cost
-# more than the 10 bits that it costs without a model. On the whole it gains. Here are the sizes of our two recordings;
-# *tables* are the frequencies of chapter 12.
+# In the pauses the model knows what comes, and pays little. At the onset of a sound it is surprised, and a code can
+# cost more than the 10 bits that it costs without a model. On the whole it gains. Here are the sizes of our two
+# recordings; *tables* are the frequencies of chapter 12.
 
 # %%
 guitar_codes = model.encode(book.recording("guitar"), bandwidth=6.0)[0].codes
@@ -144,8 +144,8 @@ book.say(f"{sum(t.size for t in tensors.values()) / 1e6:.2f} million numbers: ve
 # %% [markdown]
 # **From codes to a vector.** Each codebook has a table with one vector for each code, its
 # [embedding](glossary.md#embedding); row 0 is for "no frame yet". The vectors of all codebooks are added up. Then a
-# [layer norm](glossary.md#layer-norm) brings every vector to mean 0 and variance 1, multiplies each of its numbers by
-# a trained factor, and adds a trained amount. Last, the position in time is added, as cosines and sines of many periods,
+# [layer norm](glossary.md#layer-norm) brings every vector to mean 0 and variance 1, multiplies each of its numbers by a
+# trained factor, and adds a trained amount. Last, the position in time is added, as cosines and sines of many periods,
 # from a few frames to thousands. Like the hands of many clocks, they tell what time it is.
 
 # %%
@@ -237,10 +237,10 @@ def attention(x, place, start_vector=True):
     return affine(out, place + ".out_proj"), weights
 
 # %% [markdown]
-# **The rest** of a layer is two more matrices with a bend between them. The bend is called [GELU](glossary.md#gelu): far
-# above zero it leaves a number as it is, far below it gives nearly 0, and in between the change is smooth. Both halves
-# of a layer are residual: their output is *added* to the vector, and the sum is normalised again. After the last layer,
-# one matrix per codebook gives 1024 scores, and softmax turns them into probabilities.
+# **The rest** of a layer is two more matrices with a bend between them. The bend is called [GELU](glossary.md#gelu):
+# far above zero it leaves a number as it is, far below it gives nearly 0, and in between the change is smooth. Both
+# halves of a layer are residual: their output is *added* to the vector, and the sum is normalised again. After the last
+# layer, one matrix per codebook gives 1024 scores, and softmax turns them into probabilities.
 
 # %%
 def predict(seen, start_vector=True):
@@ -307,9 +307,9 @@ without, _ = predict(seen, start_vector=False)
 changed = np.abs(without - ours).max(axis=(1, 2))  # of each frame
 book.say(f"The first frame gives it {100 * on_zeros[:, 0].mean():.0f} % of its attention "
          f"on average: besides the zeros it sees only itself. After "
-         f"{config.past_context} frames the zeros are out of sight. A program that forgets "
-         f"about them gets other probabilities, by up to {changed.max():.2f}. It could "
-         f"not decode what this model has coded.")
+         f"{config.past_context} frames the zeros are out of sight. A program that "
+         f"forgets about them gets other probabilities, by up to {changed.max():.2f}. It "
+         f"could not decode what this model has coded.")
 assert changed[0] > 1e-6
 sinks = (on_zeros[:, 150] > 0.5).sum()
 book.claim(sinks >= 2, "several layers park their attention on the zeros")
@@ -410,8 +410,8 @@ book.say(f"One number is now {touched[at]:.8f} instead of {tensors[name][at]:.8f
          f"{100 * differ:.0f} % of the distributions by at least one unit of 2⁻²⁴.")
 
 # %% [markdown]
-# That is an error of one part in many millions. No sound and no file size would change by anything that matters. But now
-# let this model decode what the other one has encoded.
+# That is an error of one part in many millions. No sound and no file size would change by anything that matters. But
+# now let this model decode what the other one has encoded.
 
 # %%
 wrong, stuck = decode(payload, other, n_frames)
@@ -468,16 +468,21 @@ book.say(f"Only {100 * same:.0f} % of the sums are equal in both orders. And our
          f"% of the distributions. In a decoder they would be useless.")
 
 # %% [markdown]
-# This really happens. @ISSUE@
-# The paper saw the danger (section 3.3, after [Ballé and others, 2018](https://openreview.net/forum?id=S1zz2i0cY7)). It
-# rounds the probabilities to $10^{-6}$ before they are used, and says that this would need more tests before practical
-# use. Rounding makes an accident rarer. But a number can always lie right beside the point where rounding changes over.
+# This really happens. Files that the official program had coded with its language model could not be decoded on another
+# machine with the same versions of all libraries ([issue 85](https://github.com/facebookresearch/encodec/issues/85) of
+# the official code) and, as their owner believes, after an upgrade of the system ([issue
+# 94](https://github.com/facebookresearch/encodec/issues/94)). [Pull request
+# 95](https://github.com/facebookresearch/encodec/pull/95) attempts a cure.
+#
+# The paper saw the danger (section 3.3, after Ballé and others, 2018). It rounds the probabilities to $10^{-6}$, and
+# says that this needs more tests before practical use. Rounding makes an accident rarer. But a number can always lie
+# close to the point at which the rounding changes.
 #
 # ## Exact arithmetic
 #
-# The remedy is to compute in such a way that there is nothing to disagree about. The standard for floating-point numbers,
-# IEEE 754, fixes the result of $+$, $-$, $\times$, $\div$ and the square root to the last bit. It does not fix the order
-# of sums, nor whether a compiler rounds $a \cdot b + c$ once or twice, nor functions such as $\exp$. So in
+# The remedy is to compute in such a way that there is nothing to disagree about. The standard for floating-point
+# numbers, IEEE 754, fixes the result of $+$, $-$, $\times$, $\div$ and the square root to the last bit. It does not fix
+# the order of sums, nor whether a compiler rounds $a \cdot b + c$ once or twice, nor functions such as $\exp$. So in
 # `tinyencodec.lm.exact`
 #
 # - each sum has one fixed order, whatever the number of threads or the processor's vector width;
@@ -499,9 +504,9 @@ book.show("exp")
 
 # %% [markdown]
 # To be exact in this sense does not mean to have no error. It means to have the *same* error everywhere. You saw one
-# consequence already: frame by frame and all at once gave the same bits. Another: several recordings can be decoded side
-# by side, which is faster, again with the same bits. And each file names the model that it was coded with, by a hash of
-# all its numbers. So a different model is refused, instead of making noise.
+# consequence already: frame by frame and all at once gave the same bits. Another: several recordings can be decoded
+# side by side, which is faster, again with the same bits. And each file names the model that it was coded with, by a
+# hash of all its numbers. So a different model is refused, instead of making noise.
 
 # %%
 together = lm.step(np.stack([seen, seen[:, ::-1]])[:, :, :100], lm.start(2, 100))
@@ -534,8 +539,8 @@ except ValueError as error:
 # - Attention: each frame takes a mean of what it may see, weighted by how well its query and their keys agree. The past
 #   begins with a vector of zeros that has a key and a value.
 # - Keys and values of the past are kept, so a step computes only one frame.
-# - If encoder and decoder differ by one ulp, everything that follows can be lost. A fixed order of sums and functions of
-#   our own give the same bits on all machines.
+# - If encoder and decoder differ by one ulp, everything that follows can be lost. A fixed order of sums and functions
+#   of our own give the same bits on all machines.
 #
 # ## Exercises
 #

@@ -8,21 +8,21 @@
 # %% [markdown]
 # # 14 Training
 #
-# All chapters so far used weights already trained. Where do they come from? Somebody wrote down what a good
-# reconstruction is, and let a computer change all numbers, a little at a time, in the direction that makes the
+# All chapters so far used weights that were already trained. Where do they come from? Somebody wrote down what a good
+# reconstruction is, and let a computer change all the weights, a little at a time, in the direction that makes the
 # reconstruction better. In this chapter you will do that: first with a single number, then with two layers by hand,
 # then with a very small codec and ten seconds of sound.
 #
-# It needs PyTorch (`pip install '.[train]'`), the only chapter that does. PyTorch remembers how each result was
-# computed and can say, for millions of numbers at once, in which direction to change them (*autograd*).
+# This is the only chapter that needs PyTorch (`pip install '.[train]'`). PyTorch remembers how each result was
+# computed, and so it can say, for millions of numbers at once, in which direction to change them (*autograd*).
 #
 # **What you will see**
 #
 # - how one number goes downhill, and how the slopes of two layers are found, in twenty lines
 # - what different measures of error hear, and what they are deaf to
-# - several measures pulling at once, and a balancer that gives each the share that was asked for
+# - several measures pulling at once, and a balancer that gives each its share
 # - codebook entries that die when the encoder moves on, and how they are brought back
-# - a codec that learns ten seconds by heart in less than a minute, heard on the way
+# - a codec that learns ten seconds by heart in about a minute, and how it sounds on the way
 # - the same codec with a head start: it begins as a transform codec
 # - an adversary that learns to tell the copy from the original
 
@@ -65,12 +65,12 @@ book.drawing("here", chapter=14)
 #
 # $$ g \leftarrow g - \text{rate} \cdot \text{slope} $$
 #
-# The factor is the *learning rate*. Too small, and it takes for ever; too large, and it jumps across the valley, higher
-# each time.
+# The factor is the *learning rate*. If it is too small, learning takes for ever. If it is too large, each step jumps
+# across the valley and lands higher up on the other side.
 
 # %%
 def descend(rate, steps=20, g=0.0):
-    """The course of g."""
+    """The value of g at each step."""
     course = [g]
     for _ in range(steps):
         slope = 2 * (g - 1)
@@ -87,22 +87,26 @@ assert loss_at_end[0.2] < 1e-8 < loss_at_end[0.02] < 1 < loss_at_end[1.02]
 for rate, course in courses.items():
     plt.plot(course, ".-", label=f"learning rate {rate:g}")
 plt.axhline(1, color="0.6", linewidth=0.8, linestyle="--")
-plt.gca().set(title="One number on its way to 1", xlabel="step", ylabel="g")
-plt.legend(ncols=2)
+plt.gca().set(title="One number on its way to 1", xlabel="step", ylabel="g",
+              xticks=range(0, 21, 5))
+plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 book.show("one_number")
 
 # %% [markdown]
-# *Adam*, which trains nearly all networks, does this with two additions: it goes on for a while in the direction it
-# had, and gives each number a rate of its own, smaller where slopes have been large.
+# *Adam*, a method that trains most networks today, adds two things. It takes the mean of the latest slopes, so that it
+# keeps its direction for a while. And it gives each number a rate of its own, smaller where the slopes have been large.
 #
 # ## Backwards through two layers
 #
-# A network has millions of numbers, and each needs its slope. To change one after the other and look would take
-# millions of runs. *Back-propagation* finds all of them in one walk from the end to the start. Two rules suffice.
-# Through a function applied to each number, a slope is multiplied by the function's own slope. Through a product $y = x
-# W$, the slopes of $x$ are those of $y$ times $W$ turned on its side, and the slopes of $W$ are $x$, turned, times
-# those of $y$. Here is a network of two layers with an ELU ([chapter 6](06_elu_weightnorm_residual.py)) between them,
-# there and back.
+# A network has millions of numbers, and each needs its slope. To nudge one after the other, and look at the loss each
+# time, would take millions of runs. *Back-propagation* finds all slopes in one walk from the end to the start. For our
+# network two rules are enough:
+#
+# - Where a function is applied to each number, the slope is multiplied by the slope of that function.
+# - Where a matrix is applied, $y = x W$, the slopes of $x$ are those of $y$ times $W^T$, and the slopes of $W$ are
+#   $x^T$ times those of $y$. ($W^T$, $W$ *transposed*, is $W$ with rows and columns exchanged.)
+#
+# Here is a network of two layers with an ELU ([chapter 6](06_elu_weightnorm_residual.py)) between them, there and back.
 
 # %%
 def there_and_back(x, target, w1, w2):
@@ -127,7 +131,7 @@ w1, w2 = rng.standard_normal((4, 8)), rng.standard_normal((8, 4))
 loss, of_w1, of_w2 = there_and_back(x, target, w1, w2)
 
 # %% [markdown]
-# PyTorch finds the same, and so does changing one number by hand:
+# PyTorch finds the same slopes, and so do we if we nudge one number by hand. Then we go downhill:
 
 # %%
 w1_torch, w2_torch = (torch.tensor(w, requires_grad=True) for w in (w1, w2))
@@ -147,22 +151,23 @@ for _ in range(300):
     losses_so_far.append(loss)
 assert losses_so_far[-1] < 0.2 * losses_so_far[0]
 book.say(f"300 steps downhill bring the loss from {losses_so_far[0]:.2f} to "
-         f"{losses_so_far[-1]:.2f}. From here on PyTorch walks back for us.")
+         f"{losses_so_far[-1]:.2f}. From here on PyTorch finds the slopes for us.")
 
 # %% [markdown]
 # ## What is a good copy?
 #
-# Now the loss of a real codec: how bad is a reconstruction $y$ of the signal $x$? The simplest compares sample by
-# sample: the mean of $\lvert x - y \rvert$, or the energy of $x - y$ divided by the energy of $x$ (and a little more,
-# so that silence is no division by zero). Ears work differently. They hear which frequencies are there, how strong, and
-# when. So another loss compares spectrograms: magnitudes of short windows, summed up in [mel
-# bands](glossary.md#mel-bands), which are as narrow as the ear's at low frequencies and wide at high ones, and in
-# logarithms, since we hear ratios. It does so with windows of seven lengths, from 32 to 2048 samples: the short ones
-# see *when*, the long ones *which frequency*.
+# Now the loss of a real codec: how bad is a reconstruction $y$ of the signal $x$? The simplest losses compare sample by
+# sample: the mean of $\lvert x - y \rvert$, which is called L1, or the energy of $x - y$ divided by the energy of $x$
+# (plus a little, so that silence does not lead to a division by zero).
 #
-# A third measure is made from what listening tests say: [PESQ](glossary.md#pesq). It compares how *loud* the bands of a
-# copy are to an ear, forgives what a filter or a slow gain does, and minds most of all what was added. The package has
-# a loss after it.
+# Ears work differently. They hear which frequencies are there, how strong they are, and when. So another loss compares
+# spectrograms. It sums magnitudes up in [mel bands](glossary.md#mel-bands), which are narrow at low frequencies and
+# wide at high ones, like those of the ear, and takes logarithms, since we hear ratios. It does so with windows of seven
+# lengths, from 32 to 2048 samples: the short ones see *when*, the long ones *which frequency*.
+#
+# A third loss is modelled on [PESQ](glossary.md#pesq), a measure of speech quality that was fitted to listening tests.
+# It compares how *loud* each band is to the ear, forgives what a filter or a slow change of volume does, and objects
+# most to what was added.
 #
 # Let us spoil a sentence in five ways and ask all three.
 
@@ -189,7 +194,7 @@ audible = {name: float(loudness_loss(loudness, speech, y)) for name, y in spoilt
 # %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(11, 2.8), sharey=True)
 for axis, title, found in zip(axes,
-                              ("relative squared error", "mel loss", "loss after PESQ"),
+                              ("relative squared error", "mel loss", "PESQ-like loss"),
                               (squared, spectral, audible)):
     axis.barh(list(found), list(found.values()))
     axis.set(title=title, xlabel="loss")
@@ -210,18 +215,19 @@ book.claim(audible["1 ms late"] < audible["only below 1 kHz"] < audible["with hi
 
 # %% [markdown]
 # To the squared error, a copy that is upside down is worse than silence, though no ear can tell it from the original.
-# Missing treble and a hiss in the pauses, which every ear notices, cost it little. The mel loss has it the other way
-# round. Neither alone makes a good codec: trained on the first it sounds dull, trained on the second alone it loses the
-# waveform, and with it the reason to use more codebooks. So both are used.
+# Missing treble and a hiss, which every ear notices, hardly count. For the mel loss it is the other way round. Neither
+# alone makes a good codec. Trained on the first alone, it sounds dull. Trained on the second alone, it loses the
+# waveform, and with it a good reason to use more codebooks (exercise 2). So both are used.
 #
-# The third puts a hiss nearly on a par with silence. It is for the end of training. Never grade a model only by the
-# metric that it was trained on.
+# The third loss puts a hiss about on a par with silence. It is used at the end of training. Never grade a model only by
+# the metric that it was trained on.
 #
 # ## Who may pull how hard
 #
-# The *gradient* of a loss says how the loss changes when each number is changed a little: it is an arrow with as many
-# entries as there are numbers. One may ask for the gradient with respect to the *output*. Then it is a waveform itself:
-# what the loss wants to have added at each sample. From there PyTorch carries it back into all weights.
+# The *gradient* of a loss is the list of all slopes: how the loss changes when each number is changed a little. It is
+# an arrow with as many entries as there are numbers. We can also ask for the gradient with respect to the *output*.
+# Then it is itself a waveform. Turned around, it is what the loss wants to have added at each sample. From there
+# PyTorch carries it back into all the weights.
 
 # %%
 y = spoilt["only below 1 kHz"].clone().requires_grad_(True)
@@ -244,16 +250,16 @@ axes[-1].set_xlabel("time (ms)")
 book.show("gradients")
 
 # %% [markdown]
-# The first says only "up" or "down" at each sample, the second asks for what is missing, the third for something that
-# sounds like it. Now look at the lengths in the titles: the arrows are very different, for no better reason than how
-# each loss happens to be written. If the losses were just added, the one with the longest arrow would rule. One could
-# tune factors by hand, and again whenever anything changes. EnCodec's [balancer](glossary.md#balancer) does it by
-# itself: it divides each arrow by its own average length, so that what we ask for by the weights $w_i$ is what each
-# gets:
+# The first says only "up" or "down" at each sample, the second asks for what is missing, the third for something with
+# the right spectrum. Now look at the lengths in the titles. They are very different, for no better reason than how each
+# loss happens to be defined. If the losses were just added, the one with the longest arrow would rule. One could tune
+# factors by hand, again and again whenever something changes. EnCodec's [balancer](glossary.md#balancer) (Equation 5 of
+# the paper) does it automatically. It divides each arrow by its own average length, so that each loss gets the share
+# that its weight $w_i$ asks for:
 #
 # $$ g = \sum_i \frac{w_i}{\sum_j w_j} \cdot \frac{g_i}{\langle \lvert g_i \rvert \rangle} $$
 #
-# The angle brackets are a moving average over the steps of training, which forgets slowly.
+# The angle brackets mean a moving average over the steps of training, in which old steps slowly fade.
 
 # %%
 weights = {"l1": 0.1, "squared": 1.0, "mel": 1.0}
@@ -274,30 +280,31 @@ for i, (label, values) in enumerate(shares.items()):
                    label=label)
     plt.bar_label(bars, fmt="%.1f")
 plt.xticks(range(3), [f"{name}, weight {w:g}" for name, w in weights.items()])
-plt.gca().set(ylabel="share of the gradient (%)", title="Who decides", ylim=(0, 100))
+plt.gca().set(ylabel="share of the gradient (%)", title="Who decides", ylim=(0, 105))
 plt.legend()
 book.show("balancer")
 
 # %% [markdown]
 # ## Learning through a quantiser
 #
-# In the middle of the codec stands a decision: the *nearest* entry. Move a latent a little, and usually nothing happens
-# at all; the gradient is zero, and the encoder would never learn anything. The remedy is bold. On the way back one
-# pretends that the quantiser is not there and hands the decoder's gradient straight through to the encoder (*straight
-# through*). To keep this from going astray, a *commitment loss* pulls the latents towards the entries they chose.
+# In the middle of the codec there is a decision: which entry is *nearest*? Move a latent a little, and usually nothing
+# changes at all. So the gradient is zero, and the encoder would never learn anything. The remedy is bold. On the way
+# back we pretend that the quantiser is not there, and pass the decoder's gradient straight through to the encoder (a
+# *straight-through estimator*). To make the pretence nearly true, a *commitment loss* (Equation 3) pulls the latents
+# towards the entries that they chose.
 #
-# The entries learn without any gradient, by the k-means of [chapter 9](09_rvq.py) done a little at a time. Of each
-# entry one keeps two moving averages ([EMA](glossary.md#ema), exponential moving average): how many vectors chose it in
-# a batch, and their sum.
+# The entries learn without any gradient, by the k-means of [chapter 9](09_rvq.py), a little at a time. For each entry
+# two moving averages are kept ([EMA](glossary.md#ema), exponential moving average): how many vectors of a batch chose
+# it, $n$, and the sum of these vectors.
 #
 # $$ \text{count} \leftarrow 0.99\, \text{count} + 0.01\, n, \qquad
 #    \text{total} \leftarrow 0.99\, \text{total} + 0.01 \sum z, \qquad e = \text{total} / \text{count} $$
 #
-# This has a weakness. An entry that nobody chooses does not move, and as the encoder goes on learning, the latents move
-# away from it: it is dead. In the extreme all vectors choose the same few entries, which is called [codebook
-# collapse](glossary.md#codebook-collapse). The package's `Codebook` watches for entries whose count has faded to almost
-# nothing, and puts each of them on a vector of the present batch. We let a cloud of latents drift, as it does when an
-# encoder learns, and follow it in both ways.
+# This has a weakness. An entry that no vector chooses does not move. As the encoder goes on learning, the latents move
+# away from it: it is dead. In the worst case all vectors choose the same few entries, which is called [codebook
+# collapse](glossary.md#codebook-collapse). The package's `Codebook` looks for entries whose count has faded to almost
+# nothing, and moves each of them to a vector of the present batch. We let a cloud of latents drift, as it does when an
+# encoder learns, and train 32 entries on it, without this replacement and with it.
 
 # %%
 def cloud(step, generator):
@@ -342,19 +349,21 @@ book.show("collapse")
 # %%
 assert np.mean(used["without replacement"][-50:]) < 12
 assert np.mean(used["with replacement"][-50:]) > 24
-book.say(f"In the end {np.mean(used['without replacement'][-50:]):.1f} entries are used "
-         f"on average without replacement, {np.mean(used['with replacement'][-50:]):.1f} "
-         f"with it. The cure takes its time: the count of an unused entry fades by one "
-         f"per cent a step, and only when it is nearly gone is the entry declared dead.")
+book.say(f"In the end a batch uses {np.mean(used['without replacement'][-50:]):.1f} of "
+         f"the 32 entries on average without replacement, and "
+         f"{np.mean(used['with replacement'][-50:]):.1f} with it. The cure takes time: "
+         f"the count of an unused entry fades by one per cent a step, and the entry is "
+         f"replaced only when the count is nearly gone.")
 
 # %% [markdown]
 # ## Ten seconds by heart
 #
-# Now a codec. A real one takes days on a graphics card and hours of sound. Ours is small, 8 filters and three stages,
-# works at 8 kHz, and need not know anything but ten seconds: five of speech, five of guitar. A machine that learns a
-# few examples by heart is said to *overfit*, usually a fault; here it is a test that everything works.
+# Now a codec. A real one takes several graphics cards and thousands of hours of sound. Ours is small, with 8 filters
+# and three stages. It works at 8 kHz, and need not know anything but ten seconds: five of speech, five of guitar. A
+# machine that learns a few examples by heart is said to *overfit*. Usually that is a fault; here it is a test that
+# everything works.
 #
-# The package's `Trainer` takes the steps. It wants a source of clips, so we give it one.
+# The package's `Trainer` takes the steps. It needs a source of clips, so we give it one.
 
 # %%
 config = CodecConfig(sampling_rate=8000, num_filters=8, upsampling_ratios=(5, 4, 2),
@@ -384,10 +393,10 @@ book.say(f"{sum(p.numel() for p in trainer.parameters)} numbers to learn, beside
          f"codebooks of 64 entries.")
 
 # %% [markdown]
-# A recipe has stages. For the first 200 steps there is no quantiser, and the relative squared error alone teaches the
-# signal to pass through. Then k-means sets up the codebooks, the mel loss joins in, and the balancer shares out the
-# gradient. In each step the number of codebooks is random, so that all four bitrates are learnt. In the
-# last steps the *learning rate*, the size of the steps, falls to zero.
+# The recipe has stages. For the first 200 steps there is no quantiser, and only the relative squared error counts, so
+# that the network learns to let the signal through. Then k-means sets up the codebooks, the mel loss joins in, and the
+# balancer shares out the gradient. In each step the number of codebooks is random, so that all four bitrates are
+# learnt. In the last 150 steps the learning rate falls to zero.
 
 # %%
 original = torch.from_numpy(sound)[None]  # [1, 1, T]
@@ -413,7 +422,7 @@ for column, label in enumerate(("no quantiser", "1.2 kbit/s", "2.4 kbit/s", "4.8
     plt.plot(log[:, 0], log[:, column], ".-", label=label)
 plt.axvline(200, color="#7d8590", linestyle=":", label="the quantiser joins")
 plt.gca().set(xlabel="step", ylabel="SI-SNR (dB)", title="Ten seconds, learnt by heart",
-              ylim=(-15, None))
+              ylim=(-6, None))
 plt.legend(ncols=2)
 plt.grid(True)
 book.show("training")
@@ -426,8 +435,8 @@ book.say(f"At the end: {log[-1, 1]:.1f} dB without quantiser, {log[-1, 5]:.1f} d
 
 # %% [markdown]
 # ([SI-SNR](glossary.md#si-snr) is the signal-to-noise ratio after the best possible change of volume, so a copy that is
-# merely too soft is not punished.) More codebooks, less error: if the curves at the right lay on top of each other, the
-# codebooks would be of no use, and something would be wrong. Now listen to what was reached in less than a minute.
+# merely too soft is not punished.) More codebooks, less error. If the curves on the right lay on top of each other, the
+# codebooks would be useless, and something would be wrong. Now listen to what the small codec has learnt.
 
 # %%
 with torch.no_grad():
@@ -448,10 +457,10 @@ plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("learnt")
 
 # %% [markdown]
-# It follows the waveform where the energy is and is dull and rough elsewhere. That is what four hundred steps buy.
+# It follows the waveform where the energy is. Elsewhere it is dull and rough. That is how far four hundred steps go.
 #
-# What was trained with PyTorch runs without it. `save` writes a model folder, and from then on it is a model like any
-# other, with encoder, streaming, files and all.
+# What was trained with PyTorch runs without it. `save` writes a model folder, and from then on this is a model like any
+# other, with streaming, files and all the rest.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -468,14 +477,14 @@ book.say(f"One second in NumPy differs from PyTorch by at most "
 # %% [markdown]
 # ## A better place to begin
 #
-# Why start from random numbers at all? Codecs existed before networks learnt anything. The classic one cuts the sound
-# into blocks, turns each into cosines of rising frequency, the [cosine transform](glossary.md#cosine-transform), and
-# keeps the lowest. All of that is multiplication and addition, and so is a network, but for its ELUs; and an ELU can be
-# talked out of its bend: $\mathrm{ELU}(v) - \mathrm{ELU}(-v) \approx 2v$ as long as $v$ is small. So every number
-# travels as a pair, $v$ and $-v$. Each strided convolution collects a longer block, the last one computes the cosines,
-# and the decoder's layers undo it step by step. The package does this for any configuration, and makes the coefficients
-# more equal in size, so that the quantiser does not spend everything on the few loud ones. Here are both starts,
-# without a quantiser.
+# Why start from random numbers at all? There were codecs long before there were networks. The classic kind cuts the
+# sound into blocks, describes each block by cosines of rising frequency, the [cosine
+# transform](glossary.md#cosine-transform), and keeps the lowest of them. All of that is multiplication and addition. So
+# is a network, except for its ELUs, and there is a way around their bend: $\mathrm{ELU}(v) - \mathrm{ELU}(-v) \approx
+# 2v$ as long as $v$ is small. So every number travels as a pair, $v$ and $-v$. Each strided convolution collects a
+# longer block, the last one computes the cosines, and the layers of the decoder undo all this step by step. The package
+# can do so for any configuration. It also makes the coefficients more equal in size, so that the quantiser does not
+# spend all its bits on the few loud ones. Here are both starts, without a quantiser.
 
 # %%
 def first_errors(start, steps=60):
@@ -492,37 +501,38 @@ for start, values in errors.items():
     plt.semilogy(values, label=f"{start} start")
 plt.gca().set(xlabel="step", ylabel="relative squared error",
               title="Where training begins")
-plt.legend()
+plt.legend(loc="center left", bbox_to_anchor=(0, 0.63), ncols=2)
 plt.grid(True)
 book.show("starts")
 
 # %%
 book.claim(max(errors["transform"][:5]) < min(errors["random"]),
-           "the transform starts better than the other ends")
-book.say(f"Before its first step the one has an error of {errors['transform'][0]:.3f}; "
-         f"the other comes from {errors['random'][0]:.2f} and is at "
-         f"{np.mean(errors['random'][-10:]):.2f} after 60 steps.")
+           "the transform is better at the start than the other after 60 steps")
+book.say(f"At its first step the transform start has an error of "
+         f"{errors['transform'][0]:.3f}. The random start begins at "
+         f"{errors['random'][0]:.2f} and is at {np.mean(errors['random'][-10:]):.2f} "
+         f"after 60 steps.")
 
 # %% [markdown]
-# A codec that begins there does not have to discover that its latent can hold a waveform. It can spend its training on
-# what no transform can do: to find out what of a sound matters, and to make up what was not sent. Both models that come
-# with this package began like this; you saw the pair $v$ and $-v$ in the first two kernels of [chapter
-# 2](02_convolution.py). It is our recipe, not the paper's, which starts from random numbers.
-#
+# A codec that begins there does not have to discover that its latent can hold a waveform. It can use its training for
+# what no transform can do: find out which parts of a sound matter, and make up what was not sent. Both models that come
+# with this package began like this. You saw the pair $v$ and $-v$ in the first two kernels of
+# [chapter 2](02_convolution.py). The paper does not have this start; it is our own recipe.
+
 # %% [markdown]
 # ## The adversary
 #
-# One ingredient of EnCodec is missing, the one that makes it sound natural; it is missing as well from the models that
-# you have heard in this book. No formula says what natural is, so a second network learns it: the
-# [discriminator](glossary.md#discriminator). It sees a complex spectrum, real and imaginary parts, so it knows of
-# phases, which the spectrograms of [chapter 1](01_sound_as_numbers.py) do not show. It gives scores, high for
-# recordings and low for what comes out of the codec. It learns by the *hinge loss*,
+# One ingredient of EnCodec is still missing, and it is the one that makes EnCodec sound natural. It is also missing
+# from the models that you have heard in this book. No formula says what natural is, so a second network learns it: the
+# [discriminator](glossary.md#discriminator). It sees the complex spectrum of a sound, real and imaginary parts, so it
+# also knows the phases, which the spectrograms of [chapter 1](01_sound_as_numbers.py) do not show. It gives scores,
+# high for recordings and low for what comes out of the codec. It learns by the *hinge loss*,
 #
 # $$ \max(0, 1 - \text{score of a recording}) + \max(0, 1 + \text{score of a copy}) $$
 #
-# which is satisfied once the scores are beyond $\pm 1$. The codec in turn learns to get high scores. So each makes the
-# other better: what gives the copy away becomes the next thing that the codec has to improve. Here is the first half of
-# the game, a small discriminator that studies our codec.
+# which is satisfied once the scores are beyond $\pm 1$. The codec, in turn, learns to get high scores. So each makes
+# the other better: whatever gives the copy away is the next thing that the codec learns to improve. Here is the first
+# half of the game: a small discriminator that studies our codec.
 
 # %% tags=["remove-input"]
 book.drawing("training_loop")
@@ -555,43 +565,43 @@ book.show("judge")
 # %%
 gap = np.array(scores)[-5:] @ [1, -1]
 book.claim(gap.mean() > 0.3, "the judge learns to tell them apart")
-book.say(f"At first both have the same score; in the last steps the recording's is "
-         f"higher by {gap.mean():.2f} on average.")
+book.say(f"At first both have about the same score. In the last steps the recording's "
+         f"score is higher by {gap.mean():.2f} on average.")
 
 # %% [markdown]
-# A real run has five such judges with windows from 128 to 2048 samples, and the codec also learns by *feature
-# matching*: the judges' inner layers should respond to the copy as they do to the original. In the paper the adversary
-# is there from the start. (We tried to add one to the bundled model late, for a few hundred steps, and got nothing but
-# worse sound; that is all our processor had time for. The figures are on the model's card,
-# `weights/tiny_24khz/README.md`.)
+# The paper has five such judges, with windows from 128 to 2048 samples. Its codec also learns by *feature matching*
+# (Equation 2): the inner layers of the judges should respond to the copy as they do to the original. We tried to add an
+# adversary to the bundled model at the end, for 740 steps, which was all that our processor had time for. By every
+# measure the sound became worse. The figures are on the model's card, `weights/tiny_24khz/README.md`.
 #
 # ## In the paper, and here
 #
-# Much of this chapter is this package's own recipe. [The paper](https://arxiv.org/abs/2210.13438), section 3.4, has
-# these losses:
+# Much of this chapter is this package's own recipe. [The paper](https://arxiv.org/abs/2210.13438) has this one
+# (sections 3.2, 3.4 and 4.4):
 #
-# | | paper | here |
+# | | paper | the bundled 24 kHz model |
 # |---|---|---|
-# | time | L1, the mean of $\lvert x - y \rvert$ | relative squared error, and little or no L1 |
-# | spectrum | mel, L1 and L2 of logarithms, windows of $2^5$ to $2^{11}$ | mel, the same windows |
-# | adversary | five discriminators, hinge loss, feature matching | none in the bundled models |
-# | loudness | – | a loss after PESQ, at the end |
-# | quantiser | commitment, straight through, k-means start, dead entries replaced | the same |
-# | balancer | weights 0.1 time, 1 spectrum, 3 adversary, 3 features | the same formula, other weights |
-# | start | random | a transform codec |
-# | length | 600 000 steps of 64 × 1 s, on 8 GPUs | some 50 000 steps of 8 × 0.8 s, on one processor core |
+# | time | L1 | relative squared error, and little or no L1 |
+# | spectrum | L1 and L2 of 64 mel bands, windows of $2^5$ to $2^{11}$ (Equation 1) | the same, of logarithms |
+# | adversary | five discriminators, hinge loss, feature matching (Equation 2) | none |
+# | envelope, loudness | – | losses modelled on STOI and PESQ, in later steps |
+# | quantiser | commitment (Equation 3), straight through, EMA, dead entries replaced | the same |
+# | balancer | weights 0.1 time, 1 spectrum, 3 adversary, 3 features (Equation 5) | the same formula, other weights |
+# | start | nothing said | a transform codec |
+# | length | 600 000 steps of 64 × 1 s, on 8 GPUs | some 50 000 steps of mostly 8 × 0.8 s, on a processor |
 #
-# So if the codec of this book sounds rough, that is not EnCodec's fault: it is what such a network does after hours of
-# training without an adversary. The released weights, run by the same code, sound as the paper says: `tinyencodec fetch
-# encodec_24khz`.
+# So if the codec of this book sounds rough, that is not EnCodec's fault. It is what such a network reaches after hours
+# of training without an adversary. [What listeners said of EnCodec](results.md#what-listeners-said-of-encodec) is on
+# the page with the results. To hear its released weights, run by the same code: `tinyencodec fetch encodec_24khz`.
 #
 # ## Summary
 #
-# - A loss says what a good copy is. Sample by sample and spectrum by spectrum are deaf in opposite ways; both are
+# - A loss says how bad a copy is. Losses of samples and losses of spectra are deaf to different things; both are
 #   needed.
 # - The balancer gives each loss its share of the gradient, whatever its scale.
-# - A network can begin as a transform codec, and learn only what a transform cannot do.
-# - Gradients pass straight through the quantiser; entries follow by moving averages, and dead ones are replaced.
+# - Gradients pass straight through the quantiser. Entries follow by moving averages, and dead ones are replaced.
+# - A network can begin as a transform codec, and then learn only what a transform cannot do.
+# - A discriminator learns what gives the copy away, so that the codec can learn to do better.
 # - A good check of any training: does every codebook help?
 #
 # ## Exercises
@@ -599,8 +609,8 @@ book.say(f"At first both have the same score; in the last steps the recording's 
 # Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
 # [Solutions](solutions/14_training.md), each behind a click.
 #
-# 1. *Easy.* Which of the five spoilt sentences get better when they are played 6 dB softer, by the relative squared
-#    error? And by the mel loss? Explain the result for "upside down" and for "with hiss".
+# 1. *Easy.* Which of the five spoilt sentences get better when they are played 6 dB softer, according to the relative
+#    squared error? And according to the mel loss? Explain the results for "upside down" and for "with hiss".
 
 # %%
 better_by_squared, better_by_mel = ..., ...  # sets of names
@@ -616,8 +626,8 @@ book.check("14.2", si_snr_of_mel_only)
 
 # %% [markdown]
 # 3. *Harder.* Give the small codec something it has not learnt: the same guitar two semitones higher, or your own
-#    voice. By which factor must the guitar run faster for that? How much worse is it than on its ten seconds, with and
-#    without quantiser? What does that tell you?
+#    voice. By what factor must the guitar run faster for that? How much worse is the codec than on its ten seconds,
+#    with and without the quantiser? What does that tell you?
 
 # %%
 faster = ...
@@ -627,12 +637,12 @@ book.check("14.3", faster)
 # ## Where this lives in the package
 #
 # - `tinyencodec.train.losses`, `tinyencodec.train.mel`, `tinyencodec.train.fine`, `tinyencodec.train.envelope`,
-#   `tinyencodec.train.loudness`, `tinyencodec.train.balancer`, `tinyencodec.train.discriminator`: what is wanted, and
-#   who may pull how hard.
-# - `tinyencodec.train.augment`, `tinyencodec.train.average`: sources altered, and weights averaged, both on demand.
+#   `tinyencodec.train.loudness`, `tinyencodec.train.balancer`, `tinyencodec.train.discriminator`: the losses, and how
+#   they share the gradient.
+# - `tinyencodec.train.augment`, `tinyencodec.train.average`: altered sounds, and averaged weights, both optional.
 # - `tinyencodec.train.quantizer`: k-means start, moving averages, replacement.
-# - `tinyencodec.train.refit`: codebooks once more, when the encoder is done. It measures from gradients how loud an
-#   error in each direction of the latent would be, and turns the latent so that the loud ones are small.
+# - `tinyencodec.train.refit`: fits the codebooks once more when the encoder is done. From gradients it measures how
+#   loud an error in each direction of the latent would be, and turns the latent so that the loud ones become small.
 # - `tinyencodec.train.trainer`, `tinyencodec.train.recipe`: one step, and the numbers of a run.
 # - `tinyencodec.train.transform`, `tinyencodec.train.transform_start`: the start as a transform codec.
-# - `tinyencodec.train.codec`: `python -m tinyencodec.train.codec`, real training, stopped and resumed at will.
+# - `tinyencodec.train.codec`: `python -m tinyencodec.train.codec`, real training, which can be stopped and resumed.

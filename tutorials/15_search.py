@@ -9,16 +9,17 @@
 # # 15 Search
 #
 # The quantiser of [chapter 9](09_rvq.py) is *greedy*: each codebook takes the entry nearest to what is left, and never
-# looks back. That is quick, and what EnCodec does. But a decoder adds up whatever entries it is told to. So an encoder
-# is free to look for better ones: the same decoder, the same file format, the same number of bits, and less error.
+# looks back. That is quick, and it is what EnCodec does. But a decoder adds up whatever entries it is told to. So an
+# encoder is free to look for better ones: the same decoder, the same file format, the same number of bits, and less
+# error.
 #
 # **What you will see**
 #
 # - a point that the greedy choice misses and the second nearest entry hits
 # - beam search, which keeps several choices alive, as a tree
-# - the error it saves, for one choice kept and for sixteen
-# - what a bit is worth: choosing codes by error *and* bits, and the curve that comes of it
-# - the same sentence three times, at about as many and at fewer bytes
+# - how much error that saves, with up to sixteen choices kept
+# - what a bit is worth: choosing codes by error *and* bits, and the curve that results
+# - the same sentence three times, to hear: with about the same number of bytes, and with fewer
 
 # %%
 import book
@@ -45,9 +46,9 @@ book.drawing("here", chapter=15)
 # %% [markdown]
 # ## When the nearest is not the best
 #
-# Two codebooks of two entries each, in the plane, and a point to be coded. The greedy choice begins with the nearer
-# entry of the first codebook. What is left then is something that the second codebook has nothing for. The other entry
-# is further from the point, but its rest is exactly an entry of the second codebook.
+# Take two codebooks of two entries each, in the plane, and a point to be coded. The greedy choice begins with the
+# nearer entry of the first codebook. But nothing in the second codebook fits what is then left. The other entry is
+# further from the point, but what it leaves is exactly an entry of the second codebook.
 
 # %%
 first = np.array([[4, 0], [0, 5]], np.float32)
@@ -69,7 +70,7 @@ plt.plot(*point.T, "*", color="#c2308f", markersize=14, label="the point")
 plt.plot(*first.T, "s", color="#7d8590", markersize=11, fillstyle="none",
          label="first codebook")
 plt.gca().set(xlabel="first number", ylabel="second number",
-              title="The second nearest entry first", aspect="equal")
+              title="Begin with the second nearest entry", aspect="equal")
 plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 book.show("second_choice")
 
@@ -78,13 +79,13 @@ book.show("second_choice")
 #
 # Trying all choices is out of the question: eight codebooks of 1024 entries make $2^{80}$. [Beam
 # search](glossary.md#beam-search) keeps the $B$ best choices of the first $k$ codes, extends each by every entry of the
-# next codebook, and keeps the $B$ best of those. "Best" means the least error so far. With $r$ what a choice has left,
-# and $e$ an entry,
+# next codebook, and keeps the $B$ best of those. "Best" means the least error so far. If a choice has left $r$, and $e$
+# is an entry,
 #
 # $$ \tfrac12 |r - e|^2 = \tfrac12 |r|^2 - \left(r \cdot e - \tfrac12 |e|^2\right), $$
 #
-# so the errors of all extensions are one matrix product, as in chapter 9. Here are the frame that we follow, and the
-# frame that gains most by six choices.
+# so the errors of all extensions come from one matrix product, as in chapter 9. Here are the frame that we follow, and
+# the frame that gains most from six choices.
 
 # %%
 def beam(frame, books, width):
@@ -139,8 +140,8 @@ axes[0].legend()
 book.show("tree")
 
 # %% [markdown]
-# The winner need not be the best on the way. One thing plain beam search does not promise: that it beats the greedy
-# choice in the end. That one may drop out of the $B$, and would have recovered. The package always keeps it as one of
+# The winner need not be the best on the way. Plain beam search does not even promise to be as good as the greedy
+# choice: that one may drop out of the $B$, though it would have won in the end. The package always keeps it as one of
 # the $B$, so a frame can only gain. `search=1` is the greedy algorithm, code for code.
 
 # %%
@@ -172,22 +173,23 @@ book.show("widths")
 
 # %%
 different = 100 * np.mean(searched[8] != greedy_codes)
-book.say(f"With eight choices, {different:.0f} % of the codes are others, "
-         f"{100 * (1 - means[3] / means[0]):.0f} % of the error is gone, and the SNR "
-         f"changes by **{ratios[3] - ratios[0]:+.2f} dB**. Not a bit more is sent.")
+book.say(f"With eight choices, {different:.0f} % of the codes are different, "
+         f"{100 * (1 - means[3] / means[0]):.0f} % of the squared error of the latents is "
+         f"gone, and the SNR changes by **{ratios[3] - ratios[0]:+.2f} dB**. Not one more "
+         f"bit is sent.")
 
 # %% [markdown]
 # ## What a bit is worth
 #
 # In an entropy-coded file codes have different prices: a frequent one costs few bits, a surprising one many
-# ([chapter 12](12_arithmetic_coding.py)). Then the nearest entry can be a bad bargain, where another one is hardly
-# further away and saves five bits. So let the search count both. It looks for the least
+# ([chapter 12](12_arithmetic_coding.py)). Then the nearest entry can be a bad bargain, if another one is hardly further
+# away and saves five bits. So let the search count both. It looks for the least
 #
 # $$ \tfrac12 |\text{error}|^2 + \text{price} \cdot \text{bits}. $$
 #
-# A price of 0 is the search above; the higher it is, the smaller the file, and the larger the error. This is
+# A price of 0 gives the search above. The higher the price, the smaller the file, and the larger the error. This is
 # [rate–distortion](glossary.md#rate-and-distortion) optimisation, and the sum is its *Lagrangian*. Only the encoder
-# knows of it: the decoder gets codes like any others.
+# knows about it: the decoder gets codes like any others.
 
 # %%
 # of each entry of codebook 8
@@ -214,12 +216,12 @@ plt.legend()
 book.show("bargain")
 
 # %% [markdown]
-# What should a bit cost? An error that is large in a soft recording is small in a loud one, so the package measures it
-# in what the greedy codes leave: at *rate weight* 1, a bit is worth the greedy codes' error divided by their bits, 80
-# in each frame, as means over a block of four seconds. The language model of
-# [chapter 13](13_language_model.py) knows the prices of a whole frame before any of its codes is chosen, because it
-# guesses all codebooks at once. So with it, too, each frame is a search of its own, and only then does the next one
-# begin. Moving the weight draws a curve.
+# What should a bit cost? An error that is large in a soft recording is small in a loud one. So the package sets the
+# price by the error that the greedy codes leave. At a *rate weight* of 1, a bit costs as much as the greedy codes'
+# error divided by their bits, 80 in each frame, both as means over a block of four seconds. The language model of
+# [chapter 13](13_language_model.py) knows the cost of every code of a frame before any of them is chosen, because it
+# guesses all codebooks at once. So with the language model, too, each frame is a search of its own. Once it is done,
+# the model can go on to the next frame. Different weights give the points of a curve.
 
 # %%
 latents = np.ascontiguousarray(z.T)
@@ -278,28 +280,29 @@ book.play(24_000, original_sentence=wav, **sounds)
 # ## In the paper, and elsewhere
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.2, and its released code are greedy: each codebook takes the
-# entry nearest to the residual. Beam search for sums of entries of several codebooks is older: [Babenko and Lempitsky
-# (2014)](https://doi.org/10.1109/CVPR.2014.124) use it to compress descriptors of images. A [paper of
-# 2025](https://arxiv.org/abs/2509.19186) applies it to neural codecs that are already trained, and reports less
-# quantisation error and better sound. To count the bits too is the rate–distortion theory of vector quantisers (Shoham
-# and Gersho, IEEE Trans. ASSP 36, 1988); the released code has nothing like it. What the search gains on many
-# recordings stands with [the results](results.md#search).
+# entry nearest to the residual. Beam search for sums of entries of several codebooks is older than EnCodec: [Babenko
+# and Lempitsky (2014)](https://doi.org/10.1109/CVPR.2014.124) use it to compress descriptors of images. ["Improving
+# Test-Time Performance of RVQ-based Neural Codecs"](https://arxiv.org/abs/2509.19186) (2025) uses it in neural codecs
+# that are already trained, and reports less quantisation error and better sound. To count the bits as well is called
+# *entropy-constrained* vector quantisation (Chou, Lookabaugh and Gray, IEEE Trans. ASSP 37, 1989). The released code
+# does not do it. What the search gains on many recordings is on the page with [the results](results.md#search).
 #
 # ## Summary
 #
-# - A greedy quantiser takes the nearest entry of each codebook, and may leave what no later codebook can mend.
-# - Beam search keeps the best $B$ choices from codebook to codebook; with the greedy one always among them it never
+# - A greedy quantiser takes the nearest entry of each codebook, and may leave an error that no later codebook can
+#   repair.
+# - Beam search keeps the best $B$ choices from codebook to codebook. If the greedy one is always among them, it never
 #   loses.
-# - Adding the bits, at a price, to the error makes files smaller; the price moves along the curve of rate and
-#   distortion.
-# - Decoder, weights and file format know nothing of it.
+# - If the error and the bits, at a price, are added up, files become smaller. The price chooses the point on the curve
+#   of rate and distortion.
+# - Decoder, weights and file format stay as they are.
 #
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
 # [Solutions](solutions/15_search.md), each behind a click.
 #
-# 1. *Easy.* What share of the error that eight choices take off do two choices take off already?
+# 1. *Easy.* Eight choices take off some of the error. What share of that do two choices take off already?
 
 # %%
 share = ...  # 0 to 1
@@ -314,9 +317,9 @@ losing_frame = ...
 book.check("15.2", losing_frame)
 
 # %% [markdown]
-# 3. *Harder.* Let the bits of a code depend on the code of the frame before. Then frames can no longer be chosen one by
-#    one: a cheap code now may make the next frame expensive. With one codebook there is an exact answer. Find the codes
-#    with the least sum of all errors and bits.
+# 3. *Harder.* Let the bits of a code depend on the code of the frame before. Then the frames can no longer be coded one
+#    by one: a cheap code now may make the next frame expensive. With one codebook there is an exact answer. Find the
+#    codes for which the sum of all errors and bits is least.
 
 # %%
 def cheapest_codes(errors, bits):
