@@ -72,8 +72,8 @@ followed = ", ".join(map(str, codes[:, book.FRAME]))
 book.say(f"Of the frame that we follow, number {book.FRAME}, all that travels is "
          f"{followed}.")
 book.say(f"{speech.shape[1]} samples become {n_codebooks} × {n_frames} codes: {bitrate} "
-         f"bit/s instead of {pcm} for the samples themselves, a **{pcm / bitrate:.0f}th** "
-         f"of the bits.")
+         f"bit/s instead of {pcm} for the samples themselves, "
+         f"**1/{pcm / bitrate:.0f}** of the bits.")
 
 # %%
 guitar = book.recording("guitar")

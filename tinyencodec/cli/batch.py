@@ -34,33 +34,33 @@ def declare(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files")
     add = group.add_argument
     add("inputs", metavar="INPUT", nargs="+",
-        help="files, folders with all below, and patterns in quotes, such as 'songs/**/*.flac'. Hidden files are not "
-             f"meant. All are sound, which becomes {SUFFIX}, or all {SUFFIX}, which become sound")
+        help="files, folders with all in them, and patterns in quotes, such as 'songs/**/*.flac'. Hidden files are "
+             f"left out. Either all are sound and become {SUFFIX}, or all are {SUFFIX} and become sound")
     add("-o", "--out", metavar="DIR", type=Path,
-        help="folder for the outputs, which are named, in it, as the files are in theirs; made if need be. Default: "
-             f"beside the files, with the suffix {SUFFIX}, or as NAME_decompressed.wav")
+        help="folder for the outputs, which keep their subfolders and names in it; made if need be. Default: beside "
+             f"the inputs, with the suffix {SUFFIX}, or as NAME_decompressed.wav")
     add("--to", choices=(SUFFIX, *FORMATS),
         help=f"what to make, and so which files to look for: {SUFFIX} from sound, sound from {SUFFIX} files. Default: "
-             f"{SUFFIX}, or .wav, by what is found")
+             f"{SUFFIX} or .wav, depending on what is found")
     exists = group.add_mutually_exclusive_group()
     exists.add_argument("--skip-existing", action="store_true",
-                        help="leave outputs that exist as they are, however old; there are none that are half done")
-    options.declare_force(exists, "overwrite outputs that exist")
+                        help="leave existing outputs as they are, however old; none is ever half written")
+    options.declare_force(exists, "overwrite existing outputs")
 
     options.declare_coding(parser)
     add = parser.add_argument_group("decoding").add_argument
     add("--keep-going", nargs="?", choices=KEEP_GOING, const=KEEP_GOING[0],
-        help="decompress what is undamaged of files with checksums; the rest becomes a repetition of what came before "
-             "(the default), or silence. Place it after INPUT")
-    add("-r", "--rescale", action="store_true", help="scale decompressed sound down rather than clip it")
+        help="decompress the undamaged parts of files with checksums; the others become a repetition of what came "
+             "before (the default), or silence. Must come after INPUT")
+    add("-r", "--rescale", action="store_true", help="scale decompressed sound down instead of clipping it")
 
     add = parser.add_argument_group("work and report").add_argument
     add("-j", "--jobs", metavar="N", type=int,
-        help="processes; the bytes do not depend on it. Default: one per processor")
-    add("-v", "--verbose", action="store_true", help=f"a line for each file, also where there are {_MANY} or more")
-    add("--json", metavar="FILE", type=Path, help="write all figures there too; replaced if it exists")
-    parser.epilog = ("A file that cannot be coded does not stop the others: it is named when it happens, and at the "
-                     "end, and the exit code is 1.")
+        help="number of processes; the outputs do not depend on it. Default: one per processor")
+    add("-v", "--verbose", action="store_true", help=f"print a line for each file, even if there are {_MANY} or more")
+    add("--json", metavar="FILE", type=Path, help="also write all figures to FILE, replacing it if it exists")
+    parser.epilog = ("A file that cannot be coded does not stop the others. It is named at once and again at the end, "
+                     "and the exit code is 1.")
 
 
 def run(args: argparse.Namespace) -> int:

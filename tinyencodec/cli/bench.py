@@ -22,25 +22,25 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     add = parser.add_argument_group("what is measured").add_argument
     add("--models", metavar="NAMES", type=comma_list(str),
-        help=f"names or folders, with commas; default: {_PRESETS} and the bundled ones")
+        help=f"names or folders, separated by commas; default: {_PRESETS} and the bundled ones")
     add("--parts", metavar="NAMES", type=comma_list(str, _PARTS, "part"), default=list(_PARTS),
-        help=f"of {','.join(_PARTS)} ; layers: of the default model; default: all")
+        help=f"some of {','.join(_PARTS)} (layers: of the default model); default: all")
     add("--profile", action="store_true",
         help="time of each layer of all models, for at most 10 s of sound on one thread")
     add("--against", metavar="PEERS", type=comma_list(str, _PEERS, "peer"), default=[],
-        help=f"of {','.join(_PEERS)}; default: none")
+        help=f"some of {','.join(_PEERS)}; default: none")
 
     add = parser.add_argument_group("how").add_argument
     add("--seconds", metavar="LIST", type=comma_list(float), help="lengths of sound; default: 1,10,60,600")
-    add("--threads", metavar="LIST", type=comma_list(int), default=[1, 2], help="numbers of them; default: 1,2")
-    add("--repeat", metavar="N", type=positive(int), help="runs of each kind, fewer of long ones; default: 5")
+    add("--threads", metavar="LIST", type=comma_list(int), default=[1, 2], help="numbers of threads; default: 1,2")
+    add("--repeat", metavar="N", type=positive(int), help="runs of each measurement, fewer for long sounds; default: 5")
     add("--against-seconds", metavar="S", type=positive(float), default=60.0,
-        help="longest sound that peers are given (encodec takes about 20 MB a second); default: %(default)g")
+        help="longest sound given to peers, in seconds (encodec needs about 20 MB for each); default: %(default)g")
     add("--quick", action="store_true", help="1 and 10 s, two runs")
 
     group = parser.add_argument_group("output")
     group.add_argument("--json", metavar="FILE",
-                       help="write all figures there; - for standard output, in place of the table")
+                       help="write all figures to FILE; -: to standard output, instead of the table")
     declare_force(group, "overwrite FILE if it exists")
 
 

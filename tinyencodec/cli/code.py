@@ -44,7 +44,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.usage = "tinyencodec [options] INPUT [OUTPUT]\n       tinyencodec COMMAND ..."
     add = parser.add_argument_group("files").add_argument
     add("input", metavar="INPUT",
-        help=f"audio file to compress, or {SUFFIX} file to decompress; -: standard input, either of them")
+        help=f"audio file to compress, or {SUFFIX} file to decompress; -: standard input, of either kind")
     add("output", metavar="OUTPUT", nargs="?",
         help=f"{SUFFIX} or audio file (.wav, .flac, .ogg); audio to audio does both; -: standard output, {SUFFIX} when "
              f"compressing, WAV when decompressing. Default: INPUT with the suffix {SUFFIX}, INPUT_decompressed.wav, "
@@ -54,7 +54,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     add = group.add_argument
     options.declare_force(group, "overwrite OUTPUT if it exists")
-    add("-r", "--rescale", action="store_true", help="scale the decompressed sound down rather than clip it")
+    add("-r", "--rescale", action="store_true", help="scale the decompressed sound down instead of clipping it")
     add("-s", "--decompress_suffix", metavar="SUFFIX", default="_decompressed",
         help="for the default name of a decompressed file; default: %(default)s")
 
@@ -66,8 +66,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument_group("damaged or renamed files").add_argument
     add("--keep-going", nargs="?", choices=KEEP_GOING, const=KEEP_GOING[0],
-        help="decompress what is undamaged of a file with checksums, and tell what is not: it becomes a repetition of "
-             "what came before (the default), or silence. Place it after INPUT")
+        help="decompress the undamaged parts of a file with checksums, and report the others; these become a "
+             "repetition of what came before (the default), or silence. Must come after INPUT")
     add("--decompress", action="store_true", help=f"INPUT is an {SUFFIX} file, whatever its name")
 
     group = parser.add_argument_group("machine")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 tinyencodec codes speech.wav codes.npz               # int [K, F]
-tinyencodec codes speech.ecdc codes.safetensors      # without making sound of it
+tinyencodec codes speech.ecdc codes.safetensors      # without decoding its sound
 tinyencodec codes codes.npz speech.ecdc              # and back
 tinyencodec codes codes.npz speech.wav               # or to sound
 python -c "import numpy; print(numpy.load('codes.npz')['codes'].shape)"
@@ -50,7 +50,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
                           "name or folder of the model; default: the bundled one, or the one that INPUT names")
     add("--entropy", choices=("none", "table", "lm"),
         help=f"for codes to {SUFFIX}: smaller files for tinyencodec only, with checksums; default: none")
-    add("-r", "--rescale", action="store_true", help="for codes to audio: scale the sound down rather than clip it")
+    add("-r", "--rescale", action="store_true", help="for codes to audio: scale the sound down instead of clipping it")
     options.declare_threads(parser.add_argument_group("machine"))
     parser.epilog = ("In these files: codes int [K, F], model, sample_rate, bandwidth, length in samples, and, of "
                      "models that normalise, scales [S].\nThey are arrays in .npz, metadata in .safetensors.")

@@ -17,15 +17,15 @@ from tinyencodec.ecdc.header import SUFFIX
 
 PROGRAM = f"Neural audio codec: compress an audio file, decompress an {SUFFIX} file, or both."
 COMMANDS = {
-    "info": f"Tell what an {SUFFIX} file holds, without making sound of it.",
+    "info": f"Tell what an {SUFFIX} file holds, without decoding its sound.",
     "batch": "Compress or decompress many files: folders, patterns, several processes.",
-    "models": "List the models: bundled, fetched, and those to fetch.",
-    "fetch": "Fetch official models: download, check, convert. Or take files that are already here.",
+    "models": "List the models: bundled, fetched, and those that can be fetched.",
+    "fetch": "Fetch official models: download, check and convert them. Or take files that are already here.",
     "convert": "Make a model folder from official, Hub or training weights.",
     "export": "Write a model as ONNX graphs, which run on phones, in browsers and in other languages.",
-    "codes": "Codes as arrays (.npz, .safetensors), for language models and the like; and back.",
+    "codes": "Turn sound into arrays of codes (.npz, .safetensors), and back; for language models and the like.",
     "bench": "Measure speed, memory and start-up on this machine, also against other programs.",
-    "evaluate": "Measure how close models come to the original, also against Opus and MP3.",
+    "evaluate": "Measure how close models come to the original, also beside Opus and MP3.",
     "compare": "Write a page to hear and see what each bitrate does to a sound.",
     "tokenize": "Code a corpus for language models: safetensors shards and a manifest; also on a cluster.",
     "completion": "Print a script that makes your shell complete commands, options and files.",

@@ -32,8 +32,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("--entropy", metavar="CODERS", type=comma_list(str, (*_ENTROPY, "none")), default=list(_ENTROPY),
         help=f"measure the rate with these too, of {','.join(_ENTROPY)}, or none; default: those that the model has")
     add("--seconds", metavar="S", type=between(float, 0.1, 600, "0.1 to 600 seconds"), default=30.0,
-        help="from the start; default: %(default)g")
-    add("--speech", action="store_true", help="it is speech: PESQ and STOI too (pip install 'tinyencodec[evaluate]')")
+        help="seconds of INPUT, from its start; default: %(default)g")
+    add("--speech", action="store_true", help="for speech: PESQ and STOI too (pip install 'tinyencodec[evaluate]')")
     declare_force(parser, "overwrite the page if it exists")
 
 

@@ -11,7 +11,7 @@ from tinyencodec.cli.commands import COMMANDS, module_of, parser_of
 from tinyencodec.cli.parser import Parser
 
 EXAMPLES = """
-# bash: now, and in each shell to come
+# bash: now, and in every new shell
 eval "$(tinyencodec completion bash)"
 echo 'eval "$(tinyencodec completion bash)"' >> ~/.bashrc
 # zsh, below compinit

@@ -32,13 +32,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("sounds").add_argument
     add("sounds", metavar="KIND=PATH", nargs="*",
         help="audio files, or folders of them, such as speech=readings/ music=songs/; more paths of the kind may "
-             "follow. PESQ and STOI are for the kind speech, ViSQOL for all")
-    add("--corpus", metavar="FOLDER", type=Path, help="in place of those: a corpus packed for training")
+             "follow. PESQ and STOI are only for the kind speech, ViSQOL for all")
+    add("--corpus", metavar="FOLDER", type=Path, help="instead of KIND=PATH: a corpus packed for training")
     add("--split", choices=_SPLITS, default="test", help="part of the corpus; default: %(default)s")
     add("--kinds", metavar="NAMES", type=comma_list(str), help="kinds of the corpus; default: all")
-    add("--clips", metavar="N", type=positive(int), default=12, help="of each kind; default: %(default)s")
+    add("--clips", metavar="N", type=positive(int), default=12, help="clips of each kind; default: %(default)s")
     add("--seconds", metavar="S", type=positive(float), default=6.0, help="length of a clip; default: %(default)g")
-    add("--seed", metavar="N", type=int, default=0, help="another one, other clips; default: %(default)s")
+    add("--seed", metavar="N", type=int, default=0, help="another number: other clips; default: %(default)s")
 
     add = parser.add_argument_group("coders").add_argument
     add("-m", "--model", metavar="MODEL", action="append", dest="models",
@@ -50,7 +50,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="code with each of these searches, as --search of the main command; with more than 1 also by the bits of "
              "each of --entropy; default: 1")
     add("--against", metavar="NAMES", type=comma_list(str, (*_AGAINST, "none")), default=list(_AGAINST),
-        help=f"of {','.join(_AGAINST)}, or none; default: all that are installed")
+        help=f"some of {','.join(_AGAINST)}, or none; default: all that are installed")
     add("--against-rates", metavar="RATES", type=comma_list(float),
         help="kbit/s; default: 6,12,16,24 for Opus and 16,24,32 for MP3, in stereo 12,24,48 and 32,64")
 
@@ -59,7 +59,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("-o", "--out", metavar="FOLDER", type=Path,
         help="write results.json, table.md and rd.png there; the folder is made if need be")
     declare_force(group, "overwrite these files if they exist")
-    add("--json", action="store_true", help="print all figures, as in results.json, in place of the table")
+    add("--json", action="store_true", help="print all figures, as in results.json, instead of the table")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -22,12 +22,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help=f"{', '.join(OFFICIAL)}")
     add("--from", dest="source", metavar="FILE|DIR", help="take the weights from here, not from the network: an "
-        "official file, a folder with some, or a Hub folder")
+        "official file, a folder of such files, or a Hub folder")
     add("--no-lm", dest="lm", action="store_false", help="without the language model")
     add("--half", action="store_true", help="store float16: half the size")
-    add("--offline", action="store_true", help="do not use the network; so does the environment variable "
-        "TINYENCODEC_OFFLINE=1")
-    declare_force(parser, "fetch it again, and replace the model's folder with all in it")
+    add("--offline", action="store_true", help="do not use the network; TINYENCODEC_OFFLINE=1 in the "
+        "environment does the same")
+    declare_force(parser, "fetch again, and replace the model's whole folder")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from tinyencodec.ecdc.header import SUFFIX
 
 EXAMPLES = f"""
 tinyencodec info song{SUFFIX}
-tinyencodec info -m ./mine song{SUFFIX}    # of a model that lies somewhere else
+tinyencodec info -m ./mine song{SUFFIX}    # of a model in another folder
 curl -s https://example.org/song{SUFFIX} | tinyencodec info -
 """
 

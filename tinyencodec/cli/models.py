@@ -13,7 +13,7 @@ _HEADINGS = ("NAME", "WHERE", "SIZE", "SOUND", "KBIT/S", "WITH", "LICENCE OF WEI
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """The arguments of `models`."""
-    parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
+    parser.add_argument("--json", action="store_true", help="print a JSON list, for programs")
 
 
 def run(args: argparse.Namespace) -> None:

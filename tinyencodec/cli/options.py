@@ -29,9 +29,9 @@ def declare_coding(parser: argparse.ArgumentParser) -> None:
                        "checksums: by the model's tables, or by its language model (smaller still, slower); default: "
                        "none, a file that the official program reads")
     coder.add_argument("-l", "--lm", dest="entropy", action="store_const", const="lm", help="--entropy lm")
-    add("--protect", action="store_true", help="with checksums, also without --entropy")
+    add("--protect", action="store_true", help="add checksums, also without --entropy")
     add("--block", metavar="SECONDS", type=float,
-        help=f"sound that is coded, and lost, together, in files with checksums; default: {BLOCK_SECONDS:g}")
+        help=f"length of a block in a file with checksums; damage costs a whole block; default: {BLOCK_SECONDS:g}")
     add("--search", metavar="N", type=int, help="choices that are kept while searching the codes: 8, say, for better "
         "sound in the same bits; slower to compress. Default: 1, the codes of the official program")
     add("--rate-weight", metavar="X", type=float, help="with --entropy and --search: how much the bits of a code count "
@@ -53,7 +53,7 @@ def declare_force(group: Group, what: str) -> None:
 def declare_threads(group: Group) -> None:
     """`--threads`."""
     group.add_argument("--threads", metavar="N", type=int,
-                       help="at most so many work at once; default: one per processor")
+                       help="at most this many threads; default: one per processor")
 
 
 def check_count(what: str, number: int | None) -> None:

@@ -20,7 +20,7 @@ _TERM = re.compile(r"(  \S+(?: \S+)* {2,})(?!#)(\S.*)")  # two spaces, a term, t
 ENDS = """
 exit code:
   0    done
-  1    done, but for some of many files, which are named
+  1    done, except for some of many files, which are named
   2    bad input or wrong use: one line on standard error, and no output file
   130  interrupted (Ctrl-C), and no output file
   141  the reader of standard output has gone
@@ -28,14 +28,14 @@ exit code:
 """
 ENVIRONMENT = """
 files and environment:
-  TINYENCODEC_HOME     folder of fetched and of your own models, as models/NAME. Default: tinyencodec in the \
+  TINYENCODEC_HOME     folder of fetched models and your own, in models/NAME. Default: tinyencodec in the \
 platform's folder for caches, such as ~/.cache (or $XDG_CACHE_HOME), ~/Library/Caches, %LOCALAPPDATA%
   TINYENCODEC_OFFLINE  1: `fetch` never uses the network
-  TINYENCODEC_MIRROR   address from which `fetch` takes the official files; their hashes are checked all the same
-  NUMBA_CACHE_DIR      folder of the compiled loops, made at the first use. Default: beside the program's modules, or \
-where these cannot be written the user's folder for caches, or none (then each start takes seconds)
-  NUMBA_DISABLE_JIT=1  run without compiled loops: slowly, with the same codes
-  TMPDIR               folder of the unnamed file between both halves of sound to sound
+  TINYENCODEC_MIRROR   address from which `fetch` takes the official files; their hashes are checked as usual
+  NUMBA_CACHE_DIR      folder of the compiled loops, made at the first use. Default: beside the program's modules; if \
+that is not writable, the user's folder for caches, or else none (then each start takes seconds)
+  NUMBA_DISABLE_JIT=1  run without compiled loops: slow, but the same codes
+  TMPDIR               folder of the temporary file that compressing and decompressing at once needs
 """
 
 

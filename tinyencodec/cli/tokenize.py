@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinyencodec.tools.tokenize.build import Run
 
 EXAMPLES = """
-tinyencodec tokenize corpus/ --out tokens/    # every sound below it, at 6 kbit/s; again, to go on after a break
+tinyencodec tokenize corpus/ --out tokens/    # every sound in it, at 6 kbit/s; run it again to resume
 tinyencodec tokenize 'corpus/**/*.flac' more/ --out tokens/ -b 3 -j 8
 tinyencodec tokenize --check tokens/    # are all bytes still those that were written?
 # On the workers of a Dask scheduler, which see both folders:
@@ -36,11 +36,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("-j", "--jobs", metavar="N", type=between(int, 1, 1024, "a number from 1 to 1024"),
         help="processes at once; default: one per processor")
     add("--scheduler", metavar="ADDRESS", help="work on the cluster of this Dask scheduler, such as "
-        "tcp://10.0.0.1:8786; its machines must see inputs and DIR (pip install 'tinyencodec[scale]')")
+        "tcp://10.0.0.1:8786; its machines must see IN and DIR (pip install 'tinyencodec[scale]')")
     add("--shard-size", metavar="MB", type=between(float, 1e-6, 1e9, "megabytes above 0"), default="256",
         help="codes in one shard, in 10^6 bytes; default: %(default)s")
-    declare_force(parser, "begin the dataset in DIR anew, with whatever options and inputs")
-    add("--check", metavar="DIR", type=Path, help="instead: read a dataset and compare it with its hashes")
+    declare_force(parser, "start the dataset in DIR anew, whatever it was begun with")
+    add("--check", metavar="DIR", type=Path, help="only read the dataset in DIR, and compare it with its hashes")
 
 
 def run(args: argparse.Namespace) -> int:
