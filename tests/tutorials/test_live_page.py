@@ -237,7 +237,7 @@ def test_of_several_sounds_the_last_one_counts(live):
 
 def test_what_is_no_sound(live):
     live.evaluate(DROP, ["notes.txt", list(b"not a sound")])
-    live.locator("#live-status", has_text="notes.txt is no sound that this browser knows").wait_for()
+    live.locator("#live-status", has_text="notes.txt is not a sound file that this browser can read").wait_for()
     assert live.locator("#live-record").is_visible() and not live.locator("#live-sound").is_visible()
 
 

@@ -35,7 +35,7 @@ const guarded = (act) => async (...given) => {
 part("load").onclick = guarded(async () => {
     part("load").disabled = true;
     part("loading").hidden = false;
-    tell("Loading. After this, nothing more is fetched, and nothing that you record or open leaves this machine.");
+    tell("Loading. After this, nothing more is fetched, and nothing that you record or open leaves your machine.");
     codec.onloaded = (bytes) => (part("loading").value = bytes / facts.bytes);
     context = new AudioContext();
     player = new Player(context, RATE);
@@ -45,7 +45,7 @@ part("load").onclick = guarded(async () => {
     await codec.ask("load", facts);
     part("start").hidden = true;
     part("studio").hidden = false;
-    tell("Ready. Take a sound.");
+    tell("Ready. Choose a sound.");
 });
 
 // ---- where sounds come from --------------------------------------------------------------------
@@ -53,12 +53,12 @@ part("load").onclick = guarded(async () => {
 let opened = 0;
 const openBytes = guarded(async (from, bytes) => {
     const mine = ++opened;
-    const sound = await fromFile(bytes, RATE).catch(() => { throw new Error(`${from} is no sound that this browser knows`); });
+    const sound = await fromFile(bytes, RATE).catch(() => { throw new Error(`${from} is not a sound file that this browser can read`); });
     if (mine === opened) await open(from, sound.wav, sound.cut ? ` Only the first ${LONGEST} seconds.` : "");
 });
 
 async function open(from, sound, remark = "") {
-    if (!sound.length) throw new Error(`${from} holds no sound`);
+    if (!sound.length) throw new Error(`${from} contains no sound`);
     const {codes: coded, seconds} = await codec.ask("encode", {wav: sound},
                                                     (done) => tell(`Encoding ${from}: ${percent(done)}`));
     if (!coded) return; // something newer is on its way
