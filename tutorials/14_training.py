@@ -194,7 +194,7 @@ audible = {name: float(loudness_loss(loudness, speech, y)) for name, y in spoilt
 # %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(11, 2.8), sharey=True)
 for axis, title, found in zip(axes,
-                              ("relative squared error", "mel loss", "PESQ-like loss"),
+                              ("relative squared error", "mel loss", "loss like PESQ"),
                               (squared, spectral, audible)):
     axis.barh(list(found), list(found.values()))
     axis.set(title=title, xlabel="loss")

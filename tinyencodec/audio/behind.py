@@ -2,8 +2,8 @@
 
 Files are joined by putting one behind the other. And a header may count too few samples: a recorder that loses its
 power leaves the number of the last time it wrote one, and a WAV file, which counts bytes in 32 bits, begins again at 0
-every 4 GiB. So where neither a chunk nor a file follows, many bytes are taken for samples. A few are left out, as tags
-and padding. The user is told of either.
+every 4 GiB. So if neither a chunk nor a file follows, many bytes are taken for samples; a few are left out, as tags
+or padding. The user is told in both cases.
 """
 
 import os

@@ -27,7 +27,7 @@ from tinyencodec.system.stdio import say
 def main(argv: list[str] | None = None) -> int:
     """Run the program with these arguments (None: those of the process); return the exit code.
 
-    0: done; 1: done but for some of many files; 2: bad input, told in one line on stderr; 130: interrupted;
+    0: done; 1: done except for some of many files; 2: bad input, told in one line on stderr; 130: interrupted;
     141: the reader of the output has gone. Raises `SystemExit` where argparse does (`--help`, `--version`, and
     with 2 for a wrong use).
     """

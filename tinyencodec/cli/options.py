@@ -96,7 +96,7 @@ def load(name: str | None, args: argparse.Namespace) -> "EncodecModel":
 
 
 def tell(remarks: Iterable[str], prog: str = "tinyencodec") -> None:
-    """Print remarks on an output that is not all that one could wish."""
+    """Print remarks on an output that has a fault."""
     for remark in remarks:
         print(one_line(f"{prog}: warning: {remark}"), file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Codes to blocks and back; what is lost is told, and made up for where that is wanted.
+"""Codes to blocks and back. What is lost is reported, and replaced if that is wanted.
 
 Several blocks go to the coder together, since a language model is quicker with them side by side: of equally many
 frames, so that the last block, if it is shorter, goes alone. A coder begins anew in each block, so the bytes do not

@@ -28,11 +28,11 @@ it is "lm"; with "stream": true, and al is 0, if the length is told at the end o
 
 An end block follows the last: its number, no frames, length 8, and the audio length in samples as a 64-bit integer.
 
-Each block stands for itself. A model without segments puts exactly `block` frames into each, and what is left into the
-last one. A model with segments puts whole segments there, block / (frames of a full segment) of them; the short
+Each block can be decoded on its own. A model without segments puts exactly `block` frames into each, and the rest into
+the last one. A model with segments puts whole segments there, block / (frames of a full segment) of them; the short
 segments that end a signal all come into the last block. So the number of a block tells where it belongs, its frames
-and segments which is how long, and a hole between two blocks what is missing. Checksums find every burst of up to
-32 bits, and all but one in 2**32 other damages. `block_search` finds the next block after a damaged place.
+and segments how long it is, and a hole between two blocks what is missing. Checksums find every burst of up to
+32 bits, and miss other damage once in 2**32 times. `block_search` finds the next block after a damaged place.
 
 A block costs 10 bytes, an entropy-coded one 12, with segments 1 more; the end block 18. In 4 s blocks that is 24 bit/s.
 

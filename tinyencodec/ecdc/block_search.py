@@ -1,15 +1,15 @@
 """Reading blocks, one after the other, from a file that may be damaged: `block_layout` describes them byte by byte.
 
-A block that its checksum does not fit is one that nothing is known of, not even where it ends. The next one is found by
-looking: at each byte a block is supposed to begin, and if frames and length could be true, its checksum is compared as
-soon as its last byte is there. The first block that fits is taken; by chance one does in 2**32.
+If the checksum of a block does not fit, nothing is known about it, not even where it ends. The next block is searched
+for. Each byte might begin one; if the frames and length there are possible, the checksum is compared as soon as the
+last byte has come. The first block that fits is taken; by chance, one in 2**32 does.
 
-What that may cost. Memory: four times the largest block, 262 180 bytes. Work: where each byte of a hostile file begins
-something that could be true, checksums of up to 65 535 bytes would be taken for every byte; no more than 64 MiB and
-2048 bytes for each byte looked at are, and the search gives up after that, as if the file ended there. A hole of more
-than 4096 blocks is not believed, which limits how much can be asked to be made up.
+What that may cost. Memory: four times the largest block, 262 180 bytes. Work: in a hostile file, every byte could begin
+something possible, and each would cost a checksum of up to 65 535 bytes. So the search may take checksums of 64 MiB,
+and of 2048 bytes more for each byte that it has looked at; after that it gives up, as if the file ended there. A hole
+of more than 4096 blocks is not believed, which limits how much must be made up.
 
-The reader never seeks. It takes no byte before it is needed, and after a damage up to 64 at a time.
+The reader never seeks. It takes no byte before it is needed; after damage, it takes up to 64 at a time.
 
 Chapter 11 of the tutorials uses it.
 """

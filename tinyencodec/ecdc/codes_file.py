@@ -11,9 +11,9 @@
 In `.npz` all of them are arrays, the last five with no dimensions; in `.safetensors` these five are texts in the
 metadata. `numpy.load("x.npz")["codes"]` and `safetensors.numpy.load_file("x.safetensors")["codes"]` are all it takes.
 
-Others may write such files too, with more in them if they like, which is ignored; `codes_arrays` tells what is read,
-and how little a file is trusted. Nothing is lost: with the model's configuration, a plain `.ecdc` file of version 0 can
-be made again, byte by byte. (But for a sound of unknown length, recorded from a pipe: the spaces in its header go.)
+Other programs may write such files too; what else they put in is ignored. `codes_arrays` tells what is read, and how
+little a file is trusted. Nothing is lost: with the model's configuration, a plain `.ecdc` file of version 0 can be
+made again, byte by byte. (Only the spaces in the header of a sound that was recorded from a pipe are lost.)
 """
 
 import io

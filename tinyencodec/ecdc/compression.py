@@ -42,7 +42,7 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
     protect : with checksums (a file of version 1, see `block_layout`), which the official program does not read
     search : as in `EncodecModel.encode`
     rate_weight : with entropy coding: how much bits count beside error, from 0, when codes are searched
-        (`search.rate`). More makes smaller files of a worse sound. None: 0 for the greedy search; else so much that
+        (`entropy.rate`). More makes smaller files of a worse sound. None: 0 for the greedy search; else so much that
         the sound is as good as with that
 
     Raises

@@ -103,7 +103,7 @@ class EcdcWriter:
     audio_length : samples per channel; None: told at the end
     coder : None: a file of version 0; else one of version 1, and what codes its blocks (`coders`)
     block : frames in a block of version 1; None: as many as are usual
-    search : with a coder: it is given latents, and chooses their codes so (`search.rate`); None: it is given codes
+    search : with a coder: it is given latents, and chooses their codes so (`entropy.rate`); None: it is given codes
 
     Raises `ValueError` for every call that would not give a valid file.
     """

@@ -1,6 +1,6 @@
-"""What an `.ecdc` file holds, and where its bytes go. No sound is made; the codes are counted where they can be had.
+"""What an `.ecdc` file holds, and where its bytes go. Nothing is decoded; codes are counted where they can be read.
 
-The bits that a codebook asks for, if each code is told on its own, are its empirical entropy: -sum p log2 p, where
+The bits that a codebook needs, if each code is written on its own, are its empirical entropy: -sum p log2 p, where
 p are the relative frequencies of its entries in this file. No table does better, not even the one made for this file.
 A language model can, since it knows what came before. A short file has a lower entropy than its source: with n codes
 of N entries, by about (N - 1) / (2 n ln 2) bits.

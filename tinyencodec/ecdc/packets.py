@@ -8,9 +8,9 @@
     2      0: no more packets
     8      audio length in samples
 
-A packet is one segment of a model with segments. Else it is any number of frames, whatever was certain when
-it was written, and the scale, if any, is the same in all. Reader and writer never seek, and the reader takes no byte
-that it does not need: each packet can be decoded when its last byte has come.
+A packet is one segment of a model with segments. Otherwise it has any number of frames, as many as were certain when
+it was written, and the scale, if any, is the same in all packets. Reader and writer never seek, and the reader takes no
+byte that it does not need: each packet can be decoded when its last byte has come.
 
 Chapter 11 of the tutorials uses it.
 """

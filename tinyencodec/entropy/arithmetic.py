@@ -1,4 +1,4 @@
-"""Arithmetic coding: a whole message as one binary number, in hardly more bits than its probabilities ask for.
+"""Arithmetic coding: a whole message as one binary number, in hardly more bits than its probabilities require.
 
 Each message owns an interval of the numbers from 0 to 1. Before the first symbol that is all of them. Each symbol
 keeps its part of the interval, as wide as the symbol is probable, and the message is any number of what is left:
@@ -15,11 +15,12 @@ and a symbol that owns the units `start` to `stop - 1` of 2^24 is coded in two s
 
 so that 2^24 <= width < 2^25 whenever the interval is divided. New intervals lie inside the old one, hence the
 invariant. Those of two symbols never overlap, since start >= the other's stop > stop - 1; with stop - start >= 2 none
-is empty. A few numbers between them belong to nobody: a decoder that meets one knows that the data are damaged.
+is empty. A few numbers between them belong to no symbol: a decoder that meets one knows that the data are damaged.
 
-Where others tell of underflow or straddling (an interval on both sides of a power of two, whose leading digits stay
-open), here is nothing but addition: `low + a` may carry, past any number of digits 1. The decoder does not see even
-that, as it needs only (width, offset), where offset = number - low: a digit enters at the bottom of it, a leaves it.
+What others treat as underflow or straddling (an interval on both sides of a power of two, whose leading digits stay
+open) is nothing but addition here: `low + a` may carry, past any number of digits 1. The decoder does not see even
+that, as it needs only (width, offset), where offset = number - low: new digits enter it at the bottom, and a is
+subtracted.
 
 Cost. Since b - a + 1 > (stop - start - 2) width / 2^24, a symbol of r = stop - start > 2 units costs less than
 24 - log2(r - 2) bits, about 3 / r more than its ideal 24 - log2(r); one of 2 units costs less than 25. Symbols as
@@ -61,7 +62,7 @@ def quantised_cdf(p: np.ndarray) -> np.ndarray:
 
     with each operation rounded to float32: the integers of the official package for the same p. Rounding can make more
     than 2^24 units of a sum of 1, mostly where few symbols have all of the probability. The official package stops
-    there; here the most probable symbol, the first of several, goes without the excess.
+    there; here the most probable symbol, the first of several, gives up the excess.
 
     Symbol n owns the units cdf[n - 1] (0 for n = 0) to cdf[n] - 1.
 
@@ -157,9 +158,8 @@ class ArithmeticEncoder:
         self.low, self.width = self.low + a, b - a + 1
 
     def finish(self, shortest: bool = False) -> bytes:
-        """The message. All digits of `low`, as the official package writes them; or, if `shortest`, without what a
-        decoder that reads zeros past the end can do without: the number of the interval that ends in the most
-        zero digits, less its zero bytes at the end."""
+        """The message. All digits of `low`, as the official package writes them; or, if `shortest`, the number of the
+        interval that ends in the most zero digits, less its zero bytes at the end: a decoder reads zeros there."""
         number, last = self.low, self.low + self.width - 1
         if shortest and number > 0:
             zeros = (number - 1 ^ last).bit_length() - 1  # below the first digit in which the two differ
@@ -174,7 +174,7 @@ class ArithmeticDecoder:
 
     Parameters
     ----------
-    data : a message. What follows it does no harm, and zeros are read past the end: `finish(shortest=True)` has
+    data : a message. Bytes after it do no harm, and zeros are read past the end: `finish(shortest=True)` has
         left them out
 
     Attributes

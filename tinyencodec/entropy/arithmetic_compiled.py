@@ -3,10 +3,10 @@
 Bit for bit the coder of `arithmetic`, whose classes are the twins here. Two things differ. The encoder cannot keep
 `low` as one long integer: its last digits are an int64, those before are bytes that only a carry can still change,
 and each carry ends at the first byte that is not full. The decoder's state (width, offset, position) is a row of an
-array, one for each message or "lane", so that one call goes on with many of them: a language model that predicts
-the next codes of several blocks at once wants all their last codes first.
+array, one for each message or "lane", so that one call continues all of them: a language model that predicts
+the next codes of several blocks at once needs all their last codes first.
 
-But: each lane is decoded after the other; what is gained is the call, not the arithmetic.
+But: the lanes are decoded one after the other; this saves calls, not arithmetic.
 
 Chapter 12 of the tutorials walks through it.
 """

@@ -1,14 +1,15 @@
 """Rate and distortion: what a bit is worth, where the choice of codes decides how many there are.
 
 An entropy coder spends more bits on a rare code than on a frequent one. So the nearest entry can be a bad bargain: one
-a little further off may save several bits. Codes are chosen by beam search (`search.beam`) for the least
+a little further off may save several bits. Codes are chosen by beam search (`codec.beam`) for the least
 
     error / 2  +  price * bits,        price = weight * (greedy error / greedy bits) / 2
 
 where error is the squared error of a frame's latent, bits are those of its codes by the coder's probabilities, and the
 greedy error and bits are the means of the block's frames with the codes that `codec.rvq` chooses, at fixed width. With
 weight 1 a bit is worth as much error as one of them stands for there. 0 is plain beam search. (The Lagrangian of
-rate-distortion theory: Shoham, Gersho, IEEE Trans. ASSP 36 (1988); the official code has nothing like it.)
+rate-distortion theory, and entropy-constrained vector quantisation: Chou, Lookabaugh, Gray, IEEE Trans. ASSP 37 (1989).
+The official code does not do it.)
 
 Decoding does not change: these are codes like any others. But all of it is computed in an arithmetic that is fixed to
 the last bit, so that every machine chooses the same codes.

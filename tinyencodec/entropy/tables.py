@@ -101,8 +101,8 @@ class TableCoder:
     def decode(self, payloads: Sequence[tuple[bytes, int]], n_codebooks: int) -> list[np.ndarray]:
         """The blocks again, int64 [n_codebooks, F] each, from pairs (bytes, F).
 
-        The caller answers for F: all F codes are in memory, however few bytes there are. Raises `ValueError` for bytes
-        that no codes lead to, as far as that shows, and for more codebooks than there are tables.
+        The caller must limit F: all F codes are in memory, however few bytes there are. Raises `ValueError` for bytes
+        that no codes lead to, as far as that can be seen, and for more codebooks than there are tables.
         """
         require(1 <= n_codebooks <= self.n_codebooks, "codebooks", f"1 to {self.n_codebooks} with these tables",
                 n_codebooks)
@@ -115,7 +115,7 @@ class TableCoder:
         return np.ascontiguousarray(codes.reshape(n_frames, n_codebooks).T)
 
     def costs(self, codes: np.ndarray) -> np.ndarray:
-        """Bits that the codes of each codebook ask for, but for the rounding at the end: int [k, F] -> float64 [k]."""
+        """Bits that the codes of each codebook cost, without the rounding at the end: int [k, F] -> float64 [k]."""
         codes = self._checked(codes)
         start, stop = bounds(self._cdf[None, :len(codes)], codes.T)  # each [F, k]
         return (TOTAL_BITS - np.log2(stop - start)).sum(axis=0)

@@ -6,8 +6,8 @@ Each frame asks with a query q; each frame of the past, and the frame itself, an
 
 in each of the heads, which divide the channels among them (Vaswani et al., arXiv 1706.03762, section 3.2). Keys and
 values of the past never change, so they are kept: the *KV cache*. A frame sees `context` frames before itself and no
-later one. What every signal starts with is not an empty past but one frame of zeros, whose key and value are the
-projections' biases; it is attended to, and passes out of sight like any other (so does the official code).
+later one. A signal does not start with an empty past but with one frame of zeros, whose key and value are the
+projections' biases; it is attended to, and passes out of sight, like any other frame (as in the official code).
 
 The order of sums: scores over the channels of a head, from the first on; values from the oldest frame on.
 

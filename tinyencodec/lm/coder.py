@@ -1,14 +1,14 @@
 """Entropy coding with the language model: each code costs as many bits as the model is surprised by it.
 
-Encoder and decoder walk through a block frame by frame and ask the same model the same question, so they divide the
-coder's interval alike; the encoder knows the answer, the decoder finds it in the bits. The encoder may ask about many
-frames at once, since it has them all; the decoder learns each frame only by decoding the one before. What it can do is
-walk through several blocks side by side: the model's numbers, 16 MB per frame at full size, are then read from memory
+Encoder and decoder go through a block frame by frame and ask the same model the same question, so they divide the
+coder's interval alike. The encoder knows the answer; the decoder finds it in the bits. The encoder may ask about many
+frames at once, since it has them all. The decoder can ask about a frame only when it has decoded the one before. But it
+can decode several blocks side by side: the model's numbers, 16 MB per frame at full size, are then read from memory
 once for all of them.
 
-The guarantee. From codes to bits and back nothing is used but integers and the arithmetic of `exact`. So what one
-machine has written, any machine reads, with any number of threads, blocks side by side, vector width, version of NumPy
-or Numba, with or without compiler. `exact.check_arithmetic` refuses to begin where that does not hold.
+The guarantee. From codes to bits and back nothing is used but integers and the arithmetic of `exact`. So any
+machine can read what one has written, with any number of threads, of blocks side by side, vector width, version of
+NumPy or Numba, with or without the compiler. `exact.check_arithmetic` refuses to begin where that does not hold.
 
 Chapter 13 of the tutorials walks through it.
 """
@@ -66,7 +66,7 @@ class LMCoder:
         return self._shared_out(lambda group: self._choose(group, search), blocks, [block.shape for block in blocks])
 
     def costs(self, codes: np.ndarray) -> np.ndarray:
-        """Bits that the codes [K, F] of one block ask for, by codebook: float64 [K]."""
+        """Bits that the codes [K, F] of one block cost, by codebook: float64 [K]."""
         self._check(codes)
         bits = np.zeros(len(codes))
         for start, stop in self._bounds(codes[None]):

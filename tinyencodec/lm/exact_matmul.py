@@ -2,9 +2,9 @@
 
     out[m, n] = bias[n] + x[m, 0] w[0, n] + x[m, 1] w[1, n] + ...      from left to right, each step rounded on its own
 
-It is the codec's product (`gemm`) but for one point: there, each product and sum are fused into one rounding, which is
-faster and as good, but NumPy has no such operation. Here two lines of NumPy give every bit, and nothing in the result
-depends on who computes it.
+It is the codec's product (`gemm`) except for one point: there, each product and sum are fused into one rounding, which
+is faster and as accurate, but NumPy has no such operation. Here two lines of NumPy give every bit, and the result does
+not depend on what computes it.
 
 Chapter 13 of the tutorials uses it.
 """

@@ -1,8 +1,8 @@
 """Download one large file over HTTP: resumed where it was cut, tried again a few times, and checked by its hash.
 
 The file grows in its place. What an interrupted call leaves is kept, and the next call asks for the rest (`Range`). If
-the server answers with the whole file, the download starts again. Whatever else goes wrong, such as a file that has
-changed meanwhile, the hash finds it, and the file is removed.
+the server answers with the whole file, the download starts again. If anything else goes wrong, for example
+if the file has changed meanwhile, the hash shows it, and the file is removed.
 """
 
 import http.client

@@ -1,10 +1,10 @@
-"""Matrices in a quarter of their size: rows of 8-bit integers, each row with a scale of its own.
+"""Matrices at a quarter of their size: rows of 8-bit integers, each row with a scale of its own.
 
     w[i, j] = scale[i] * q[i, j],    q in -127 ... 127,    scale[i] = max_j |w[i, j]| / 127
 
 In a safetensors file `NAME` then holds the integers, int8 [R, C], and `NAME.scale` the scales, float32 [R]. A number is
-off by at most half a scale, so a row of normally distributed ones by about 46 dB less than it is large. What comes out
-of the file is the model: the product is one rounded multiplication, the same on every machine.
+off by at most half a scale, so the error of a row of normally distributed numbers is about 46 dB below the row. What
+comes out of the file is the model: the product is one rounded multiplication, the same on every machine.
 
 The bundled models' codebooks, LSTMs and language models are stored like this. Neither the official package nor the Hub
 has it.

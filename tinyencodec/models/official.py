@@ -1,6 +1,6 @@
 """The official checkpoints: where they are published, how to tell that a file is one of them, and under what terms.
 
-A hash is as long as what is known of it. The official package names its files by the first 8 hex digits of their
+Of some hashes only a part is known. The official package names its files by the first 8 hex digits of their
 SHA-256. That is enough to find a damaged file but not a forged one: against forgery there is only HTTPS. Two files are
 known in full, one of them from its entry in the Hub's Git LFS. Nothing here uses the network; `fetch` does.
 """

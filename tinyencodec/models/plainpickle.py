@@ -5,8 +5,8 @@ calls it. Here `pickletools.genops` of the standard library splits the program i
 a small machine carries out those that build None, numbers, text, tuples, lists and dicts. What a name, a call or a
 "persistent id" means is up to the caller: a name is looked up in the caller's list and stands only for itself.
 
-Of all else that people save beside their weights (dates, settings in a Namespace, NumPy's scalars, sets, objects of any
-class) nothing is made: a `Foreign` stands in its place, whatever the pickle asks to be called, with whatever arguments.
+Whatever else people save beside their weights (dates, settings in a Namespace, NumPy's scalars, sets, objects of any
+class) is not made: a `Foreign` takes its place, whatever the pickle asks to be called, with whatever arguments.
 
 A hostile pickle can only fail, and at little cost: its length and its number of opcodes are limited, and no opcode
 takes much more memory than its own bytes. (The memo of `pickle.Unpickler` is an array, in which an index of 2**31

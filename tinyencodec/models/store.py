@@ -1,8 +1,8 @@
 """Where models live, and how to load one by name.
 
-A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. What makes compressed files
-smaller may lie beside them: `tables.safetensors`, and a language model in the folder `lm`. Bundled models come with the
-package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is not set, in the user's cache folder;
+A model is a folder with `config.json` and `model.safetensors`; its name is the folder's. Beside them may be what
+makes compressed files smaller: `tables.safetensors`, and a language model in the folder `lm`. Bundled models come with
+the package. Others are looked for in `$TINYENCODEC_HOME/models`, or, if that is not set, in the user's cache folder;
 `fetch` puts official ones there.
 
 Chapter 10 of the tutorials uses it.

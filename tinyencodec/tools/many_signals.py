@@ -4,9 +4,9 @@
     wavs = decode_batch(model, *batch)                 # [B, C, T], zeros where an item has ended
 
 Each item is coded on its own, at its own length, so that its codes are those that `model.encode` gives for it alone,
-whatever stands beside it in the batch and whatever it is padded with. (A network run on padded signals gives others:
-the padding that a convolution reflects at the end of a signal would be made of zeros.) Several items are coded at the
-same time, by as many threads as `model.threads` says.
+whatever stands beside it in the batch and whatever it is padded with. (A network that runs on padded signals gives
+others: at the end of a signal, a convolution would reflect zeros.) Several items are coded at the same time, by as many
+threads as `model.threads` says.
 
 But: nothing is resampled, and mono is not made stereo or the reverse; `audio.convert_audio` does that when asked.
 """

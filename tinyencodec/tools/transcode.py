@@ -1,4 +1,4 @@
-"""A file of sound to `.ecdc` and back, with everything that is to be told about it; for one file and for many.
+"""A file of sound to `.ecdc` and back, with all remarks about it; for one file and for many.
 
 Errors name the file that they are about. What went wrong without stopping the work comes back as remarks.
 """

@@ -37,12 +37,12 @@ class CodingOptions(NamedTuple):
     compress: bool  # sound to `.ecdc`, else back
     model: str | None  # name or folder; None: the default, or that which made the file
     bandwidth: float | None  # kbit/s
-    entropy: str  # these five as in `compression.compress`
+    entropy: str  # these five as in `ecdc.compression.compress`
     block: float | None
     protect: bool
     search: int
     rate_weight: float | None
-    keep_going: str | None  # as in `compression.decompress`
+    keep_going: str | None  # as in `ecdc.compression.decompress`
     rescale: bool
     threads: int
 

@@ -2,8 +2,8 @@
 
 Speed is told in times real time: seconds of sound per second of work. Models named like an official one stand
 for that size with random weights, since speed does not depend on them. Other programs that are installed
-(`--against`) do the same work in the same process, in turn with ours, so that what else the machine does
-falls on both alike; ratios are medians over such pairs of runs.
+(`--against`) do the same work in the same process, in turn with ours, so that other work on the machine
+affects both alike; ratios are medians over such pairs of runs.
 
 But: a peer runs its own model of the same size, not the same weights. Parity is another question, which the tests
 answer.

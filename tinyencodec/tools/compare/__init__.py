@@ -7,5 +7,5 @@ In reading order:
     page         all of it as one HTML file (page.html, page.css and page.js beside it)
 
 The page needs no network and no server: sounds and pictures are in it. Figures are those of
-`tools.evaluate`. But: it is one sound. How good a model is, `tinyencodec evaluate` tells, from many.
+`tools.evaluate`. But: it is one sound. `tinyencodec evaluate` tells, from many, how good a model is.
 """

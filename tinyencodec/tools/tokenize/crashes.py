@@ -1,9 +1,9 @@
 """Files that crash processes: by a fault in a library, or for the memory they take.
 
-While a part is worked on, `part-000000.at` tells which of its files it is at. Who finds it there when taking the part
-up knows that a process crashed at that file, without a chance to say so, and notes it. After the fourth crash the file
-is left out and listed as one that cannot be coded: the part would never be done otherwise. That often, as a process may
-be killed for reasons that are none of the file's, and a long recording is what it then most likely is at.
+While a part is worked on, `part-000000.at` tells which of its files it is at. Whoever takes up the part and finds the
+file there knows that a process crashed at it, without a chance to say so, and notes it. After the fourth crash the file
+is left out and listed as one that cannot be coded; otherwise the part would never be done. Only after the fourth, since
+a process may be killed for other reasons, and then it is most likely working on a long recording.
 """
 
 import json
