@@ -175,8 +175,8 @@ book.show("widths")
 different = 100 * np.mean(searched[8] != greedy_codes)
 book.say(f"With eight choices, {different:.0f} % of the codes are different, "
          f"{100 * (1 - means[3] / means[0]):.0f} % of the latents' squared error is "
-         f"gone, and the SNR changes by **{ratios[3] - ratios[0]:+.2f} dB**. Not one more "
-         f"bit is sent.")
+         f"gone, and the SNR changes by **{ratios[3] - ratios[0]:+.2f} dB**. Not one bit "
+         f"more is sent.")
 
 # %% [markdown]
 # ## What a bit is worth
