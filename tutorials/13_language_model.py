@@ -498,7 +498,7 @@ for label, e in (("NumPy's exp", np.exp(x)), ("exact.exp", exact.exp(x))):
     plt.hist(error, bins=np.linspace(-3, 3, 121), histtype="step", label=label)
     assert np.abs(error).max() < 4
 plt.gca().set(xlabel="error (ulp)", ylabel="numbers",
-              title="Both are a little wrong; exact.exp is equally wrong everywhere")
+              title="Both are a little wrong; exact.exp in the same way everywhere")
 plt.legend()
 book.show("exp")
 
