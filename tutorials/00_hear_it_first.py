@@ -8,14 +8,14 @@
 # %% [markdown]
 # # 0 Hear it first
 #
-# Before we build a codec, let us use one. Ten lines turn a spoken sentence into a short list of whole numbers and back
-# into sound. You will hear what that costs, and see the numbers. What happens in between is the rest of the book.
+# Before we build a codec, let us use one. Ten lines turn a spoken sentence into whole numbers, and the numbers back
+# into sound. You will hear what is lost, and see the numbers. How it works is the subject of the rest of the book.
 #
 # **What you will see**
 #
 # - a sentence coded and decoded in ten lines, and heard at four bitrates
-# - what the codec stores, as a picture: 75 columns of whole numbers for each second
-# - a slider that adds one codebook after the other while the sentence plays
+# - what the codec stores, as a picture: 75 columns of whole numbers per second
+# - a slider that adds one codebook after another while the sentence plays
 # - a map of all parts, with the chapters that build them
 
 # %%
@@ -34,8 +34,8 @@ book.drawing("here", chapter=0)
 # %% [markdown]
 # ## Ten lines
 #
-# A *bitrate* says how many bits a second of sound takes; 1 kbit is 1000 bits. Plain sound has 16 bits for each
-# of 24 000 numbers a second: 384 kbit/s. The codec makes do with 1.5 to 12.
+# A *bitrate* says how many bits a second of sound takes; 1 kbit is 1000 bits. Uncompressed, a second is 24 000 numbers
+# of 16 bits each: 384 kbit/s. The codec makes do with 1.5 to 12.
 
 # %%
 model = tinyencodec.load_model()
@@ -50,9 +50,9 @@ for rate in model.bandwidths:
 book.play(model.sample_rate, original=wav, **sounds)
 
 # %% [markdown]
-# Listen for three things: can you follow every word, is it still the same speaker, and how rough is the sound? The
-# model is a small one, after a few hours of training on a single processor core, and it has never heard this speaker.
-# The official model of the paper has learnt far longer, from far more sound.
+# Listen for three things: can you follow every word, is it still the same speaker, and how rough is the sound? This
+# model is small, was trained for a few hours on one or two processor cores, and has never heard this speaker. The
+# official model of the paper was trained far longer, on far more sound.
 #
 # ## How small is that?
 
@@ -66,11 +66,11 @@ for rate in model.bandwidths:
 
 # %% tags=["hide-input"]
 plt.figure(figsize=(8, 2.6))
-plt.barh(list(sizes)[::-1], list(sizes.values())[::-1])
+plt.barh(list(sizes)[::-1], [size / 1000 for size in sizes.values()][::-1])
 for i, size in enumerate(reversed(sizes.values())):
-    plt.text(size, i, f"  {size:,} bytes".replace(",", " "), va="center")
-plt.xlim(0, 1.2 * sizes["16-bit samples"])
-plt.gca().set(title=f"The same {seconds:.1f} s of speech", xlabel="size (bytes)")
+    plt.text(size / 1000, i, f"  {size:,} bytes".replace(",", " "), va="center")
+plt.xlim(0, 1.2 * sizes["16-bit samples"] / 1000)
+plt.gca().set(title=f"The same {seconds:.1f} s of speech", xlabel="size (kB)")
 book.show("sizes")
 
 # %%
@@ -81,7 +81,7 @@ book.say(f"At 6 kbit/s the file is **{times:.0f} times smaller** than the sample
 # %% [markdown]
 # ## What is stored
 #
-# Nothing of a waveform is left in such a file. The codec cuts the sound into *frames* of 320 samples, 75 a second, and
+# Such a file no longer holds any samples. The codec cuts the sound into *frames* of 320 samples, 75 a second, and
 # describes each by a few whole numbers from 0 to 1023, its *codes*. At 6 kbit/s there are 8 of them: 8 codes of 10 bits
 # are 80 bits, and 75 × 80 = 6000.
 
@@ -104,18 +104,18 @@ book.show("codes")
 
 # %% [markdown]
 # Each row belongs to a *codebook*, a list of 1024 entries, and a code says which entry. (Codes are names: the colours
-# only tell different ones apart.) The first codebook draws the outline, each later one corrects what is still wrong. So
-# at 1.5 kbit/s the file simply has the first two rows, and at 12 it has sixteen.
+# only tell them apart.) The first codebook gives a rough outline, and each later one corrects what is still wrong. So
+# the file at 1.5 kbit/s simply has the first two rows, and the one at 12 kbit/s has sixteen.
 
 # %%
 assert np.array_equal(codes[12.0][:8], codes[6.0])
 assert np.array_equal(codes[6.0][:2], codes[1.5])
 
 # %% [markdown]
-# ## One codebook after the other
+# ## One codebook after another
 #
-# Move the slider while it plays. Each step to the right adds the rows of one more codebook, or of several towards the
-# end; the last one is the recording itself.
+# Move the slider while the sentence plays. Each step to the right adds a codebook, or several towards the end; the last
+# position is the recording itself.
 
 # %%
 part = slice(0, 3 * model.sample_rate)
@@ -129,12 +129,14 @@ book.playable(playable.switcher("How many codebooks?", versions, "slider",
                                 "number of codebooks", start=1))
 
 # %% [markdown]
-# The picture above the slider is a *spectrogram*: time runs to the right, pitch upwards, and bright means loud. Voices
-# are ladders of bright lines, and hisses like the *s* are clouds. Here are three of them side by side.
+# The picture above the slider is a *spectrogram*: time runs to the right, frequency upwards, and bright means loud.
+# Voices are ladders of bright lines, and hisses like the *s* are clouds. Here are the recording and two of its copies,
+# side by side.
 
 # %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
-for axis, (name, y) in zip(axes, {"original": wav, **sounds}.items()):
+shown = {"original": wav, **{name: sounds[name] for name in ("1.5 kbit/s", "6 kbit/s")}}
+for axis, (name, y) in zip(axes, shown.items()):
     level, extent = book.spectrogram(y[0], model.sample_rate)
     axis.imshow(level, extent=extent, vmin=-100, vmax=-20, cmap="magma")
     axis.set(title=name, xlabel="time (s)", ylim=(0, 8))
@@ -144,32 +146,33 @@ book.show("spectrograms")
 # %% [markdown]
 # ## The map
 #
-# These are the parts that the sentence went through. The left side is the *encoder's*, which made the codes; the right
-# side is the *decoder's*, which only had the file.
+# These are the parts that the sentence went through. The left side encodes: it made the file. The right side decodes:
+# the file is all it had.
 
 # %% tags=["remove-input"]
 book.drawing("map")
 
 # %% [markdown]
 # - **Sound** ([chapter 1](01_sound_as_numbers.py)) is 24 000 numbers a second.
-# - The **encoder** ([chapters 2](02_convolution.py) to [8](08_seanet.py)) is a neural network that turns each 320 of
+# - The **encoder** ([chapters 2](02_convolution.py) to [8](08_seanet.py)) is a neural network that turns every 320 of
 #   them into one *latent vector* of 128 numbers, and the **decoder** turns such vectors back into sound.
 # - The **codebooks** ([chapter 9](09_rvq.py)) replace each latent vector by 8 codes. Here something is lost for good.
-# - The **coder** ([chapters 11](11_bits_and_files.py) to [13](13_language_model.py)) makes bits of codes, and fewer
-#   bits of codes that could be guessed.
-# - How the network and its codebooks come to be is the last story, [chapter 14](14_training.py).
+# - The **coder** ([chapters 11](11_bits_and_files.py) to [13](13_language_model.py)) turns codes into bits, and spends
+#   fewer bits on codes that could have been guessed.
+# - How the network and its codebooks are learnt is the subject of [chapter 14](14_training.py), and how to find better
+#   codes that of [chapter 15](15_search.py).
 #
 # ## In the paper
 #
-# [EnCodec's paper](https://arxiv.org/abs/2210.13438) has this map as its figure 1. The released 24 kHz model goes up to
-# 24 kbit/s, with 32 codebooks; the small model of this book has 16. Which rates there are, and why one model serves all
-# of them, is in section 3.2.
+# [EnCodec's paper](https://arxiv.org/abs/2210.13438) draws encoder, codebooks and decoder in its figure 1, together
+# with the losses that train them. The released 24 kHz model goes up to 24 kbit/s, with 32 codebooks; the small model of
+# this book has 16. Section 3.2 lists the bitrates, and says why one model serves all of them.
 #
 # ## Summary
 #
-# - A codec turns sound into bits and bits into sound. This one needs 1.5 to 12 kbit/s, a 32nd of the samples' bits or
-#   less.
-# - What it stores are codes: for each 320 samples a few whole numbers below 1024.
+# - A codec turns sound into bits and bits into sound. This one needs 1.5 to 12 kbit/s: at most a 32nd of the bits that
+#   the samples take.
+# - What it stores is codes: for every 320 samples, a few whole numbers below 1024.
 # - The first codes matter most, and one encoding holds all bitrates: to get a smaller file, leave rows out.
 #
 # ## Exercises
@@ -203,5 +206,5 @@ book.check("0.3", noise)
 # %% [markdown]
 # ## Where this lives in the package
 #
-# - `tinyencodec`: `load_model`, `compress`, and all else that a program needs.
-# - `tinyencodec.codec.model`: `encode` and `decode`, the whole codec in one object.
+# - `tinyencodec`: `load_model`, `compress`, and all else that a program needs
+# - `tinyencodec.codec.model`: `encode` and `decode`, the whole codec in one object

@@ -16,7 +16,7 @@
 # - a recording as a row of numbers, and how close we must look before we see single ones
 # - why 8000 numbers a second are enough for a telephone, and what they lose: you will hear it
 # - a tone of 5 kHz that, sampled too slowly, is the same row of numbers as a tone of 3 kHz
-# - a picture of sound that shows pitch and time at once, the spectrogram
+# - the spectrogram, a picture of sound that shows frequency and time at once
 # - what a bit is worth, and how few of them this project is going to spend
 
 # %%
@@ -35,8 +35,8 @@ book.drawing("here", chapter=1)
 # ## A row of numbers
 #
 # Sound is air pressure that changes over time. A microphone turns the pressure into a voltage, and a converter measures
-# that voltage again and again, at equal distances in time. Each measurement is a [sample](glossary.md#sample). How many
-# there are each second is the [sample rate](glossary.md#sample-rate), in hertz (Hz, "per second").
+# that voltage again and again, at equal intervals of time. Each measurement is a [sample](glossary.md#sample). How many
+# there are per second is the [sample rate](glossary.md#sample-rate), in hertz (Hz, "per second").
 #
 # That row of samples *is* the sound, as far as a computer is concerned. Here is a sentence somebody spoke, at 24 000
 # samples a second. The array has two dimensions: [channels](glossary.md#channel), here one, since one microphone is
@@ -55,13 +55,13 @@ book.play(rate, speech=speech)
 # %% [markdown]
 # By convention a sample lies between -1 and 1. Zero is silence, and the larger the swings, the louder the sound. A plot
 # of the samples over time is called a [waveform](glossary.md#waveform). From afar it shows where the words are. A
-# hundred times closer, it shows how a vowel is made: the same shape, again and again, once for each opening of the
-# vocal cords. Closer still, the samples themselves appear.
+# hundred times closer, it shows what a vowel is made of: the same shape, again and again, once for each opening of the
+# vocal cords. Closer still, the single samples appear.
 
 # %%
 wav = speech[0]
 time = np.arange(length) / rate  # s
-start = book.FRAME * 320  # a frame that we shall meet again
+start = book.FRAME * 320  # a frame that we will meet again
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(3, 1, figsize=(8, 5.4))
@@ -136,9 +136,9 @@ book.show("aliasing")
 # `tinyencodec.convert_audio` does it with a filter. Taking every third sample is the careless way.
 #
 # Listen to the sentence at 24 kHz, then at 8 kHz, then thinned out carelessly. (The second and third are brought back
-# to 24 kHz so that all players run at the same rate; that adds nothing.) At 8 kHz the voice sounds like a telephone,
-# which uses just this rate: dull, and the hiss of an "s" is nearly gone. Thinned out carelessly, the hiss comes back at
-# the wrong place, as a rasp.
+# to 24 kHz so that all players run at the same rate; that adds nothing.) At 8 kHz the voice sounds as it does on an old
+# telephone, which uses this very rate: dull, and the hiss of an "s" is nearly gone. Thinned out carelessly, the hiss
+# comes back at the wrong frequencies, as a rasp.
 
 # %%
 slow = tinyencodec.convert_audio(speech, rate, low_rate, 1)
@@ -152,14 +152,14 @@ book.play(rate, sampled_at_24_kHz=speech, sampled_at_8_kHz=slow_24,
 # %% [markdown]
 # ## A picture of sound
 #
-# A waveform shows *when*, but hardly *what*. For that we ask of each short stretch of sound: how much of each frequency
-# is in it? The [Fourier transform](glossary.md#fourier-transform) answers. It compares the stretch with a cosine and a
-# sine of every frequency (that fits a whole number of times), by multiplying and adding up. NumPy has it as
-# `np.fft.rfft`. Before, we fade the stretch in and out by a bell-shaped *window*, so that its cut edges do not count as
-# sound.
+# A waveform shows *when* something sounds, but hardly *what*. For that we ask of each short stretch of sound: how much
+# of each frequency is in it? The [Fourier transform](glossary.md#fourier-transform) answers. It compares the stretch
+# with cosines and sines of every frequency that fits into it a whole number of times: it multiplies, and adds up the
+# products. NumPy has it as `np.fft.rfft`. Before that, we fade the stretch in and out with a bell-shaped *window*, so
+# that its cut edges do not count as sound.
 #
-# Levels are shown in [decibels](glossary.md#decibel), dB, a logarithm: 20 dB less is a tenth of the amplitude. That is
-# close to how we hear; something 40 dB weaker, a hundredth of the amplitude, is still plain to the ear.
+# Levels are shown in [decibels](glossary.md#decibel), dB, a logarithmic scale: 20 dB less is a tenth of the amplitude.
+# That is closer to how we hear: on its own, a sound of a hundredth of the amplitude, 40 dB less, is still easy to hear.
 
 # %%
 window = np.hanning(1025)[:-1]  # 1024 samples, 43 ms
@@ -183,8 +183,8 @@ plt.gca().set(title="What is in 43 ms of the vowel (dashed: multiples of its pit
 book.show("spectrum")
 
 # %% [markdown]
-# The peaks stand at multiples of the pitch: one voice is many tones at once. How strong each of them is makes the
-# difference between an "a" and an "o".
+# The peaks stand at multiples of the pitch, or close by: one voice is many tones at once. How strong each of them is
+# makes the difference between an "a" and an "o".
 #
 # Do this for stretch after stretch and set the results side by side as columns of colour, and you have a
 # [spectrogram](glossary.md#spectrogram): time to the right, frequency upwards, level as colour. The few lines below
@@ -211,8 +211,8 @@ book.show("spectrogram")
 # is nothing, and we know why: this recording was made at 16 kHz and brought to 24 kHz. Resampling upwards makes room
 # for high frequencies; it does not invent them.
 #
-# Now the three versions we heard, in the "s" of the second word: how strong is each frequency? At 8 kHz, all above 4
-# kHz is gone. In the careless version, what was above 4 kHz has been folded down at 4 kHz, like paper at a crease: 5
+# Now the three versions that we heard: how strong is each frequency in the "s" of the second word? At 8 kHz, all above
+# 4 kHz is gone. In the careless version, what was above 4 kHz has been folded down at 4 kHz, like paper at a crease: 5
 # kHz lies on 3 kHz, 6 on 2, 7 on 1. The dotted curve is the original so folded, and the careless version follows it.
 
 # %%
@@ -238,7 +238,7 @@ book.claim((level_careless - level_8)[5:30].mean() > 3, "the fold adds sound bel
 for label, level, style in (("24 kHz", level_24[:80], "-"), ("8 kHz", level_8, "-"),
                             ("every third sample", level_careless, "-"),
                             ("24 kHz, folded at 4 kHz", folded, ":")):
-    plt.plot(0.1 * np.arange(len(level)), level, style, label=label)
+    plt.plot(0.1 * np.arange(len(level)) + 0.05, level, style, label=label)
 plt.axvline(4, color="0.6", linewidth=0.8, linestyle="--")
 plt.gca().set(title='An "s", sampled in three ways', xlabel="frequency (kHz)",
               ylabel="level (dB)")
@@ -249,14 +249,14 @@ book.show("rates")
 high = np.abs(np.fft.rfft(wav)) ** 2
 share = high[int(4000 * length / rate):].sum() / high.sum()
 book.say(f"Only {100 * share:.1f} % of this sentence's energy lies above 4 kHz, and yet "
-         f"you heard it go. " "What the ear misses and what an energy sum misses are two "
-                              "different things.")
+         "you heard it go. What the ear misses and what a sum of energies misses are two "
+         "different things.")
 book.claim(0 < share < 0.05, "less than a twentieth of the energy lies above 4 kHz")
 
 # %% [markdown]
 # ## What is a bit worth?
 #
-# A sample also has to be written down with finitely many digits. With $b$ [bits](glossary.md#bit) there are $2^b$
+# A sample also has to be written with a limited number of digits. With $b$ [bits](glossary.md#bit) there are $2^b$
 # possible values, and each sample is rounded to the nearest one: [quantisation](glossary.md#quantisation). The
 # difference is an error that we hear as noise. How loud the sound is compared with the noise, in decibels, is the
 # [signal-to-noise ratio](glossary.md#signal-to-noise-ratio), SNR: ten times the decimal logarithm of the ratio of their
@@ -293,19 +293,21 @@ book.show("snr")
 # %%
 book.say(f"From 6 to 16 bits, each bit adds {per_bit:.1f} dB. With 16 bits the noise "
          f"lies {measured[-1]:.0f} dB below this speech, with 4 bits only "
-         f"{measured[2]:.0f} dB.")
+         f"{measured[2]:.0f} dB. The dots at the left end lie above the line, because the "
+         f"ratio cannot fall much below 0 dB: with 2 bits, "
+         f"{100 * np.mean(quantise(wav, 2) == 0):.1f} % of the samples become zero.")
 
 # %% [markdown]
-# Hear it. Eight bits hiss softly, four bits roar.
+# Listen: eight bits hiss softly, four bits roar.
 
 # %%
 book.play(rate, all_16_bits=wav, with_8_bits=quantise(wav, 8),
           with_4_bits=quantise(wav, 4))
 
 # %% [markdown]
-# ## Bits each second
+# ## Bits per second
 #
-# Samples one after the other, each with the same number of bits, is called [PCM](glossary.md#pcm) (pulse-code
+# Samples one after another, each with the same number of bits, is called [PCM](glossary.md#pcm) (pulse-code
 # modulation). WAV files hold it. Its cost in bits per second, the [bitrate](glossary.md#bitrate), is a product:
 #
 # $$ \text{bitrate} = \text{sample rate} \times \text{bits per sample} \times \text{channels}. $$
@@ -329,16 +331,16 @@ book.show("bitrates")
 ratio = pcm["24 kHz, mono"] / codec["EnCodec, 6 kbit/s"]
 assert ratio == 64
 book.say(f"At 6 kbit/s, EnCodec has {6000 / rate:g} bits for each sample: {ratio:g} "
-         f"times fewer than PCM at the same rate. {60 * 6000 / 8000:.0f} kilobytes are a "
-         f"minute of sound.")
+         f"times fewer than PCM at the same rate. A minute of sound takes "
+         f"{60 * 6000 / 8000:.0f} kilobytes.")
 
 # %% [markdown]
 # A quarter of a bit per sample! What would PCM do with so little? A sample takes at least one bit, for whether it is
 # positive or negative. So 6000 bits are at most 6000 samples, and no more than their signs.
 #
 # A codec spends the same 6000 bits per second differently. It has learnt from many hours of sound which sounds occur at
-# all, and its bits only say which of those it was. The players hold both. (The model that comes with this package is
-# small and was trained for hours, not weeks, so do not expect a studio; the point is what the same bits can say.
+# all, and its bits only say which of those it was. Compare the two. (The model that comes with this package is small
+# and was trained for hours, not weeks, so do not expect studio quality; the point is how much the same bits can say.
 # Neither recording of this book was among the sounds that it learnt from.)
 
 # %%
@@ -364,8 +366,8 @@ book.show("six_kilobits")
 # %% [markdown]
 # ## One frame to follow
 #
-# The codec cuts the sentence into pieces of 320 samples, 13.3 ms. We shall follow one of them, number 62, through the
-# whole book. Here it is, in the vowel that we looked at.
+# The codec cuts the sentence into pieces of 320 samples, 13.3 ms each. We will follow one of them, number 62, through
+# the whole book. Here it is, in the vowel that we looked at.
 
 # %%
 followed = wav[320 * book.FRAME:320 * (book.FRAME + 1)]

@@ -9,14 +9,14 @@
 # # 2 Convolution
 #
 # Nearly all that a neural codec computes is one operation: slide a short pattern along a signal and note, at each
-# place, how well it fits. This chapter builds that operation five times, from half a minute down to a few milliseconds,
-# and ends with the one loop that the whole package runs on.
+# place, how well it fits. This chapter builds that operation five times. The first takes many seconds, the last about a
+# millisecond; it is the one loop that the whole package runs on.
 #
 # **What you will see**
 #
 # - what a convolution does to a voice: you will hear two of them
 # - the definition as four nested loops, and how slow that is
-# - the same as a product of two matrices (*im2col*), and why the matrix never has to be built
+# - the same as a product of two matrices (*im2col*), and why one of them never has to be built
 # - Numba, which turns Python loops into machine code
 # - a figure of times, from the loop to the package's kernel
 # - why the package computes every sum in the same order, and what happens to the last digits otherwise
@@ -45,8 +45,8 @@ book.drawing("here", chapter=2)
 # ## A pattern that slides
 #
 # Take a short list of numbers $w$, the [kernel](glossary.md#kernel), with $k$ entries. Lay it over the signal $x$,
-# multiply what lies on top of each other, and add up. That is one output. Move the kernel by one sample: the next
-# output. This is a [convolution](glossary.md#convolution):
+# multiply the numbers that lie on top of each other, and add up the products. That is one output. Move the kernel by
+# one sample for the next output. This is a [convolution](glossary.md#convolution):
 #
 # $$ y_t = \sum_{j=0}^{k-1} x_{t+j}\, w_j $$
 #
@@ -57,8 +57,8 @@ book.drawing("here", chapter=2)
 book.drawing("kernel")
 
 # %% [markdown]
-# Two kernels by hand. One holds 13 times $1/13$: each output is the mean of 13 neighbours. The other is $(-1, 1)$: each
-# output is the difference of two neighbours.
+# Two kernels by hand. One is $1/13$, 13 times over: each output is the mean of 13 neighbours. The other is $(-1, 1)$:
+# each output is the difference of two neighbours.
 
 # %%
 def convolve(x, w):
@@ -83,8 +83,8 @@ book.show("two_kernels")
 
 # %% [markdown]
 # The mean leaves the slow waves and removes the ripples; the difference does the opposite. In the words of [chapter
-# 1](01_sound_as_numbers.py), one keeps the low frequencies and the other the high ones. Which frequencies a kernel lets
-# through we can compute: it is the kernel's own spectrum. And we can hear it. (The difference is made louder, to be as
+# 1](01_sound_as_numbers.py), one keeps the low frequencies and the other the high ones. We can compute how much of each
+# frequency a kernel lets through: that is the kernel's own spectrum. And we can hear it. (The difference is made as
 # loud as the original.)
 
 # %%
@@ -103,14 +103,15 @@ book.play(rate, original=wav, mean_of_13=smooth, difference=edges * np.std(wav)
           / np.std(edges))
 
 # %% [markdown]
-# A trained kernel is such a filter too. Here are those of the first layer of this package's codec, each 7 samples long.
-# The first two still show how this codec began: as a classical transform, in which every number travels as a pair, $v$
-# and $-v$ ([chapter 14](14_training.py) tells why). One passes on the present sample, the other its negative. The
-# others began small and random, and became edges and waves by training. Nobody designed those.
+# A trained kernel is such a filter too. Here are eight of the sixteen in the first layer of this package's codec, each
+# 7 samples long. The first two still show how this codec began: as a classical transform, in which every number travels
+# as a pair, $v$ and $-v$ ([chapter 14](14_training.py) tells why). One passes on the present sample, the other its
+# negative. The others began small and random, and training made edges and waves of them. Nobody designed those.
 
 # %%
 first = tinyencodec.load_model().encoder.layers[0]
 kernels = unpack(first.matrix).T  # [C_out, 7], since there is one input channel
+assert kernels.shape == (16, 7)
 pair, learnt = kernels[:2], kernels[2:]
 # one tap each
 assert (np.abs(pair[:, -1]) > 100 * np.abs(pair[:, :-1]).max(axis=1)).all()
@@ -133,9 +134,9 @@ book.show("learnt_kernels")
 # ## Channels, and the loop
 #
 # One kernel gives one view of the signal. A layer of a network has many kernels, and so gives many signals side by
-# side, its output [channels](glossary.md#channel). The next layer takes all of them in: each of its kernels has one row
-# of weights per input channel, and adds up over channels as well as over time. With $C$ input channels and a bias
-# $b_o$, a constant that is added to each output of channel $o$:
+# side, its output [channels](glossary.md#channel). The next layer takes all of them as its input: each of its kernels
+# has one row of weights per input channel, and adds up over channels as well as over time. With $C$ input channels and
+# a bias $b_o$, a constant that is added to each output of channel $o$:
 #
 # $$ y_{t,o} = b_o + \sum_{j=0}^{k-1} \sum_{c=0}^{C-1} x_{t+j,\,c}\; w_{o,c,j} $$
 #
@@ -179,8 +180,9 @@ book.say(f"Each output takes {c_in * k} multiplications, and there are {c_out} Ã
 #
 # $$ Y = X_{\text{windows}}\, W, \qquad [T', kC] \times [kC, C_{\text{out}}] \to [T', C_{\text{out}}]. $$
 #
-# Copying the windows into the rows of a matrix is called [im2col](glossary.md#im2col) ("image to columns", it was first
-# done with images). It pays, since products of matrices are what computers have been tuned for longest.
+# Copying the windows into the rows of a matrix is called [im2col](glossary.md#im2col) ("image to columns", since it was
+# first done with images). It pays off, because few operations are as well tuned on every computer as the matrix
+# product.
 
 # %%
 def im2col(x, w, b):
@@ -195,7 +197,7 @@ def im2col(x, w, b):
 assert np.allclose(im2col(x, w, b), reference, atol=1e-4)
 copied = 3000 * k * c_in
 book.say(f"The windows hold {copied / x.size:.1f} times as many numbers as the signal: "
-         f"each one is there {k} times.")
+         f"each number is copied {k} times.")
 
 # %% [markdown]
 # ## The matrix that is already there
@@ -242,9 +244,9 @@ assert np.allclose(strided(x, w, b), reference, atol=1e-4)
 # %% [markdown]
 # ## Numba
 #
-# Python loops are slow since the interpreter decides anew at each step what `+` means for these two objects. Numba is a
-# [just-in-time compiler](glossary.md#just-in-time-compiler): at the first call it looks at the types of the arguments
-# and makes machine code for them. Our loops need no change but their order: with the output channel innermost,
+# Python loops are slow because the interpreter decides anew at each step what `+` means for these two objects. Numba is
+# a [just-in-time compiler](glossary.md#just-in-time-compiler): at the first call it looks at the types of the arguments
+# and makes machine code for them. We only change the order of our loops: with the output channel innermost,
 # neighbouring steps read neighbouring numbers, and the processor can do several at once.
 
 # %%
@@ -275,8 +277,8 @@ assert np.allclose(compiled(x, matrix, b, k), reference, atol=1e-4)
 # columns of the block, each fetched weight all its rows. `tinyencodec.kernels.gemm` (*general matrix multiply*, a
 # traditional name) walks such tiles over overlapping rows.
 #
-# Now the race: 3000 outputs of 64 channels. NumPy's product may share itself out among several cores, so we count
-# processor time: two cores at work count twice. The first one runs for 20 outputs and is scaled up.
+# Now the race: 3000 outputs of 64 channels. NumPy may spread its product over several cores, so we count processor
+# time: two cores at work count twice. The Python loops run for 20 outputs only, and their time is scaled up.
 
 # %%
 def seconds(function, *arguments, repeats=5):
@@ -320,11 +322,13 @@ book.say(f"From the loops to the package's kernel: "
 assert times["Python loops"] > 100 * times["Numba, plain loops"] > 100 * times["our gemm"]
 
 # %% [markdown]
+# (NumPy's product is itself such a kernel, written by hand. So plain loops, even compiled, need not beat it.)
+#
 # ## One product for everything
 #
 # What else does a codec compute? Every layer turns out to be the same product with other numbers. All that changes is
-# where rows begin and how wide the matrix is. You will meet the layers of this table in later chapters; here only its
-# columns matter.
+# where the rows begin and how wide the matrix is. You will meet the layers of this table in later chapters; here only
+# its columns matter.
 #
 # | layer | row step | length of a row | columns |
 # |---|---|---|---|
@@ -334,9 +338,9 @@ assert times["Python loops"] > 100 * times["Numba, plain loops"] > 100 * times["
 # | input side of an LSTM ([chapter 7](07_lstm.py)) | $H$ | $H$ | $4H$ |
 # | distances to $N$ codebook entries ([chapter 9](09_rvq.py)) | $D$ | $D$ | $N$ |
 #
-# So the package has one hot loop to make fast, to test and to trust. Its call is `gemm(x, packed, n_rows, row_step,
-# bias)`: so many rows, each `row_step` numbers after the one before, times the packed matrix, plus the bias. Here are
-# three rows of the table, done by hand.
+# So the package has one hot loop to make fast, to test and to trust. It is called as `gemm(x, packed, n_rows, row_step,
+# bias)`: it takes `n_rows` rows, each `row_step` numbers after the one before, multiplies them by the packed matrix and
+# adds the bias. Here are three rows of the table, done by hand.
 
 # %%
 packed = pack(matrix)  # the weights in the order in which the tile reads them
@@ -358,14 +362,14 @@ assert np.array_equal(scores.argmax(axis=1), distance.argmin(axis=1))
 #
 # ## The order of a sum
 #
-# Computers round after each addition, so $(a+b)+c$ and $a+(b+c)$ may differ in the last digit. A library for products
-# of matrices picks the order that suits the shapes of the matrices. Multiply the same row within a large matrix, then
+# Computers round after each addition, so $(a+b)+c$ and $a+(b+c)$ may differ in the last digit. A library for matrix
+# products picks the order that suits the shapes of the matrices. Multiply the same row within a large matrix, then
 # on its own, and the last digit may change. For most programs that is harmless. Here it is not: [chapter
 # 5](05_streaming.py) will cut a signal into pieces and demand the *same bits*, and in [chapter
 # 13](13_language_model.py) one last digit can destroy a whole recording.
 #
-# The package's tile adds the terms of every sum in the same order, with one rounding for each product and sum together,
-# no matter which rows are computed with it. Let us compute the 3000 rows at once, and again one by one.
+# The package's tile adds the terms of every sum in the same order, and rounds once for each product and sum together,
+# no matter which other rows are computed at the same time. Let us compute the 3000 rows at once, and again one by one.
 
 # %%
 def one_by_one(product):
@@ -383,17 +387,17 @@ book.say(f"With NumPy's product, {100 * np.mean(numpy_change != 0):.0f} % of the
 # ## In the paper
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.1, begins its encoder with a convolution of kernel 7 and $C =
-# 32$ channels; the model of this book has 16. How convolutions are computed the paper leaves to PyTorch, which is fast
-# but promises no order of sums. [Results](results.md) compares the speeds.
+# 32$ channels; the model of this book has 16. The paper leaves it to PyTorch how convolutions are computed. PyTorch is
+# fast, but promises no order of sums. [Results](results.md) compares the speeds.
 #
 # ## Summary
 #
 # - A convolution slides a kernel along the signal; each output is a weighted sum of a window.
 # - With channels, the sum runs over the window's moments and over the input channels.
-# - All windows together are the rows of a matrix. In time-major memory that matrix is there without a copy.
+# - All windows together are the rows of a matrix. In time-major memory that matrix is already there, without a copy.
 # - A fast product keeps sums in registers and uses each fetched number many times.
 # - Stride, kernel 1, transposed convolutions, LSTM inputs and codebook searches are the same product. The order of its
-#   sums is fixed, so the same row gives the same bits in any company.
+#   sums is fixed, so a row gives the same bits whatever is computed beside it.
 #
 # ## Exercises
 #
@@ -432,6 +436,6 @@ book.check("2.3", dilated)
 # ## Where this lives in the package
 #
 # - `tinyencodec.layers.conv`: the convolution layer; `valid` is this chapter, the rest of it the next three
-# - `tinyencodec.kernels.gemm`: the product of overlapping rows and a packed matrix, with a naive twin in three lines
+# - `tinyencodec.kernels.gemm`: the product of overlapping rows and a packed matrix, beside a naive twin
 # - `tinyencodec.kernels.tile`: the block of sums in registers; instructions in `tinyencodec.system.compiler.tile_code`
 # - `tinyencodec.system.compiler.jit`: how all hot loops are compiled, and paired with their naive twins

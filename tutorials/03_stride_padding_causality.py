@@ -16,7 +16,7 @@
 #
 # - which inputs each output depends on, as a picture, for several kinds of convolution
 # - how EnCodec gets from 24 000 samples a second to 75 frames
-# - zeros and mirrors beyond the beginning, and what each does to the onset of a sound
+# - zeros or a mirror image before the beginning, and what each does to the onset of a sound
 # - the price of the mirror: the codec's delay of 93 ms, derived layer by layer and then measured
 
 # %%
@@ -47,34 +47,35 @@ book.drawing("here", chapter=3)
 # $$ y_t = \sum_{j=0}^{k-1} x_{ts + j}\, w_j $$
 #
 # EnCodec shortens its signal in this way, with kernels twice as long as the stride, so that neighbouring windows
-# overlap by half. To make up for the lost moments, each step has more channels than the one before. They make up for a
-# part only: in the end a second has far fewer numbers than at the start ([chapter 8](08_seanet.py) counts them).
+# overlap by half. At each step there are fewer moments, and more channels. The channels make up for only a part of what
+# is lost: in the end a second has far fewer numbers than at the start ([chapter 8](08_seanet.py) counts them).
 
 # %%
 config = tinyencodec.load_model().config
 strides = config.upsampling_ratios[::-1]  # listed in the decoder's order
 rates = rate / np.cumprod([1, *strides])
 assert math.prod(strides) == config.hop_length
-table = ["| passed | moments a second | one moment is |", "|---|---|---|"]
+table = ["| after | moments a second | one moment is |", "|---|---|---|"]
 for n, moments in enumerate(rates):
-    passed = f"stride {strides[n - 1]}" if n else "nothing yet"
-    table.append(f"| {passed} | {moments:,.0f} | {1000 / moments:.2f} ms |")
+    passed = f"stride {strides[n - 1]}" if n else "(sound)"
+    many = f"{moments:,.0f}".replace(",", " ")
+    table.append(f"| {passed} | {many} | {1000 / moments:.2f} ms |")
 book.say("\n".join(table))
 book.say(f"Strides of {', '.join(map(str, strides))} in a row make one frame of "
-         f"{config.hop_length} samples: {rates[-1]:g} frames a second, one each "
+         f"{config.hop_length} samples: {rates[-1]:g} frames a second, one every "
          f"{1000 / rates[-1]:.1f} ms.")
 
 # %% [markdown]
 # A moment at the end of the encoder is called a [frame](glossary.md#frame), and the samples from one to the next are
-# the [hop](glossary.md#hop-length). Further down we shall run the whole codec, although most of it comes in later
+# the [hop](glossary.md#hop-length). Further down we will run the whole codec, although most of it comes in later
 # chapters. All we need to know here: the *encoder* turns sound into frames of numbers, its
 # [latent](glossary.md#latent); these are rounded to *codes*; and the *decoder* turns codes into sound again.
 #
 # ## Who sees whom?
 #
 # To see what a layer looks at, poke it. Feed it a signal that is zero except for a single 1 at place $n$, and see which
-# outputs react. All places in turn give a table of outputs against inputs, a *dependency map*. (Kernels of ones show
-# how often each input is counted. The bias is zero.)
+# outputs react. Do so for all places in turn, and you have a table of outputs against inputs, a *dependency map*. (With
+# kernels of ones and no bias, it shows how often each input is counted.)
 
 # %%
 def dependencies(layer, length):
@@ -87,11 +88,11 @@ def ones(kernel, **options):
     return Conv1d(np.ones((1, 1, kernel), np.float32), np.zeros(1, np.float32), **options)
 
 
-def draw(axis, matrix, title):
+def draw(axis, matrix, title, stride=1):
     axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", vmin=0, vmax=2,
                 origin="upper")
-    axis.plot([-0.5, matrix.shape[1] - 0.5], [-0.5, len(matrix) - 0.5], "--", color="C3",
-              linewidth=1)
+    n = min(len(matrix), matrix.shape[1] / stride)  # output n stands at input n * stride
+    axis.plot([-0.5, n * stride - 0.5], [-0.5, n - 0.5], "--", color="C1", linewidth=2)
     axis.set(title=title, xlabel="input", xticks=range(0, matrix.shape[1], 3),
              yticks=range(0, len(matrix), 3))
     axis.title.set_fontsize(9)
@@ -105,7 +106,7 @@ draw(axes[0], inside, "kernel 3: only whole windows")
 draw(axes[1], dependencies(ones(3, causal=False, pad_mode="constant"), 12),
      "kernel 3, zeros on both sides")
 draw(axes[2], dependencies(ones(4, stride=2, causal=False, pad_mode="constant"), 12),
-     "kernel 4, stride 2, zeros")
+     "kernel 4, stride 2, zeros", 2)
 axes[0].set_ylabel("output")
 book.show("padding")
 
@@ -120,7 +121,7 @@ for length in (12, 13):
 # [padding](glossary.md#padding), $k - s$ of them in all. If the last window is still not full, more samples are added
 # on the right. A signal of $T$ samples then always gives $\lceil T/s \rceil$ outputs.
 #
-# Now look at the dashed diagonal, where an output would see its own time. In the middle and on the right, output $t$
+# Now look at the dashed diagonal: there, an output sees the input of its own time. In all three maps, output $t$ also
 # sees inputs *after* its own time. For a file that is no problem. In a telephone call those inputs have not been spoken
 # yet.
 #
@@ -146,7 +147,7 @@ for name, matrix in causal.items():
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3))
 for axis, (title, matrix) in zip(axes, causal.items()):
-    draw(axis, matrix, f"{title}, causal, zeros")
+    draw(axis, matrix, f"{title}, causal, zeros", shapes[title].get("stride", 1))
 axes[0].set_ylabel("output")
 book.show("causal")
 
@@ -160,8 +161,8 @@ book.show("causal")
 # a mirror image of the beginning instead, [reflection](glossary.md#reflect-padding): in front of $x_0, x_1, x_2, \dots$
 # stands $\dots, x_2, x_1$. The first sample itself is not repeated.
 #
-# Here is a causal kernel that takes the mean of 48 samples, run over a piece of a vowel that begins at full level. The
-# true course is what the layer gives when it knows what came before.
+# Here is a causal kernel that takes the mean of 48 samples, run over a piece that begins in the middle of a vowel. The
+# true curve is what the layer gives when it knows what came before.
 
 # %%
 speech = book.recording("speech")
@@ -184,12 +185,12 @@ for axis, mode, title in zip(axes, ("constant", "reflect"),
     axis.plot(1000 * np.arange(-kernel + 1, n) / rate, padded, color="0.6",
               label="signal and its padding")
     axis.plot(ms, mean(whole, mode)[start:start + n], ":", color="C3",
-              label="the true course")
+              label="the true curve", linewidth=2)
     axis.plot(ms, mean(piece, mode), color="C1", label="mean of 48 samples")
     axis.axvline(0, color="0.6", linewidth=0.6)
-    axis.set(title=title, xlabel="time (ms)", ylim=(-0.3, 0.45))
+    axis.set(title=title, xlabel="time (ms)", xlim=(-2, 5), ylim=(-0.2, 0.42))
 axes[0].set_ylabel("sample value")
-axes[1].legend(fontsize=8, ncols=2)
+axes[1].legend(fontsize=8, ncols=2, loc="upper left")
 book.show("onset")
 
 # %%
@@ -199,7 +200,7 @@ error = {mode: np.abs(mean(piece, mode) - truth) for mode in ("constant", "refle
 # %% tags=["hide-input"]
 for mode, label in (("constant", "zeros"), ("reflect", "mirror")):
     plt.plot(ms[:80], error[mode][:80], label=label)
-plt.gca().set(title="Distance from the true course", xlabel="time (ms)",
+plt.gca().set(title="Distance from the true curve", xlabel="time (ms)",
               ylabel="absolute error")
 plt.legend()
 book.show("onset_error")
@@ -217,17 +218,17 @@ off = {name: np.abs(value - first["true"]).mean() for name, value in first.items
 loudness = {name: value.std() for name, value in first.items()}
 book.say(f"The same at {len(places)} loud places. With zeros the first output is off by "
          f"{off['zeros']:.3f} on average, with the mirror by {off['mirror']:.3f}. "
-         f"Its RMS, truly {loudness['true']:.3f}, is {loudness['zeros']:.3f} with zeros "
-         f"and {loudness['mirror']:.3f} with the mirror.")
+         f"Its true RMS is {loudness['true']:.3f}; with zeros it is "
+         f"{loudness['zeros']:.3f}, with the mirror {loudness['mirror']:.3f}.")
 book.claim(loudness["zeros"] < 0.2 * loudness["true"] < 0.5 * loudness["mirror"],
            "zeros make the first output too small, the mirror does not")
 
 # %% [markdown]
-# Neither is the truth; a mirrored vowel is not what was spoken before, and for this kernel it is even further off than
-# silence. But its level is right (as the [RMS](glossary.md#rms), the root of the mean of the squares, measures it):
-# with zeros the first outputs are nearly silent, whatever the sound. Does that matter for a whole codec? We can ask:
-# run the encoder on pieces of speech that start in the middle, once with each padding, and compare its first frames
-# with those that the encoder gives when it has heard everything before.
+# Neither is the truth. A mirrored vowel is not what was spoken before, and on average it is even further off than
+# silence. But its level is right, as measured by the [RMS](glossary.md#rms), the root of the mean of the squares. With
+# zeros the first outputs are nearly silent, whatever the sound. Does that matter for a whole codec? Let us run the
+# encoder on pieces of speech that start in the middle, once with each padding, and compare its first frames with those
+# that it gives when it has heard everything before.
 
 # %%
 model = tinyencodec.load_model()
@@ -254,26 +255,28 @@ plt.legend()
 book.show("cold_start")
 
 # %%
-gap = np.abs(np.mean(curves["zeros"], axis=0) - np.mean(curves["mirror"], axis=0))
-book.claim(gap.mean() < 0.5 * np.mean(curves["mirror"]),
+by_zeros, by_mirror = (np.mean(curves[name], axis=0) for name in ("zeros", "mirror"))
+book.claim(by_mirror[0] < 0.8 * by_zeros[0] and (by_zeros[2:6] < by_mirror[2:6]).all(),
+           "the mirror helps in the first frame, and not in those after it")
+book.claim(np.abs(by_zeros - by_mirror).mean() < 0.5 * by_mirror.mean(),
            "the padding matters less than what was not heard")
-book.say(f"In the first frame, the mean error is "
-         f"{np.mean(curves['zeros'], axis=0)[0]:.2f} with zeros and "
-         f"{np.mean(curves['mirror'], axis=0)[0]:.2f} with the mirror; ten frames later, "
-         f"{np.mean(curves['zeros'], axis=0)[10]:.2f} and "
-         f"{np.mean(curves['mirror'], axis=0)[10]:.2f}.")
+book.say(f"In the first frame, the mean error is {by_zeros[0]:.2f} with zeros and "
+         f"{by_mirror[0]:.2f} with the mirror; two frames later {by_zeros[2]:.2f} and "
+         f"{by_mirror[2]:.2f}, ten frames later {by_zeros[10]:.2f} and "
+         f"{by_mirror[10]:.2f}.")
 
 # %% [markdown]
 # Much of this error is due neither to zeros nor to mirrors: the encoder has simply not heard what went before, and it
-# catches up over several frames, because of the memory in [chapter 7](07_lstm.py). What the choice of padding adds
-# shows in the first frames only. These weights were trained with the mirror, so they do better with it. A model must be
-# run with the padding that it was trained with, or it is not the same model.
+# catches up over several frames, because of the memory in [chapter 7](07_lstm.py). The mirror makes the very first
+# frame better, and the next few slightly worse; from the tenth on, the choice no longer shows. So the mirror is no
+# miracle. But these weights were trained with it, and a model must be run with the padding that it was trained with:
+# with another, it gives other codes.
 #
 # ## The price of the mirror
 #
-# To show the mirror image of the beginning, one must have seen the beginning. The first output of a causal layer with a
-# mirror depends on samples that come *later*. Its dependency map says so: above the diagonal, in the first rows, there
-# is colour. (Yellow inputs count twice, once as themselves and once in the mirror.)
+# To build the mirror image of the beginning, one must have seen the beginning. The first output of a causal layer with
+# a mirror depends on samples that come *later*. Its dependency map says so: in the first rows, there is colour above
+# the diagonal. (Yellow inputs count twice, once as themselves and once in the mirror.)
 
 # %%
 layer = ones(7)
@@ -282,7 +285,8 @@ last_seen = [np.flatnonzero(row).max() for row in dependencies(layer, 14)]
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3), width_ratios=(1, 1, 1.2))
 draw(axes[0], dependencies(ones(7), 14), "kernel 7, causal, mirror")
-draw(axes[1], dependencies(ones(6, stride=3), 14), "kernel 6, stride 3, causal, mirror")
+draw(axes[1], dependencies(ones(6, stride=3), 14), "kernel 6, stride 3, causal, mirror",
+     3)
 axes[0].set_ylabel("output")
 axes[2].plot(last_seen, "o-", label="mirror")
 with_zeros = dependencies(ones(7, pad_mode="constant"), 14)
@@ -302,8 +306,8 @@ assert layer.needs(1) == 7  # the package's own account: inputs before the first
 # any. Looking ahead costs time at the start, and never again. (At the *end* a signal is mirrored as well, to fill a
 # last window. That needs only what is already there.)
 #
-# Now do the sum for the whole encoder. Walk from its last layer to its first: to have $n$ outputs, a layer of stride
-# $s$ must have seen $(n-1)s + s$ inputs, and its mirror at least $k - s + 1$; whichever is more is what the layer
+# Now do the sum for the whole encoder. Walk from its last layer to its first. To have $n$ outputs, a layer of stride
+# $s$ must have seen $ns$ inputs, and its mirror needs at least $k - s + 1$. The larger of the two is what the layer
 # before it must deliver.
 
 # %%
@@ -324,8 +328,8 @@ plt.figure(figsize=(8, 3.6))
 bars = plt.barh(places, needed, color="C0")
 plt.bar_label(bars, padding=4)
 plt.yticks(places, names)
-plt.gca().set(title="Inputs that a layer needs for the codec's first frame (last layer "
-                    "at the bottom)", xscale="log", ylabel="layer",
+plt.gca().set(title="Inputs that each layer needs for the codec's first frame",
+              xscale="log", ylabel="layer (the last at the bottom)",
               xlabel="inputs (logarithmic)", xlim=(1, 2 * max(needed)))
 book.show("delay")
 
@@ -340,7 +344,7 @@ assert n == config.last_kernel_size * hop and zeros.encoder_delay == hop
 # 7 frames are 93 ms. All the mirrors of the layers before fit into that time.
 #
 # Does the real network, all layers together, behave as the sum says? Poke it: change the sound in blocks of a quarter
-# frame, and see which frames react, and how much.
+# of a frame, and see which frames react, and how much.
 
 # %%
 block, length = hop // 4, 16 * hop
@@ -369,15 +373,15 @@ assert reach[0] == model.encoder_delay
 assert reach[6:] == [(f + 1) * hop for f in range(6, 16)]
 
 # %% [markdown]
-# The triangle at the top left is the mirror at work: frame 0 reacts to all of the first 93 ms, frame 1 to a little
-# less. Below, the map ends at the dashed diagonal: from frame 6 on, a frame depends on nothing later than its own 320
+# The part above the diagonal is the mirror at work: frame 0 reacts to all of the first 93 ms, frame 1 to a little less.
+# Below, the map ends at the dashed diagonal: from frame 6 on, a frame depends on nothing later than its own 320
 # samples. To the left it fades without ending; that is the network's memory of the past.
 #
 # ## The delay, lived
 #
 # The decoder begins with a kernel of 7 as well, and its mirror waits for 7 frames. Do the two delays add up? No: both
 # wait for the same sound. When the encoder has its first frame, it has the first seven, and hands them over together.
-# Let us run the codec live, in small pieces, and see when what comes out.
+# Let us run the codec live, in small pieces, and see what comes out when.
 
 # %%
 encoder = model.streaming_encoder(bandwidth=6.0)
@@ -404,9 +408,14 @@ first = next(i for i, amount in enumerate(heard) if amount)
 assert coded == heard and fed[first] == model.encoder_delay == heard[first]
 book.say(f"For {fed[first] * as_ms:.1f} ms nothing comes out. Then "
          f"{heard[first] * as_ms:.1f} ms of sound come out, "
-         "and from there on one frame for each frame.")
+         "and from there on one frame out for each frame in.")
 
 # %% [markdown]
+# So after 93 ms the codec has caught up, and from then on each frame comes out with its last sample, 13 ms after its
+# first. A player that wants to play every sample, though, can only begin at 93 ms, and stays that much behind.
+# Telephone engineers try to stay below 150 ms from mouth to ear (recommendation ITU-T G.114), so this is a noticeable
+# part of what they have.
+#
 # ## In the paper, in the released code, and here
 #
 # [The paper](https://arxiv.org/abs/2210.13438) says in section 3.1 that the streamable model pads in front only, and
@@ -419,19 +428,13 @@ assert zeros.encoder_delay == 320 and model.encoder_delay == 7 * 320
 
 # %% [markdown]
 # This package follows the released code, to the last sample.
-
-# %% [markdown]
-# So the codec has caught up after 93 ms, and from then on each frame comes out with its last sample, 13 ms after its
-# first. A player that wants to play every sample, though, can only begin at 93 ms, and stays that much behind.
-# Telephone engineers try to stay below 150 ms from mouth to ear (recommendation ITU-T G.114), so this is a noticeable
-# part of what they have.
 #
 # ## Summary
 #
 # - A stride of $s$ leaves one output in $s$. EnCodec's strides multiply to one frame per 320 samples.
 # - $k - s$ samples of padding, and on the right as many as fill the last window, give $\lceil T/s \rceil$ outputs.
 # - A causal layer pads in front only, and sees nothing later than its own place in time.
-# - A mirror instead of zeros avoids a false step at the onset, but the first outputs then need later samples.
+# - A mirror instead of zeros avoids a false silence before the onset, but the first outputs then need later samples.
 # - For the 24 kHz model that is 7 frames, 93 ms, once, at the start; it comes from the last kernel of 7.
 #
 # ## Exercises

@@ -8,8 +8,8 @@
 # %% [markdown]
 # # 4 Transposed convolution
 #
-# The encoder turns 24 000 samples a second into 75 frames. The decoder must go back up. Its tool is a convolution with
-# the roles of input and output exchanged, and it has a weakness that you can hear.
+# The encoder turns 24 000 samples a second into 75 frames. The decoder must go back up to 24 000. Its tool is a
+# convolution with input and output exchanged, and it has a weakness that you can hear.
 #
 # **What you will see**
 #
@@ -39,8 +39,8 @@ book.drawing("here", chapter=4)
 # ## Adding copies
 #
 # A convolution *collects*: each output gathers a window of inputs. A [transposed
-# convolution](glossary.md#transposed-convolution) *hands out*: each input lays a copy of the kernel into the output, as
-# large as the input says, and moves on by the stride $s$. Where copies overlap, they add up:
+# convolution](glossary.md#transposed-convolution) *hands out*: each input lays a copy of the kernel into the output,
+# multiplied by that input, and the next copy begins a stride of $s$ samples later. Where copies overlap, they add up:
 #
 # $$ y_{ts + j} \mathrel{+}= x_t\, w_j, \qquad 0 \le j < k. $$
 #
@@ -103,7 +103,7 @@ book.show("transposed")
 #
 # Still, the picture tells much. A row of the right-hand matrix is what one output collects. There are two kinds of
 # rows, which alternate: even outputs use the weights 3 and 1, odd ones 4 and 2. In general there are $s$ kinds, the
-# *phases*. Each phase is a little convolution of its own, and nothing makes them agree.
+# *phases*. Each phase is a small convolution of its own, and nothing makes the phases agree.
 #
 # ## Tones from nowhere
 #
@@ -112,8 +112,8 @@ book.show("transposed")
 #
 # $$ S_p = w_p + w_{p+s} + w_{p+2s} + \dots $$
 #
-# If these sums differ, the output goes up and down with a period of $s$ samples, again and again. In images such a
-# pattern is called a [checkerboard](glossary.md#checkerboard-artefact). In sound, what repeats is a tone.
+# If these sums differ, the output goes up and down with a period of $s$ samples, for ever. In images such a pattern is
+# called a [checkerboard](glossary.md#checkerboard-artefact). In sound, what repeats is a tone.
 
 # %%
 stride = 8
@@ -137,19 +137,19 @@ assert np.ptp(sums["triangle"]) < 1e-12
 assert np.ptp(sums["uneven"]) > 0.1
 
 # %% [markdown]
-# At the ends only one copy is there, which gives the slopes. In between, box and triangle are flat, since their phase
-# sums are equal; the uneven kernel ripples. A kernel that is no multiple of the stride does so even with equal weights:
-# a kernel of 5 with stride 2 lays three copies on one output and two on the next. That is why EnCodec takes kernels of
-# exactly twice the stride. It removes this one cause. The other, unequal weights, only training can.
+# At the ends there is only one copy, hence the slopes. In between, box and triangle are flat, because their phase sums
+# are equal; the uneven kernel ripples. A kernel whose length is not a multiple of the stride ripples even with equal
+# weights: a kernel of 5 with stride 2 lays three copies on one output and two on the next. EnCodec's kernels are
+# exactly twice the stride. That removes this one cause. The other, unequal sums, only training can remove.
 #
-# Which tones? A ripple of period $s$ at an output rate of $R$ has the frequency $R/s$, and, as it is no pure sine,
-# multiples of that as well. $R/s$ is nothing but the *input's* rate. A signal at 3 kHz brought to 24 kHz gets tones at
-# 3, 6, 9 and 12 kHz.
+# Which tones? A ripple of period $s$ at an output rate of $R$ has the frequency $R/s$ and, since it is not a pure sine,
+# multiples of it as well. $R/s$ is simply the *input's* rate. A signal at 3 kHz brought to 24 kHz gets tones at 3, 6, 9
+# and 12 kHz.
 #
-# And a signal that is no constant? It is mirrored around each of those tones: what was at 200 Hz shows up at 2.8 and
+# And a signal that is not constant? It is mirrored around each of those tones: what was at 200 Hz shows up at 2.8 and
 # 3.2 kHz, at 5.8 and 6.2 kHz, and so on. These are its *images*, the counterpart of [chapter
-# 1](01_sound_as_numbers.py)'s aliasing. Put seven zeros after each sample of a tone of 200 Hz, which is going up by 8
-# before any kernel has smoothed the result:
+# 1](01_sound_as_numbers.py)'s aliasing. To see them, put seven zeros after each sample of a tone of 200 Hz. That is a
+# step up by 8 before any kernel has smoothed the result:
 
 # %%
 tone = np.cos(2 * np.pi * 200 * np.arange(300) / 3000)  # 0.1 s at 3 kHz
@@ -195,9 +195,8 @@ book.show("kernels")
 # Box and triangle let nothing through at exactly 3, 6, 9 and 12 kHz, so a constant leaves no trace. The uneven kernel
 # does. Beside those points all three are leaky; the triangle is the least.
 #
-# Now for real sound. We take speech at 3 kHz and bring it to 24 kHz with each kernel. To let the tones speak, a
-# constant is added to the input, as the biases and activations of a network do; its level is that of the speech, and it
-# is removed afterwards.
+# Now for real sound. We take speech at 3 kHz and bring it to 24 kHz with each kernel. To bring out the tones, we add a
+# constant to the input, as the biases of a network do. It is as large as the speech is loud, and is removed afterwards.
 
 # %%
 low = tinyencodec.convert_audio(book.recording("speech", rate), rate, 3000,
@@ -219,8 +218,8 @@ book.show("images")
 book.play(rate, resampled=ideal, **sounds)
 
 # %% [markdown]
-# Left, how it should be: nothing above 1.5 kHz. The box is full of images, metallic to the ear. The triangle's are
-# weak. And the uneven kernel adds four lines that never stop, not even in the pauses: a whistle.
+# On the left is how it should be: nothing above 1.5 kHz. The box is full of images, which sound metallic. The
+# triangle's are weak. And the uneven kernel adds lines that never stop, not even in the pauses: a whistle.
 #
 # ## In the codec
 #
@@ -243,16 +242,16 @@ for name, level in levels.items():
 for tone in np.arange(0.075, 12, 0.075):
     of_600 = round(1000 * tone) % 600 == 0
     plt.axvline(tone, color="C3" if of_600 else "0.6", linewidth=0.6, linestyle="--")
-plt.gca().set(title="Average spectrum (dashed: multiples of 75 Hz; red: of 600 Hz)",
+plt.gca().set(title="Average spectrum (dashed: multiples of 75 Hz; pink: of 600 Hz)",
               xlabel="frequency (kHz)", ylabel="level (dB)", xlim=(1.6, 3.2),
               ylim=(-95, -45))
-plt.legend(loc="upper right")
+plt.legend(loc="lower center", bbox_to_anchor=(0.5, -0.42), ncols=2)
 book.show("codec_tones")
 
 # %% [markdown]
-# A comb! The original has lines of its own, the notes. The copy has a line at *every* multiple of 75 Hz, the frame
-# rate: the decoder repeats one pattern in each frame. How far do they stand out from what lies around them, within 60
-# Hz, so that no neighbouring line counts?
+# A comb! The original has lines of its own, the notes. In this range, the copy has a line at *every* multiple of 75 Hz,
+# the frame rate: the decoder repeats one pattern in each frame. How far do the lines stand out from what lies within 60
+# Hz of them, where no neighbouring line is?
 
 # %%
 def stands_out(level, frequency):
@@ -281,28 +280,31 @@ for name, height in heights.items():
     plt.plot(tones / 1000, height, ".-", label=name)
 plt.plot(tones[of_600] / 1000, copy[of_600], "o", color="C3", label="multiples of 600 Hz")
 plt.gca().set(title="How far multiples of 75 Hz stand out", xlabel="frequency (kHz)",
-              ylabel="above surroundings (dB)")
-plt.legend(ncols=3, fontsize=8)
+              ylabel="above surroundings (dB)", ylim=(None, 34))
+plt.legend(ncols=3, fontsize=8, loc="upper center")
 book.show("stand_out")
 
 # %% [markdown]
-# So the roughness that you have heard in the coded sounds has a pitch, 75 Hz, and it comes from the slowest layer. How
-# strong such a comb is depends on how long and by what a codec was trained. A loss that looks at spectra drives it out,
-# if its bands are narrower than 75 Hz; the mel bands in common use are not ([chapter 14](14_training.py)). In EnCodec,
-# a second network that learns to tell copies from recordings does most of this. The model that you hear in this book
-# was trained without one (its card, `weights/tiny_24khz/README.md`, says so), and on one processor.
+# So the roughness of the coded sounds has a pitch, 75 Hz. It begins in the first transposed convolution. Only there do
+# the moments of a frame belong to different phases; the later ones have at least 600 inputs a second, and by themselves
+# can only add multiples of 600 Hz. How strong such a comb is depends on how long a codec was trained, and on what it
+# was trained for. Training can weaken a comb only if its measure of error, the *loss*, looks at frequency bands
+# narrower than 75 Hz; the mel bands in common use are wider ([chapter 14](14_training.py)). EnCodec also trains against
+# a second network, which learns to tell copies from recordings and looks at finer spectra. The model that you hear in
+# this book was trained without one, as its card says (`weights/tiny_24khz/README.md`).
 #
 # ## A convolution in disguise
 #
 # Handing out is awkward to compute: copies are written on top of each other. Look at it from the output's side instead.
 # With a kernel of $k = 2s$, the outputs from $ts$ to $ts + s - 1$, *block* $t$, get something from two inputs only:
-# from input $t$ the first half of its kernel, from input $t-1$ the second half of its own. So a block is an ordinary
-# function of a window of two inputs:
+# from input $t$ the first half of its copy, from input $t-1$ the second half of its copy. So a block depends on a
+# window of two inputs:
 #
 # $$ \text{block}_t = x_{t-1}\, w_{s \dots 2s-1} + x_t\, w_{0 \dots s-1}. $$
 #
-# That is a plain convolution of kernel 2 and stride 1, whose $s$ outputs are the $s$ samples of the block. It merely
-# calls its channels time. In time-major memory the blocks even lie in the right order, so nothing is left to do.
+# That is a plain convolution of kernel 2 and stride 1, with $s$ output channels. We only have to read its channels as
+# the $s$ samples of the block, one after another. In time-major memory they already lie in that order, so there is
+# nothing left to do.
 
 # %%
 c_in, c_out, s = 6, 3, 4
@@ -327,10 +329,10 @@ layer = ConvTranspose1d(w, b, stride=s)
 assert np.allclose(y, layer(x), atol=1e-4) and layer(x).shape == (50 * s, c_out)
 
 # %% [markdown]
-# Two details are in there. The bias is added once to each output, not once with each copy. And of the full output,
-# which is $k - s$ samples longer than $T s$, the end is cut off: the tail of the last copy. A causal decoder cuts only
-# there. Then output block $t$ needs no input after $t$, and a decoder that works live can give out block $t$ as soon as
-# input $t$ is there. (A codec that need not be causal cuts half on each side, so that copies stay centred.)
+# Note two details. The bias is added once to each output, not once with each copy. And the full output is $k - s$
+# samples longer than $T s$: its end, the tail of the last copy, is cut off. A causal decoder cuts only there. Then
+# output block $t$ needs no input after $t$, and a decoder that works live can give out block $t$ as soon as input $t$
+# is there. (A codec that need not be causal cuts half on each side, so that copies stay centred.)
 
 # %%
 one, no_bias = np.ones((1, 1), np.float32), np.zeros(1, np.float32)
@@ -338,9 +340,8 @@ pulse = np.zeros((7, 1), np.float32)
 pulse[[0, 3, 6]] = one
 
 # %% tags=["hide-input"]
-for offset, (causal,
-             label) in enumerate([(True, "causal: cut at the end"),
-                                  (False, "not causal: cut at both ends")]):
+labels = {True: "causal: cut at the end", False: "not causal: cut at both ends"}
+for offset, (causal, label) in enumerate(labels.items()):
     up = ConvTranspose1d(hill[None, None], no_bias, stride=4, causal=causal)
     plt.plot(up(pulse)[:, 0] - 1.3 * offset, "o-", markersize=3, label=label)
 plt.vlines([0, 12, 24], -1.5, 1.1, color="0.6", linewidth=0.7, linestyle="--",
@@ -362,8 +363,8 @@ book.show("trimming")
 # - A transposed convolution lays a copy of its kernel into the output for each input, $s$ samples apart, and adds up.
 # - Its matrix is that of a convolution, transposed. It is not the inverse.
 # - If the $s$ phases of the kernel have different sums, a constant turns into tones at multiples of the input's rate.
-# - EnCodec's kernels are twice the stride, so that each output gets equally many copies.
-# - Block by block it is a plain convolution over neighbouring inputs, and runs on the same product of matrices.
+# - EnCodec's kernels are twice as long as the stride, so that each output gets the same number of copies.
+# - Block by block it is a plain convolution over neighbouring inputs, and runs on the same matrix product.
 #
 # ## Exercises
 #

@@ -9,7 +9,7 @@
 # # 5 Streaming
 #
 # A telephone call has no file to convolve. Sound arrives in pieces, and each must go out again before the next is
-# there. This chapter cuts a signal into pieces of any size and still gets the same result; not nearly the same, but
+# there. This chapter cuts a signal into pieces of any size and still gets the same result: not nearly the same, but
 # equal in every bit.
 #
 # **What you will see**
@@ -17,7 +17,7 @@
 # - what goes wrong at the seams when each piece is treated on its own: you will hear it
 # - the few numbers that a layer must remember from piece to piece, its *state*
 # - a streaming convolution in four lines
-# - a curve of errors that is zero everywhere, and why "equal" needs more care than "almost equal"
+# - an error of exactly zero, and why "equal" needs more care than "almost equal"
 # - what small pieces cost
 
 # %%
@@ -65,8 +65,8 @@ book.play(rate, original=speech, in_one_go=batch, pieces_of_80_ms=forgetful,
           single_frames=frame_by_frame)
 
 # %% [markdown]
-# Something breaks in, 12 times a second, and with single frames 75 times a second: a rattle, a buzz. Let us look at the
-# seam where the jump from one sample to the next is most out of place.
+# Something breaks 12.5 times a second, and with single frames 75 times a second: a rattle, then a buzz. Let us look at
+# the seam where the jump from one sample to the next is most out of place.
 
 # %%
 seams = np.arange(size, speech.shape[1], size)
@@ -86,9 +86,9 @@ plt.legend(fontsize=8)
 book.show("seam")
 
 # %% [markdown]
-# A jump like that is a *click*: a sudden step holds all frequencies at once. But the click is only the sharpest part of
-# the damage. After the seam the network must recover, and until then it codes something else. The plot on the right
-# averages over all pieces, and shows how the error fades as a piece goes on. Listen to the error alone, too.
+# A jump like that is a *click*: a sudden step contains all frequencies at once. But the click is only the sharpest part
+# of the damage. After the seam the network must recover, and until then it codes something else. Below, the plot on the
+# right averages over all pieces, and shows how the error shrinks as a piece goes on. Listen to the error alone, too.
 
 # %%
 def error_curve(sound, frame=120):
@@ -114,20 +114,21 @@ book.show("forgetful")
 
 # %%
 book.play(rate, the_error_alone=forgetful - batch)
-book.claim(by_place[0] > by_place[-1], "the error fades as a piece goes on")
+book.claim(by_place[0] > by_place[-1], "the error shrinks as a piece goes on")
 
 # %% [markdown]
 # ## What a layer must remember
 #
 # Why should a seam matter at all? A causal convolution of kernel $k$ needs, for each output, the last $k$ inputs. For
-# the first outputs of a piece, some of those lie in the piece before. If they are forgotten, they must be invented, as
-# zeros or by a mirror ([chapter 3](03_stride_padding_causality.py)). If they are kept, nothing has to be invented.
+# the first outputs of a piece, some of those lie in the piece before. If they are forgotten, something must stand in
+# for them, zeros or a mirror ([chapter 3](03_stride_padding_causality.py)). If they are kept, nothing has to be
+# invented.
 
 # %% tags=["remove-input"]
 book.drawing("padded_buffer")
 
 # %% [markdown]
-# What is kept is the layer's [state](glossary.md#state). For a convolution it is the end of the signal so far: those
+# What is kept is the layer's [state](glossary.md#state). For a convolution it is the end of the signal so far: the
 # inputs that a later window will still touch. Put them in front of the next piece, compute all windows that are full,
 # and keep what the next window needs:
 
@@ -157,8 +158,8 @@ for piece in np.split(x, [1, 2, 2, 10, 700, 701, 2000]):  # one of them is empty
 assert np.array_equal(np.concatenate(outputs), layer(x))
 
 # %% [markdown]
-# Four lines, and pieces of any length, down to one sample or none at all. The last line is an assertion of *equality*,
-# not of closeness. We come back to that.
+# Four lines, and they take pieces of any length, down to one sample or none at all. The last line asserts *equality*,
+# not closeness. We come back to that.
 #
 # Look at what comes out when. With stride 3, three inputs make one output, wherever the cuts are; the state holds what
 # is left over. The package's layers have the same `start` and `step`, and a third function, `flush`, for the end. They
@@ -181,8 +182,9 @@ book.show("step")
 
 # %% [markdown]
 # The other layers are easier. A transposed convolution remembers the last inputs whose copies reach into outputs to
-# come ([chapter 4](04_transposed_convolution.py)). An LSTM is made of state ([chapter 7](07_lstm.py)). ELU remembers
-# nothing. And a whole network's state is the list of its layers' states. How much is that?
+# come ([chapter 4](04_transposed_convolution.py)). The activation functions of [chapter
+# 6](06_elu_weightnorm_residual.py) remember nothing, and the LSTM of [chapter 7](07_lstm.py) is a memory by design. A
+# whole network's state is the list of its layers' states. How much is that?
 
 # %%
 def numbers(state):
@@ -215,8 +217,8 @@ assert sum(held) < 100_000
 # %% [markdown]
 # ## The whole codec in pieces
 #
-# `model.streaming_encoder` and `model.streaming_decoder` carry the state of all layers. We cut the recording at random,
-# from single samples to some tenths of a second, push piece after piece, and see what comes out.
+# `model.streaming_encoder` and `model.streaming_decoder` carry the state of all layers. We cut the recording at random
+# into pieces of one sample to some tenths of a second, push one after another, and see what comes out.
 
 # %%
 cuts = np.sort(np.concatenate([rng.integers(0, speech.shape[1], 20),
@@ -228,34 +230,25 @@ heard += [decoder.push(encoder.flush()), decoder.flush()]
 streamed = np.concatenate(heard, axis=1)
 assert np.array_equal(streamed, batch)  # every bit
 
-# %% tags=["hide-input"]
-fig, axis = plt.subplots(figsize=(8, 3))
-axis.plot(seconds, error_curve(forgetful), label="pieces of 80 ms, each alone")
-axis.plot(seconds, error_curve(streamed), label="with state", linewidth=2)
-axis.set(title="Distance from the batch result", xlabel="time (s)",
-         ylabel="relative error")
-axis.legend()
-book.show("streamed")
-
 # %%
 book.play(rate, pieces_of_80_ms=forgetful, with_state=streamed)
 book.say(f"{len(cuts) + 1} pieces, {streamed.shape[1]} samples, largest difference "
          f"{np.abs(streamed - batch).max():g}.")
 
 # %% [markdown]
-# The lower curve is zero. The clicks are gone.
+# The clicks are gone, and so is every other difference.
 #
 # ## Equal, or almost equal?
 #
 # Isn't *nearly* the same good enough? For the sound it is; nobody hears a millionth. But between encoder and decoder
 # sits the quantiser, which picks the nearest of many entries ([chapter 9](09_rvq.py)). If two entries are nearly as
 # near, a difference in the last digit decides, and another code goes out. One code differs, then those that follow from
-# it. And a program whose result depends on how the operating system happens to deliver its input cannot be tested: no
-# result is wrong for certain.
+# it. And a program whose result depends on how the operating system happens to deliver its input is hard to test: no
+# result is ever certainly wrong.
 #
-# Now the four lines above equal the batch result in every bit only because `layer.valid` adds up each output in a fixed
+# The four lines above equal the batch result in every bit only because `layer.valid` adds up each output in a fixed
 # order, whatever else is computed with it ([chapter 2](02_convolution.py)). With NumPy's product in its place, the
-# algorithm is as right as before, and the bits are not the same:
+# algorithm is as correct as before, but the bits are not the same:
 
 # %%
 matrix = weight.transpose(2, 1, 0).reshape(-1, 64)  # [kernel * C_in, C_out]
@@ -282,19 +275,19 @@ ours = np.abs(np.concatenate([layer.step(sample[None], state) for sample in x])
               - layer(x)).max(axis=1)
 assert not ours.any()
 book.say(f"With NumPy's product, {100 * np.mean(changed > 0):.0f} % of the moments "
-         f"differ somewhere, by {changed.max():.1e} at most, in outputs of about "
-         f"{np.abs(whole).std():.0f}. With ours, none does.")
+         f"differ in some channel, by {changed.max():.1e} at most; the outputs have an RMS "
+         f"of {np.sqrt(np.mean(whole ** 2)):.1f}. With ours, none differs.")
 
 # %% [markdown]
-# This is why the package has its own product of matrices, and its own exponential function: not only for speed, but so
-# that "the same bits, however the signal was cut" can be a test that passes or fails. In the package, `encode` *is* one
+# This is why the package has its own matrix product, and its own exponential function: not only for speed, but so that
+# "the same bits, however the signal was cut" can be a test that passes or fails. In the package, `encode` *is* one
 # large push: there is no second program for files that could disagree with the one for streams.
 #
 # ## What small pieces cost
 #
 # Each push walks through all layers, and each layer has to fetch its weights, for one frame or a thousand. How much
-# faster than real time is the codec, for different pieces? (We count the processor's time, so that other programs on
-# this machine do not disturb.)
+# faster than real time is the codec with pieces of different lengths? (We count processor time, which depends less on
+# what else this machine is doing.)
 
 # %%
 model.threads = 1
@@ -324,7 +317,7 @@ book.say(f"One frame at a time, coding and decoding run at {speeds[0]:.0f} times
          f"time; in pieces of {sizes[-1] / rate:.1f} s, at {speeds[-1]:.0f} times.")
 
 # %% [markdown]
-# So one can choose: short pieces for a call, long ones for a file. The bits do not change.
+# So you can choose: short pieces for a call, long ones for a file. The bits do not change.
 #
 # ## In the paper
 #
@@ -334,10 +327,10 @@ book.say(f"One frame at a time, coding and decoding run at {speeds[0]:.0f} times
 #
 # ## Summary
 #
-# - Pieces that are coded alone break at the seams, since each layer must invent the past.
+# - Pieces that are coded alone break at the seams, because each layer must invent the past.
 # - A state is what a layer needs of the past: for a convolution a few inputs, never more, however long the signal.
 # - `y = step(x, state)` for each piece and `flush` at the end give what the batch gives.
-# - Equality in every bit needs sums in a fixed order. It makes streaming testable, and codes reproducible.
+# - Equality in every bit needs sums in a fixed order. It makes streaming testable and codes reproducible.
 #
 # ## Exercises
 #

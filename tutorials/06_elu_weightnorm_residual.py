@@ -8,16 +8,16 @@
 # %% [markdown]
 # # 6 ELU, weight norm and the residual block
 #
-# Convolutions alone do not make a network. Between them stands a bent line, the ELU. Their weights come in two parts,
-# length and direction. And some of them do not replace the signal but add to it. None of the three is much work, and
-# none can be left out of a trained model, as you will hear.
+# Convolutions alone do not make a network. Between them stands a function with a bend, the ELU. Their weights are
+# stored in two parts, length and direction. And some of them do not replace the signal but add to it. These are three
+# small things, and a trained model cannot do without any of them. You will hear what happens if it has to.
 #
 # **What you will see**
 #
 # - two convolutions that are worth no more than one, and the bend that changes that
-# - the ELU beside its cornered relative, on a sine and on what happens inside the codec
-# - weights taken apart into length and direction, and along which axis
-# - residual blocks with the shortcut cut, and with the branch cut, heard
+# - the ELU beside the ReLU, which has a corner, on a sine and inside the codec
+# - weights split into length and direction, and along which axis
+# - residual blocks without their branch, and without their shortcut: you will hear both
 
 # %%
 import book
@@ -45,8 +45,8 @@ book.drawing("here", chapter=6)
 # ## Why a bend at all?
 #
 # Run a signal through one kernel, and the result through a second. The same can be had with a single kernel: run the
-# first kernel itself through the second. However many convolutions stand in a row, they are one convolution, only
-# longer and with more multiplications than needed.
+# first kernel itself through the second. However many convolutions stand in a row, they amount to one, computed with
+# more effort than needed.
 
 # %%
 rng = np.random.default_rng(6)
@@ -68,7 +68,7 @@ book.show("two_are_one")
 # Such layers are *linear*: twice the input gives twice the output, and the output for a sum is the sum of the outputs.
 # Something must stand between them that is not: a function that is applied to each number by itself, an
 # [activation function](glossary.md#activation-function). The simplest one sets all negative numbers to zero. It is
-# called ReLU, and has a corner at 0. EnCodec uses a relative without corner, the [ELU](glossary.md#elu):
+# called ReLU, and has a corner at 0. EnCodec uses a relative without a corner, the [ELU](glossary.md#elu):
 #
 # $$ \mathrm{ELU}(x) = \begin{cases} x & x > 0 \\ e^x - 1 & x \le 0 \end{cases} $$
 
@@ -96,18 +96,18 @@ assert np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
 
 # %% [markdown]
 # Left of 0 the ELU falls to $-1$ and no further. Its slope there is $e^x$, which is 1 at $x = 0$, just as on the right:
-# the two pieces meet without a corner. And it is never quite 0. That matters in training. A network learns by asking of
-# each of its numbers: if it were a little larger, how would the result change? If a layer makes 3 times as much of a
-# small change, and the next one half of that, the result changes by $3 \cdot \frac12$ of it: slopes are multiplied,
-# layer by layer ([chapter 14](14_training.py) does it in twenty lines). Behind a negative number, a ReLU multiplies by
-# 0. If all inputs of a ReLU are negative, it learns nothing any more.
+# the two pieces meet without a corner. And the slope is never quite 0. That matters in training. A network learns by
+# asking of each of its numbers: if it were a little larger, how would the result change? If a layer makes 3 times as
+# much of a small change, and the next one half of that, the result changes by $3 \cdot \frac12$ of it: slopes are
+# multiplied, layer by layer ([chapter 14](14_training.py) does it in twenty lines). For a negative input, the slope of
+# a ReLU is 0. If all inputs of a ReLU are negative, the weights before it learn nothing any more.
 #
-# (One could stretch the negative side, $\alpha (e^x - 1)$. Only $\alpha = 1$ gives no corner, and EnCodec has that.)
+# (One could stretch the negative side, $\alpha (e^x - 1)$. Only $\alpha = 1$ gives no corner, and EnCodec uses that.)
 #
 # ## What a corner sounds like
 #
-# A bend adds *overtones*: send in a sine, and multiples of its frequency come out. That is what a network needs it for,
-# to make something that was not there before. But a corner makes far more of the high ones than a smooth bend.
+# A bend adds *overtones*: send in a sine, and multiples of its frequency come out. A network needs that, to make
+# something that was not there before. But a corner makes far stronger high overtones than a smooth bend.
 
 # %%
 t = np.arange(rate) / rate
@@ -131,13 +131,13 @@ book.play(rate, **{name: 0.3 * (y - y.mean()) for name, y in bent.items()})
 assert (overtones["ELU"][1:29:2] < overtones["ReLU"][1:29:2]).all()
 
 # %% [markdown]
-# (Each sine is played without its mean, which would not be heard anyway.)
+# (Each sound is played without its mean, which cannot be heard anyway.)
 #
 # ## What arrives at the codec's ELUs
 #
-# The bend matters only if the numbers get there. Here is what arrives at the ELUs while somebody speaks: the range in
-# which nine of ten numbers lie, and how many are negative. We walk through encoder and decoder ourselves, so that we
-# can choose the activation function.
+# The bend matters only if numbers reach it. Here is what arrives at the ELUs between the blocks while somebody speaks:
+# the range in which nine of ten numbers lie, and how many are negative. We walk through encoder and decoder ourselves,
+# so that we can choose the activation function.
 
 # %%
 def walk(layers, x, activation=elu, seen=None):
@@ -164,8 +164,8 @@ assert np.allclose(latent, model.encoder(np.ascontiguousarray(speech.T)), atol=1
 assert np.allclose(plain, model.decoder(z), atol=1e-4)
 
 # %%
-names = [f"{'encoder' if n < in_encoder else 'decoder'} "
-         f"{n if n < in_encoder else n - in_encoder}" for n in range(len(seen))]
+names = [f"encoder, ELU {n + 1}" for n in range(in_encoder)]
+names += [f"decoder, ELU {n + 1}" for n in range(len(seen) - in_encoder)]
 low, high = np.array([np.quantile(values, (0.05, 0.95)) for values in seen]).T
 places = np.arange(len(seen))
 
@@ -188,21 +188,22 @@ plt.gca().set(title="What arrives at the ELUs: nine of ten values",
 book.show("arrivals")
 
 # %%
-assert all(0.1 < np.mean(values < 0) < 0.95 for values in seen)
+book.claim(all(0.4 < np.mean(values < 0) < 0.7 for values in seen),
+           "about half of what arrives at each ELU is negative")
 
 # %% [markdown]
-# All of them are bent: large parts of the values are negative, where a ReLU would give zero, and so lose what they
-# were.
+# About half of the values are negative everywhere. A ReLU would turn them all into zeros.
 
 # %%
-x = seen[in_encoder - 2]  # behind the encoder's last stage but one
+x = seen[in_encoder - 2]  # before the encoder's last stride
 flat, kept = np.mean(np.maximum(x, 0) == 0), np.mean(elu(x) == 0)
 assert flat > 0.1 > 0.01 > kept
-book.say(f"Behind a ReLU, {100 * flat:.0f} % of all values here would be zero, and the "
-         f"layer after it could not tell them apart. Behind the ELU they still differ.")
+book.say(f"Before the encoder's last stride, for example, a ReLU would make "
+         f"{100 * flat:.0f} % of all values zero, and the next layer could not tell them "
+         f"apart. After an ELU they still differ.")
 
 # %% [markdown]
-# So let us replace the decoder's ELUs, by ReLUs and by nothing. The model was trained with ELUs, so this does not say
+# Let us replace the decoder's ELUs by ReLUs, and then by nothing. The model was trained with ELUs, so this does not say
 # which is *better*. It says that the trained weights rely on the curve that they were trained with.
 
 # %%
@@ -212,7 +213,8 @@ plain = plain[:, 0]
 loudest = np.abs(plain).max()
 book.play(rate, with_ELU=plain, with_ReLU=relu * loudest / np.abs(relu).max(),
           without_a_bend=straight * loudest / np.abs(straight).max())
-assert book.snr(plain, relu) < 30 and book.snr(plain, straight) < 15
+book.claim(book.snr(plain, straight) < book.snr(plain, relu) < 15,
+           "without its ELUs the decoder makes another sound")
 book.say(f"Compared with the decoder as it is: {book.snr(plain, relu):.1f} dB "
          f"signal-to-noise ratio with ReLUs, {book.snr(plain, straight):.1f} dB without "
          f"any bend. (They are played equally loud.)")
@@ -231,14 +233,14 @@ book.show("bends")
 # %% [markdown]
 # ## Weight norm: length and direction
 #
-# A kernel is a list of numbers, and so a vector: it has a length $|v|$ (the root of the sum of its squares) and a
+# A kernel is a list of numbers, and so a vector. It has a length $|v|$, the root of the sum of its squares, and a
 # direction. [Weight norm](glossary.md#weight-norm) stores them apart, a length $g$, and any vector $v$ of which only
 # the direction counts:
 #
 # $$ w = g \, \frac{v}{|v|} $$
 #
 # Then training can make a kernel stronger without turning it, and turn it without making it stronger. Here it is for
-# two numbers, and for a kernel from the codec, the one of its layer in which $g$ differs most from $|v|$.
+# two numbers, and for a kernel from the codec: the one in its layer whose $g$ differs most from $|v|$.
 
 # %%
 _, tensors = read_model_folder(model.folder)
@@ -277,13 +279,13 @@ assert np.allclose(fold_weight_norm(g, v), w, rtol=1e-4)
 # ## One length for what?
 #
 # A layer has many kernels. Which of its numbers share a length? The rule is: all that have the same index in dimension
-# 0 of the stored array. What dimension 0 *is* differs. A convolution is stored `[C_out, C_in, kernel]`: one length per
-# *output* channel. A transposed convolution is stored `[C_in, C_out, kernel]`, so it has one length per *input*
+# 0 of the stored array. What dimension 0 *means* differs. A convolution is stored `[C_out, C_in, kernel]`: one length
+# per *output* channel. A transposed convolution is stored `[C_in, C_out, kernel]`, so it has one length per *input*
 # channel.
 #
-# This is easy to get wrong, and NumPy does not complain: the arrays can be multiplied either way. Let us fold one
-# layer of each kind by the rule, and measure the lengths: of all numbers with the same index in dimension 0 and, for
-# contrast, in dimension 1.
+# This is easy to get wrong, and NumPy does not complain: the arrays can be multiplied either way. Let us compute $w$
+# for one layer of each kind by the rule, and measure the lengths: of all numbers with the same index in dimension 0
+# and, for contrast, in dimension 1.
 
 # %%
 def fold(g, v):
@@ -305,9 +307,9 @@ for name in (f"encoder.layers.{down}.conv", f"decoder.layers.{up}.conv"):
              f"{by_1.max():.2f}.")
 
 # %% [markdown]
-# Weight norm is of use in training only. When a model is loaded, $w$ is computed once, and $g$ and $v$ are forgotten;
-# the codec runs as if they had never been. Is what we folded what the package uses? We build both layers from our
-# weights, and compare their outputs with those of the model's own layers.
+# Weight norm is of use in training only. When a model is loaded, $w$ is computed once (the weight norm is *folded*),
+# and $g$ and $v$ are forgotten. Did we fold as the package does? We build both layers from our weights, and compare
+# their outputs with those of the model's own layers.
 
 # %%
 for name, layers, kind in ((f"encoder.layers.{down}.conv", model.encoder.layers, Conv1d),
@@ -322,14 +324,14 @@ stored = [name for name in tensors if name.endswith("weight_g")]
 extra = sum(tensors[name].size for name in stored)
 total = sum(tensor.size for name, tensor in tensors.items()
             if not name.startswith("quantizer."))
-book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {extra} "
-         f"numbers of {total}.")
+book.say(f"They agree. In the model's file, {len(stored)} convolutions have a $g$: "
+         f"{extra} numbers of {total}.")
 
 # %% [markdown]
 # ## The residual block
 #
-# The third device is one of wiring. A [residual block](glossary.md#residual-block) does not pass its result on, but
-# *adds* it to what came in:
+# The third device is a matter of wiring. A [residual block](glossary.md#residual-block) does not replace what came in
+# by its result, but *adds* the two:
 #
 # $$ y = S(x) + B(x), \qquad B(x) = \mathrm{conv}_1(\mathrm{ELU}(\mathrm{conv}_3(\mathrm{ELU}(x)))) $$
 #
@@ -341,14 +343,14 @@ book.say(f"Both are equal. In the file, {len(stored)} convolutions have a $g$: {
 book.drawing("residual_block")
 
 # %% [markdown]
-# What is it for? To train a layer far from the end, the answers mentioned above have to come back to it through all the
-# layers after it, and each of them multiplies. We follow a tiny change through 30 layers with random weights, of the
-# size with which PyTorch starts: without a shortcut, with $x$ itself, and with a convolution of kernel 1, which here is
-# one more random matrix. (The way back multiplies the same factors.)
+# What is it for? To train a layer, one must know what a small change there does to the result. On the way to the
+# result, each layer multiplies the change. We follow a tiny change through 30 layers with random weights, as large as
+# those with which PyTorch starts: without a shortcut, with $x$ itself as the shortcut, and with a convolution of kernel
+# 1, which here is one more random matrix.
 
 # %%
 def sensitivity(kind, depth=30, size=64):
-    """How much is left of a tiny change of the input behind each layer."""
+    """How much is left of a tiny change of the input after each layer."""
     x, change = rng.normal(size=size), rng.normal(size=size)
     sizes = [np.linalg.norm(change)]
     for _ in range(depth):
@@ -379,16 +381,15 @@ book.say(f"After 30 layers, {left['none']:.0e} of the change is left without a s
          f"{left['a convolution']:.0e} with a convolution as shortcut.")
 
 # %% [markdown]
-# Without a shortcut the first layer would hardly learn. With $x$ itself as the shortcut there is a way on which nothing
-# is multiplied, and the change even grows. EnCodec's 32 kHz model is wired so. Its 24 and 48 kHz models, and ours, have
-# the third kind: their shortcut is a convolution of kernel 1, and that multiplies as well. It keeps more of the change
-# than the branch alone, for it has one product instead of two and no bend. And EnCodec has four blocks in a row on each
-# side, not thirty.
+# Without a shortcut the first layer would hardly learn. With $x$ itself as the shortcut there is a path on which
+# nothing is multiplied, and the change even grows. EnCodec's 32 kHz model is wired this way. Its 24 and 48 kHz models,
+# and ours, have the third kind: their shortcut is a convolution of kernel 1, and that multiplies as well. It still
+# keeps far more of the change than the branch alone. And EnCodec has four blocks in a row on each side, not thirty.
 #
 # ## Cut it, and listen
 #
-# Now remove the branches from all blocks of the decoder, so that only the shortcuts are left; and then the shortcuts,
-# so that only the branches are left. The codes are the same.
+# Now remove the branches from all blocks of the decoder, so that only the shortcuts are left; then remove the
+# shortcuts, so that only the branches are left. The codes stay the same.
 
 # %%
 def parts(block, x):
@@ -410,7 +411,8 @@ no_branch = decode_with(lambda i, shortcut, branch: shortcut)
 no_shortcut = decode_with(lambda i, shortcut, branch: branch)
 book.play(rate, whole_blocks=whole, only_shortcuts=no_branch, only_branches=no_shortcut,
           only_branches_made_as_loud=no_shortcut * whole.std() / no_shortcut.std())
-assert book.snr(whole, no_branch) < 12 and book.snr(whole, no_shortcut) < 6
+book.claim(max(book.snr(whole, no_branch), book.snr(whole, no_shortcut)) < 0,
+           "neither part alone follows the waveform")
 book.say(f"Compared with whole blocks: {book.snr(whole, no_branch):.1f} dB with "
          f"shortcuts only, {book.snr(whole, no_shortcut):.1f} dB with branches only. "
          f"(Silence would have 0 dB.)")
@@ -428,9 +430,9 @@ plt.colorbar(image, ax=axes, label="level (dB)")
 book.show("cut")
 
 # %% [markdown]
-# Along the shortcuts alone the syllables still come through, at their times and in their colours, but with much that
-# does not belong there; along the branches alone next to nothing does. Below 0 dB neither follows the waveform: only
-# the sum does. Which block's branch matters most? We remove one at a time.
+# Through the shortcuts alone the syllables still come through, at the right times and frequencies, but with much that
+# does not belong there. Through the branches alone, next to nothing does. With less than 0 dB, neither follows the
+# waveform; only their sum does. Which block's branch matters most? We remove one at a time.
 
 # %%
 blocks = [i for i, layer in enumerate(model.decoder.layers)
@@ -456,26 +458,28 @@ plt.legend()
 book.show("one_by_one")
 
 # %%
-assert min(levels) > book.snr(whole, no_branch) - 3
+book.claim(min(levels[:2]) > max(levels[2:]) > min(levels) > book.snr(whole, no_branch),
+           "the last two matter most, and losing one is better than losing all")
 
 # %% [markdown]
-# The later the block, the more its branch matters: the last two shape the waveform itself. Yet with one branch less the
-# rest of the chain still stands, and more of the waveform is left than without all four. That is the other virtue of
-# adding instead of replacing: a block can be weak, or wrong, and the signal still gets past it.
+# The branches of the last two blocks matter most: they shape the waveform itself. Yet with any one branch removed, more
+# of the waveform is left than without all four. That is the other virtue of adding instead of replacing: a block can be
+# weak, or wrong, and the signal still gets past it.
 #
 # ## In the paper
 #
 # [The paper](https://arxiv.org/abs/2210.13438), section 3.1, has all three: residual units, ELU, and weight norm for
-# the streamable model. That the released 24 and 48 kHz models have a convolution of kernel 1 on the skip connection,
-# and the 32 kHz model none, only the code and the weights tell.
+# the streamable model. It gives both convolutions of a unit a kernel of 3; in the released code and weights, the second
+# has a kernel of 1. That the released 24 and 48 kHz models have a convolution of kernel 1 on the shortcut, and the 32
+# kHz model none, only the code and the weights tell.
 #
 # ## Summary
 #
-# - Convolutions in a row are one convolution, unless something bent stands between them.
+# - Convolutions in a row amount to one convolution, unless something with a bend stands between them.
 # - The ELU is $x$ above 0 and $e^x - 1$ below: no corner, never flat, never below $-1$.
 # - Weight norm stores $w$ as $g\,v/|v|$, with one length per index of dimension 0: per output channel in a convolution,
-#   per *input* channel in a transposed one. It is folded when a model is loaded.
-# - A residual block adds a branch to a shortcut. The shortcut keeps the way open, for the signal and for learning.
+#   per *input* channel in a transposed one. It is folded into $w$ when a model is loaded.
+# - A residual block adds a branch to a shortcut. The shortcut keeps a path open, for the signal and for learning.
 #
 # ## Exercises
 #

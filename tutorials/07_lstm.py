@@ -8,9 +8,9 @@
 # %% [markdown]
 # # 7 The LSTM
 #
-# A convolution knows its window and nothing else. In the middle of the encoder and of the decoder sits a layer of
-# another kind, which has a memory. It reads the signal frame by frame, and at each frame decides what to keep, what to
-# forget and what to say.
+# A convolution knows its window and nothing else. Near the end of the encoder and near the start of the decoder sits a
+# layer of another kind, which has a memory. It reads the signal frame by frame, and at each frame decides what to keep,
+# what to forget and what to say.
 #
 # **What you will see**
 #
@@ -18,7 +18,7 @@
 # - the two-layer LSTM of this codec, rebuilt in ten lines and equal to the package's
 # - its gates at work on real speech
 # - how long it remembers
-# - what is lost if its state is reset, as a curve and as a sound
+# - what happens if its state is reset, as a curve and as a sound
 
 # %%
 import time
@@ -51,8 +51,8 @@ book.drawing("here", chapter=7)
 # $$ c \leftarrow f\,c + i\,g $$
 #
 # With $f = 1$ the cell keeps its value for ever. With $f = 0$ it forgets at once. With $f = 0.9$ it fades, to half in
-# between six and seven steps. The other two say what comes in: $g$ is the *candidate*, and $i$, again between 0 and 1,
-# is how far the door is open for it. A third number, $o$, says how much of the cell is shown to the outside:
+# six to seven steps. The other two say what comes in: $g$ is the *candidate*, and $i$, again between 0 and 1, says how
+# far the door is open for it. Finally $o$ says how much of the cell is shown to the outside. The output $h$ is
 #
 # $$ h = o \tanh(c) $$
 #
@@ -71,7 +71,7 @@ def cell(i, f, g, o):
 
 steps = np.arange(60)
 g = np.sin(steps / 4)  # what there is to know
-i = np.where((steps == 6) | (steps == 30), 1.0, 0.0)  # note it down at two moments
+i = np.where((steps == 6) | (steps == 30), 1.0, 0.0)  # store it at two moments
 f = np.where(steps < 45, 1.0, 0.85)  # keep; later let it fade
 o = np.where(steps < 15, 0.0, 1.0)  # say nothing at first
 c, h = cell(i, f, g, o)
@@ -93,8 +93,8 @@ for axis in axes:
 book.show("one_cell")
 
 # %% [markdown]
-# The cell notes down the candidate at step 6 and keeps it, unharmed by all that follows. At step 30 it adds what it
-# finds then, and from step 45 on it fades. The output hears of it only from step 15 on.
+# The cell stores the candidate at step 6 and keeps it, whatever follows. At step 30 it adds the candidate of that
+# moment, and from step 45 on it fades. The output shows it only from step 15 on.
 #
 # ## The gates move themselves
 #
@@ -105,9 +105,9 @@ book.show("one_cell")
 # $$ (i, f, g, o) = W_{ih}\, x + b_{ih} + W_{hh}\, h + b_{hh} $$
 #
 # and then $i$, $f$ and $o$ go through the *logistic function* $\sigma$, which maps any number to one between 0 and 1,
-# and $g$ goes through the hyperbolic tangent, which maps to between -1 and 1. This is the [LSTM](glossary.md#lstm),
-# "long short-term memory" (Hochreiter and Schmidhuber, 1997; Gers, Schmidhuber and Cummins added the forget gate in
-# 2000). The order $i, f, g, o$ and the two biases, of which one would do, are PyTorch's.
+# and $g$ goes through the hyperbolic tangent, $\tanh$, which maps it to one between -1 and 1. This is the
+# [LSTM](glossary.md#lstm), "long short-term memory" (Hochreiter and Schmidhuber, 1997; Gers, Schmidhuber and Cummins
+# added the forget gate in 2000). The order $i, f, g, o$ and the two biases, where one would be enough, are PyTorch's.
 
 # %% tags=["remove-input"]
 book.drawing("lstm_cell")
@@ -162,15 +162,16 @@ second, second_cells, second_gates = lstm_layer(first, *weights[1])
 package = model.encoder.layers[place]
 assert np.allclose(x + second, package(x), atol=1e-4)
 size = x.shape[1]
-book.say(f"Each layer has {size} cells and {4 * size * (2 * size + 2)} weights. The "
-         f"shortcut carries {x.std():.2f}, the LSTM adds {second.std():.2f} (root mean "
-         f"squares over all frames and channels).")
+book.say(f"Each layer has {size} cells and {4 * size * (2 * size + 2)} weights. The RMS "
+         f"over all frames and channels is {x.std():.2f} on the shortcut, and "
+         f"{second.std():.2f} for what the LSTM adds.")
 
 # %% [markdown]
 # ## Gates at work
 #
-# Now look inside. Below the waveform, the forget gates of the first layer: one row per cell, sorted, bright where the
-# cell keeps what it has. And under it, three cells: one that forgets quickly, one in between, one that keeps long.
+# Now look inside. Below the waveform are the forget gates of the first layer: one row per cell, sorted, bright where
+# the cell keeps what it has. Below that are three cells: one that forgets quickly, one in between, and one with a long
+# memory.
 
 # %%
 forget = gates[:, 1]  # [F, H]
@@ -201,8 +202,8 @@ assert 0 < forget.min() and forget.max() < 1
 
 # %% [markdown]
 # The gates move with the sound: syllables and pauses can be seen as columns. And cells differ in character. A cell
-# whose forget gate is $f$ on average halves its memory in about $\ln 0.5 / \ln f$ frames. Over all cells of both
-# layers:
+# whose forget gate is $f$ on average halves its memory in about $\ln 0.5 / \ln f$ frames. Here are these half-lives for
+# all cells of both layers:
 
 # %%
 half_lives = [np.log(0.5) / np.mean(np.log(layer[:, 1]), axis=0) * frame_ms
@@ -210,7 +211,7 @@ half_lives = [np.log(0.5) / np.mean(np.log(layer[:, 1]), axis=0) * frame_ms
 within_a_frame = [np.mean(half_life < frame_ms) for half_life in half_lives]
 book.say(f"{100 * within_a_frame[0]:.0f} % of the first layer's cells halve within a "
          f"frame, and {100 * within_a_frame[1]:.0f} % of the second's.")
-assert within_a_frame[0] > 0.5
+book.claim(within_a_frame[0] > 0.5, "most cells of the first layer halve within a frame")
 
 # %%
 bins = np.geomspace(0.9 * np.min(half_lives), 1.1 * np.max(half_lives), 30)
@@ -226,14 +227,14 @@ plt.legend()
 book.show("half_life")
 
 # %% [markdown]
-# (We took the mean of the logarithm, since factors that follow each other multiply.) Most cells of the first layer do
-# not remember at all: they lie left of the dashed line, where half is gone before the next frame comes.
+# (We took the mean of the logarithm, because factors that follow each other multiply.) Most cells of the first layer
+# hardly remember at all: they lie to the left of the dashed line, where half is gone before the next frame comes.
 #
 # ## How long does it remember?
 #
-# The equation tells only about single cells. What is noted down also goes round through $W_{hh}$. So measure: change a
-# single frame of the LSTM's input, and see how long the output remembers. For comparison, the last convolution of the
-# encoder remembers for seven frames, to the frame.
+# That is true of single cells. But what one cell stores also reaches the others, through $W_{hh}$. So let us measure:
+# change a single frame of the LSTM's input, and see how long the output remembers. For comparison, the last convolution
+# of the encoder remembers for exactly seven frames.
 
 # %%
 at, later = 100, 150
@@ -324,12 +325,13 @@ start, end = error[1:, :7].mean(), error[1:, -7:].mean()
 book.say(f"In the first 100 ms after a reset the error is {start:.2f} of the sound's "
          f"level, in the last 100 ms before the next {end:.2f}; without quantiser "
          f"{smooth_error[1:, :7].mean():.2f} and {smooth_error[1:, -7:].mean():.3f}.")
-assert smooth_error[1:, -7:].mean() < smooth_error[1:, :7].mean()
+book.claim(smooth_error[1:, -7:].mean() < 0.5 * smooth_error[1:, :7].mean() and end > 0.05,
+           "the error fades, but not with the quantiser")
 
 # %% [markdown]
-# Hardly a click this time, as the convolutions stay joined. But after each reset the LSTMs have nothing to go by but
-# the present, and the result differs from the carried one to the end of the piece. Does that make it *worse*? Measure
-# both against the original.
+# There is hardly a click this time, because the convolutions keep their states. But after each reset the LSTMs know
+# nothing but the present, and the result differs from the carried one to the end of the piece. Does that make it
+# *worse*? Measure both against the original.
 
 # %%
 original = speech[0, :len(carried)]
@@ -337,27 +339,24 @@ ratios = {name: book.snr(original, sound) for name, sound in
           (("carried", carried), ("reset", reset))}
 book.say(f"Against the original, the SNR is {ratios['carried']:.2f} dB carried and "
          f"{ratios['reset']:.2f} dB reset.")
-assert abs(ratios["carried"] - ratios["reset"]) < 0.5
+book.claim(abs(ratios["carried"] - ratios["reset"]) < 0.5, "a reset costs little")
 
 # %% [markdown]
-# By that measure next to nothing is lost: two codings of the same sound, equally good and not the same. The memory is
-# short, as the curves above say. Then why does the difference not fade to nothing before the next reset? Because the
-# quantiser between the two turns a small difference into another code, and so into a whole step; without it (right,
-# orange) the error fades.
+# By that measure next to nothing is lost: these are two codings of the same sound, about equally good but not the same.
+# The memory is short, as the curves above say. Then why does the difference not fade to nothing before the next reset?
+# Because the quantiser between encoder and decoder turns a small difference into another code, and so into a whole
+# step. Without it (right, orange) the error fades.
 #
-# What must not happen is that the two ends disagree. A decoder that is switched on in the middle of a stream starts
-# from another state than the encoder has, and so does one that has lost a frame.
-#
-# So a file in blocks, which can be entered at each block ([chapter 11](11_bits_and_files.py)), begins anew where a
-# block begins, on both sides.
+# What matters is that both ends do the same. So in a file of blocks, each of which can be decoded on its own ([chapter
+# 11](11_bits_and_files.py)), encoder and decoder both start anew at every block.
 #
 # ## One step after the other
 #
-# Each step needs the output of the step before. A convolution can compute all moments at once; an LSTM has to go one by
-# one. Half of the work can be saved from that: $W_{ih} x$ does not wait for anything, so the package computes it for
-# all frames in one product ([chapter 2](02_convolution.py)). What remains, $W_{hh} h$, is as many multiplications, but
-# a matrix times a single vector at a time. Each weight is fetched, used once, and must be fetched again for the next
-# frame. We compare the two halves, for layers of several sizes; 512 is that of the full-size model.
+# Each step needs the output of the step before. A convolution can compute all moments at once; an LSTM has to take them
+# one by one. Half of the work need not wait: $W_{ih} x$ depends on the input only, so the package computes it for all
+# frames in one product ([chapter 2](02_convolution.py)). The other half, $W_{hh} h$, takes as many multiplications, but
+# is a matrix times a single vector at a time. Each weight is fetched, used once, and must be fetched again for the next
+# frame. We compare the two halves for layers of several sizes; the full-size model has 512 cells.
 
 # %%
 def processor_time(function, repeats=5):
@@ -401,19 +400,21 @@ assert at_once[-1] > one_by_one[-1]
 #
 # ## Summary
 #
-# - An LSTM's cell is multiplied by a forget gate and added to through an input gate; an output gate shows it.
-# - The gates are computed from the input and the last output. Order $i, f, g, o$; two layers; the input is added at the
-#   end.
-# - Its cells forget at different speeds. There is no window: a change fades, and never ends at a certain frame.
-# - Its state is $h$ and $c$. Carried, streaming equals batch in every bit. Reset, the result is another, about as good.
+# - A forget gate says how much of an LSTM's cell is kept, an input gate how much is added, an output gate how much is
+#   shown.
+# - The gates are computed from the input and the last output, in the order $i, f, g, o$. EnCodec has two layers, and
+#   adds the input at the end.
+# - Cells forget at different speeds. There is no window: a change fades, but does not end at a certain frame.
+# - The state is $h$ and $c$. If it is carried, streaming equals batch in every bit. If it is reset, the result is
+#   another one, about as good.
 #
 # ## Exercises
 #
 # Put your answer in place of `...` and run the cell: `book.check` says whether it is right.
 # [Solutions](solutions/07_lstm.md), each behind a click.
 #
-# 1. *Easy.* A cell should halve its memory in one second at 75 frames a second. What must its forget gate be? What must
-#    go into the logistic function for that?
+# 1. *Easy.* A cell should halve its memory in one second at 75 frames a second. What must its forget gate be? What
+#    input to the logistic function gives that?
 
 # %%
 gate, into_the_function = ..., ...
