@@ -187,7 +187,7 @@ for axis, mode, title in zip(axes, ("constant", "reflect"),
     axis.plot(ms, mean(whole, mode)[start:start + n], ":", color="C3",
               label="the true curve", linewidth=2)
     axis.plot(ms, mean(piece, mode), color="C1", label="mean of 48 samples")
-    axis.axvline(0, color="0.6", linewidth=0.6)
+    axis.axvline(0, ymax=0.75, color="0.6", linewidth=0.6)
     axis.set(title=title, xlabel="time (ms)", xlim=(-2, 5), ylim=(-0.2, 0.42))
 axes[0].set_ylabel("sample value")
 axes[1].legend(fontsize=8, ncols=2, loc="upper left")

@@ -4,7 +4,7 @@ The field names and defaults are those of the Hugging Face `EncodecConfig`, so a
 `config.json` is read as it is. Fields that do not change the codec (`architectures`,
 `torch_dtype`, ...) are ignored. Paper: arXiv 2210.13438, section 3.1 and appendix A.
 
-Not supported, and refused: a codebook size that is no power of two, a codebook dimension other
+Not supported, and refused: a codebook size that is not a power of two, a codebook dimension other
 than the latent's (the official code would insert a projection there), and a group norm in a
 causal model (it would look into the future).
 
@@ -20,8 +20,8 @@ from typing import ClassVar, TypeVar
 
 from tinyencodec.system.untrusted import read_json
 
-USUAL_BANDWIDTH = 6.0  # kbit/s, for those who do not choose one
-# No size in a real config comes near; a hostile one must not drive allocations that no weights pay for.
+USUAL_BANDWIDTH = 6.0  # kbit/s, if none is chosen
+# No real config comes near these limits; a hostile one must not cause allocations far beyond its weights.
 _LIMIT = 1 << 20
 _MAX_HOP, _MAX_SPAN, _MAX_SEGMENT = 1 << 16, 1 << 12, 1 << 22  # samples, inputs of a convolution, samples
 C = TypeVar("C", bound="JsonConfig")
@@ -43,7 +43,7 @@ class JsonConfig:
 
     @classmethod
     def from_dict(cls: type[C], fields: object) -> C:
-        """Make a config from parsed JSON; unknown keys are ignored, lists become tuples. No model type: "encodec".
+        """Make a config from parsed JSON; unknown keys are ignored, lists become tuples. The default type is "encodec".
 
         Raises `ValueError` for a wrong type or value, and for another model type.
         """
@@ -77,12 +77,12 @@ class JsonConfig:
 
 
 def is_int(value: object) -> bool:
-    """Whether JSON had an integer here; `true` is none."""
+    """Whether JSON had an integer here; `true` is not one."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether JSON had a number here that float64 can hold. NaN is none."""
+    """Whether JSON had a number here that float64 can hold. NaN is not one."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
@@ -190,7 +190,7 @@ class CodecConfig(JsonConfig):
 
     @property
     def usual_bandwidth(self) -> float:
-        """kbit/s for those who do not choose a rate: 6, or the nearest of `target_bandwidths`."""
+        """kbit/s if no rate is chosen: 6, or the nearest of `target_bandwidths`."""
         return min(self.target_bandwidths, key=lambda rate: abs(rate - USUAL_BANDWIDTH))
 
     @property

@@ -34,7 +34,7 @@ class EncodecModel(Network):
         wav : float [C, T] at `sample_rate`, T >= 1, finite, nominally within -1 ... 1
         bandwidth : kbit/s, one of `bandwidths`
         search : 1: the greedy algorithm, whose codes are the official ones; more: as many choices are kept from
-            codebook to codebook (`search`), which costs time and makes the sound better for the same bits
+            codebook to codebook (`beam`), which costs time and makes the sound better for the same bits
         progress : called with (samples done, samples in total)
 
         Returns
@@ -179,7 +179,7 @@ class EncodecModel(Network):
 
     @property
     def usual_bandwidth(self) -> float:
-        """kbit/s for those who do not choose a rate: 6, or the nearest of `bandwidths`."""
+        """kbit/s if no rate is chosen: 6, or the nearest of `bandwidths`."""
         return self.config.usual_bandwidth
 
     def streaming_encoder(self, bandwidth: float = 6.0, search: int = 1) -> StreamingEncoder:

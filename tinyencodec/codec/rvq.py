@@ -4,8 +4,8 @@
 
 Codebook k holds N vectors e_k[n]. Since |r|^2 is the same for each n, the nearest entry is the one
 that maximises r . e_k[n] - |e_k[n]|^2 / 2, a matrix product with a bias. (Paper, section 3.2;
-the scheme is that of SoundStream, arXiv 2107.03312, algorithm 1.) Learning the codebooks is not
-done here.
+the scheme is that of SoundStream, arXiv 2107.03312, algorithm 1.) Codebooks are learnt elsewhere,
+in `train.quantizer`.
 
 Chapter 9 of the tutorials walks through it.
 """
@@ -33,7 +33,7 @@ class ResidualVectorQuantizer:
         """Quantise latents with the first `n_codebooks` codebooks (None: all).
 
         z : float32 [F, D]
-        search, penalties : choices that are kept, and what entries cost besides their error: see `search`
+        search, penalties : choices that are kept, and what entries cost besides their error: see `beam`
 
         Returns int32 [K, F], each entry in 0 ... N-1; on a tie the lowest index.
         """

@@ -2,7 +2,7 @@
 
 The 48 kHz model looks at 1 s at a time, every 0.99 s. Each window is divided by the RMS of its mono mix,
 which is stored beside the codes as its scale. Decoded windows are weighted by a triangle, added, and
-divided by the sum of the weights: neighbours cross-fade over what they share, and the rest stays as it
+divided by the sum of the weights: neighbours cross-fade where they overlap, and the rest stays as it
 is. (Paper, sections 3.1 and 4.1; official code: `_linear_overlap_add`.)
 
 Chapter 10 of the tutorials walks through it.
@@ -40,7 +40,7 @@ def segment_frames(config: CodecConfig, audio_length: int) -> Iterator[int]:
 def split_frames(config: CodecConfig, frames: int) -> list[int]:
     """The frames of each segment of a signal with `frames` frames: the inverse of `segment_frames`.
 
-    More than the last segment may be short: 47 600 samples at 48 kHz are 149 frames and 1 frame. But as a signal
+    Not only the last segment may be short: 47 600 samples at 48 kHz are 149 frames and 1 frame. But as a signal
     gets longer, no segment loses frames, so the sum determines them all. `ValueError` if no length
     gives that sum.
     """
@@ -122,7 +122,7 @@ class OverlapAdd:
 
 
 class SegmentEncoder:
-    """For the other models: segment by segment, several at once."""
+    """For models that do not stream: segment by segment, several at once."""
 
     def __init__(self, model: "Network", n_codebooks: int, search: int = 1) -> None:
         self.model, self.n_codebooks, self.search = model, n_codebooks, search
@@ -139,7 +139,7 @@ class SegmentEncoder:
 
 
 class SegmentDecoder:
-    """For the other models: segment by segment, several at once, and cross-faded.
+    """For models that do not stream: segment by segment, several at once, and cross-faded.
 
     length : samples of the signal if known, which says where the segments end
     """

@@ -6,7 +6,7 @@
 
     decoder = model.streaming_decoder()
     wav = decoder.push(codes)             # float32 [C, t]
-    wav = decoder.flush(length)           # the rest, such that all is `length` samples
+    wav = decoder.flush(length)           # the rest, so that there are `length` samples in all
 
 All pieces together are what `model.encode` and `model.decode` give for the whole, bit by bit, however
 the signal was cut: those two *are* one large push.
@@ -93,7 +93,7 @@ class StreamingDecoder:
     """Codes to sound. Made by `EncodecModel.streaming_decoder`; for one signal, in one thread.
 
     The codes of the last frame stand for up to `hop_length - 1` samples more than the signal had. If its
-    `length` is known from the start, they are cut off. Otherwise so many samples are held back until
+    `length` is known from the start, they are cut off. Otherwise that many samples are held back until
     `flush` is given the length, unless `live`: then nothing is held back, and nothing cut.
     """
 

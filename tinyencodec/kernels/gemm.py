@@ -9,7 +9,7 @@ K = kernel*C, with no im2col copy; a transposed convolution, an LSTM projection 
 a codebook are the same with other numbers. A dilated convolution reads its row in `taps` separate
 runs.
 
-The sum's order is fixed (see `tile`), so a row's result does not depend on the rows around it.
+The order of each sum is fixed (see `tile`), so a row's result does not depend on the rows around it.
 
 Chapter 2 of the tutorials walks through it.
 """
@@ -67,7 +67,7 @@ def unpack(matrix: PackedMatrix) -> np.ndarray:
 def several_rows(matrix: np.ndarray, row_step: int, rows: int) -> np.ndarray:
     """The matrix that makes `rows` neighbouring rows of the product at once, side by side.
 
-    A matrix of few columns leaves most of a vector register empty. This one is [K + (rows-1) * row_step,
+    A matrix with few columns leaves most of a vector register empty. This one is [K + (rows-1) * row_step,
     rows * N]: copies of `matrix` down the diagonal, zero elsewhere. A term that is multiplied by zero
     leaves a sum as it is, so the results are the same, bit by bit.
     """

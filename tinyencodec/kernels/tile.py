@@ -9,9 +9,8 @@ so one load of x serves VECTORS fused multiply-adds and one load of w serves ROW
 instructions are in `compiler.tile_code`.
 
 **Exactness.** Every sum starts from its initial value and takes its terms in rising k, each with
-one rounding (IEEE 754 fused multiply-add). The result does not depend on the
-tile's size, the vector width, or how rows are shared out among calls and threads. Streaming or batch, one
-thread or many, on any machine: the same bits.
+one rounding (IEEE 754 fused multiply-add). The result does not depend on the tile's size, the vector width, or how
+rows are shared out among calls and threads. Streaming or batch, one thread or many, on any machine: the same bits.
 
 Chapter 2 of the tutorials walks through it.
 """

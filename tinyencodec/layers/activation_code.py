@@ -1,4 +1,4 @@
-"""ELU of whole vectors, in LLVM's instructions: LLVM's own choice is vectors half as wide as the processor has.
+"""ELU of whole vectors, in LLVM's instructions: left to itself, LLVM takes vectors half as wide as the processor's.
 
 The same operations in the same order as `activation._expm1`, and so the same bits. Imported only to compile.
 

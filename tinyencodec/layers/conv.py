@@ -9,7 +9,7 @@ over the padded signal. Row t of the product reads floats t*s*C ... (t*s + k)*C 
 left only if causal, else on both sides, and then on the right until the last window is complete. A
 signal of T samples always gives ceil(T / s) outputs. (Official code: `SConv1d`.)
 
-**Streaming.** A window needs samples of earlier pieces, which the state keeps. Two corners need care: reflecting at
+**Streaming.** A window needs samples of earlier pieces, which the state keeps. Two cases need care: reflecting at
 the start needs *later* samples, so nothing comes out until they have come; reflecting at the end needs earlier ones, so
 a few are always kept.
 

@@ -1,7 +1,7 @@
 """What every layer of a network can do: run on a whole signal, or step through it piece by piece.
 
-Signals are time-major, float32 [T, C]. There is only one way to compute: the whole signal is one step that is also the
-last. All pieces together therefore equal the whole, bit by bit.
+Signals are time-major, float32 [T, C]. There is only one way to compute: a whole signal is one step, which is also the
+last. So all pieces together equal the whole, bit by bit.
 
 Chapter 5 of the tutorials walks through the idea.
 """
@@ -12,13 +12,13 @@ import numpy as np
 
 
 class Layer:
-    """A layer, which never changes; where it stands in a signal is in a state that `start` makes.
+    """A layer. It never changes; where it stands in a signal is kept in a state that `start` makes.
 
     Attributes
     ----------
     in_channels : C_in
     rate : outputs per input
-    macs, cost : multiply-adds per input, and the time that it takes, in multiply-adds of a matrix product
+    macs, cost : multiply-adds per input, and the time they take, counted in multiply-adds of a matrix product
     streams : whether it can step; a group norm needs the whole signal at once
     """
 

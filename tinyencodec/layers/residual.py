@@ -2,9 +2,9 @@
 
     y = shortcut(x) + conv(ELU(conv(ELU(x)))),      kernels 3 and 1, with half the channels in between
 
-The shortcut is a convolution of kernel 1, or the identity. Without norms the two sums are one: the second convolution
-goes on from the shortcut's result. And a few rows go through all of it at once, so that what is in between stays in
-the fastest cache: where a signal is long and has few channels, moving it takes longer than the arithmetic.
+The shortcut is a convolution of kernel 1, or the identity. Without norms the two sums become one: the second
+convolution continues from the shortcut's result. A few rows at a time go through all of it, so that what is in between
+stays in the fastest cache: where a signal is long and has few channels, moving it takes longer than the arithmetic.
 
 Chapters 6 and 8 of the tutorials walk through it.
 """
