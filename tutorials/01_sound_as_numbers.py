@@ -293,8 +293,8 @@ book.show("snr")
 # %%
 book.say(f"From 6 to 16 bits, each bit adds {per_bit:.1f} dB. With 16 bits the noise "
          f"lies {measured[-1]:.0f} dB below this speech, with 4 bits only "
-         f"{measured[2]:.0f} dB. The dots at the left end lie above the line, because the "
-         f"ratio cannot fall much below 0 dB: with 2 bits, "
+         f"{measured[2]:.0f} dB. The dots at the left end lie above the line, because "
+         f"the ratio cannot fall much below 0 dB: with 2 bits, "
          f"{100 * np.mean(quantise(wav, 2) == 0):.1f} % of the samples become zero.")
 
 # %% [markdown]

@@ -377,7 +377,7 @@ assert reach[6:] == [(f + 1) * hop for f in range(6, 16)]
 # Below, the map ends at the dashed diagonal: from frame 6 on, a frame depends on nothing later than its own 320
 # samples. To the left it fades without ending; that is the network's memory of the past.
 #
-# ## The delay, lived
+# ## The delay, measured
 #
 # The decoder begins with a kernel of 7 as well, and its mirror waits for 7 frames. Do the two delays add up? No: both
 # wait for the same sound. When the encoder has its first frame, it has the first seven, and hands them over together.

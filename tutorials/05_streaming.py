@@ -275,8 +275,8 @@ ours = np.abs(np.concatenate([layer.step(sample[None], state) for sample in x])
               - layer(x)).max(axis=1)
 assert not ours.any()
 book.say(f"With NumPy's product, {100 * np.mean(changed > 0):.0f} % of the moments "
-         f"differ in some channel, by {changed.max():.1e} at most; the outputs have an RMS "
-         f"of {np.sqrt(np.mean(whole ** 2)):.1f}. With ours, none differs.")
+         f"differ in some channel, by {changed.max():.1e} at most; the outputs have an "
+         f"RMS of {np.sqrt(np.mean(whole ** 2)):.1f}. With ours, none differs.")
 
 # %% [markdown]
 # This is why the package has its own matrix product, and its own exponential function: not only for speed, but so that

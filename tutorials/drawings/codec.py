@@ -15,8 +15,8 @@ _WHERE = {
     0: ("sound1 encoder latent1 codebooks codes1 coder file codes2 latent2 decoder sound2", "all of it, from outside"),
     1: ("sound1 sound2", "sound, before and after"),
     2: ("encoder decoder", "the convolutions that encoder and decoder are made of"),
-    3: ("encoder", "how the encoder goes down from 24 000 numbers a second to 75, and looks at no later sample"),
-    4: ("decoder", "how the decoder goes up again"),
+    3: ("encoder", "how the encoder gets from 24 000 samples a second to 75 frames, and how far it looks ahead"),
+    4: ("decoder", "how the decoder gets back up to 24 000 samples"),
     5: ("sound1 encoder decoder sound2", "encoder and decoder, fed piece by piece"),
     6: ("encoder decoder", "the small parts between the convolutions of encoder and decoder"),
     7: ("encoder decoder", "the memory in encoder and decoder"),
@@ -109,7 +109,7 @@ def whole_map() -> Canvas:
     c.box(20, 324, 440, 74, colour=PINK)
     c.text(240, 342, "8 codebooks", 16, bold=True)
     c.text(left, 372, "name the\nnearest entry", 13)
-    c.text(right, 372, "look it up,\nadd all up", 13)
+    c.text(right, 372, "look them up,\nadd them up", 13)
     c.text(240, 366, "1024 entries each", 13)
     c.text(240, 384, "chapter 9", 13, faint=True)
     c.close_link()

@@ -11,7 +11,7 @@ def lstm_cell() -> Canvas:
     c = Canvas(480, 340,
                "One step of an LSTM. The old cell is multiplied by the forget gate, the new candidate, multiplied by "
                "the input gate, is added to it: that is the new cell. Its tanh, multiplied by the output gate, is "
-               "the output. All four gates are computed from the input and the output of the step before.",
+               "the output. Gates and candidate are computed from the input and the output of the step before.",
                "One step. The cell runs along the top: f says how much of it stays, i how much of the candidate g is "
                "added, o how much of it is shown. All four are computed from the input and the previous output.")
     top, gate, low = 46, 204, 282

@@ -80,8 +80,8 @@ def residual_block() -> Canvas:
                "A residual block. The input goes two ways: along the top through ELU, a convolution of kernel 3 to "
                "half the channels, ELU, and a convolution of kernel 1 back to all; along the bottom through a "
                "shortcut. The two are added.",
-               "The way above makes a correction; the way below passes the signal on. In the 24 and 48 kHz models, "
-               "the shortcut is a convolution of kernel 1, in others it is nothing at all.")
+               "The upper path makes a correction; the lower one, the shortcut, passes the signal on. In the 24 and "
+               "48 kHz models the shortcut is a convolution of kernel 1; in the 32 kHz model it is x itself.")
     y, low = 84, 186
     c.text(14, 136, "x", 18, italic=True)
     c.text(20, 158, "C × T", 13, faint=True)
@@ -98,14 +98,14 @@ def residual_block() -> Canvas:
     c.line((392, y), (420, y), (420, 122))
     c.arrow((420, y), (420, 122))
     c.arrow((48, 136), (48, low), (176, low))
-    c.box(178, low - 24, 142, 48, "shortcut\nconv, kernel 1", BLUE)
+    c.box(178, low - 24, 142, 48, "conv\nkernel 1", BLUE)
     c.arrow((321, low), (420, low), (420, 150))
     c.circle(420, 136, 13, "+", GREEN, 0.25, 18)
     c.arrow((434, 136), (456, 136))
     c.text(468, 136, "y", 18, italic=True)
     c.text(460, 158, "C × T", 13, faint=True)
-    c.text(230, 22, "the correction", 14, bold=True)
-    c.text(250, 228, "the signal itself", 14, bold=True)
+    c.text(230, 22, "the branch", 14, bold=True)
+    c.text(250, 228, "the shortcut", 14, bold=True)
     return c
 
 
