@@ -237,7 +237,7 @@ for name, sound in {"original": guitar[0], "coded at 6 kbit/s": coded}.items():
     picture, _ = book.spectrogram(sound, rate, window=4096)
     levels[name] = 10 * np.log10(np.mean(10 ** (picture / 10), axis=1))
 
-# %%
+# %% tags=["hide-input"]
 for name, level in levels.items():
     plt.plot(np.arange(2049) * rate / 4096 / 1000, level, label=name, linewidth=0.9)
 for tone in np.arange(0.075, 12, 0.075):

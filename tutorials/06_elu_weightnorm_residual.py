@@ -219,7 +219,7 @@ book.say(f"Compared with the decoder as it is: {book.snr(plain, relu):.1f} dB "
          f"signal-to-noise ratio with ReLUs, {book.snr(plain, straight):.1f} dB without "
          f"any bend. (They are played equally loud.)")
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True)
 for axis, (title, y) in zip(axes,
                             {"ELU": plain, "ReLU": relu, "no bend": straight}.items()):
