@@ -47,9 +47,9 @@ rate = 24_000  # Hz
 speech = book.recording("speech", rate)
 channels, length = speech.shape
 assert channels == 1 and speech.dtype == np.float32 and np.abs(speech).max() <= 1
-book.say(f"{length} samples at {rate} Hz are {length / rate:.2f} s of sound. Samples 20 "
-         f"000 to 20 007 are: " + ", ".join(f"{value:.3f}"
-                                            for value in speech[0, 20_000:20_008]) + ".")
+values = ", ".join(f"{value:.3f}" for value in speech[0, 20_000:20_008])
+book.say(f"{length} samples at {rate} Hz are {length / rate:.2f} s of sound. Samples "
+         f"20000 to 20007 are: {values}.")
 book.play(rate, speech=speech)
 
 # %% [markdown]
