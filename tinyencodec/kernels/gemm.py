@@ -24,8 +24,6 @@ from tinyencodec.system.compiler.jit import inlined, kernel, variant
 
 EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
-
-
 _DEPTH = 128  # rows of a panel that stay in the first-level cache for all rows of x
 
 

@@ -6,7 +6,7 @@ ROWS x (VECTORS * WIDTH) running sums in vector registers and, for each k in tur
     sum[r, j]  <-  fma(x[r, k], w[k, j], sum[r, j])        for all r and j of the tile
 
 so one load of x serves VECTORS fused multiply-adds and one load of w serves ROWS of them. The
-instructions are in `compiler.tile_code`.
+instructions are in `system.compiler.tile_code`.
 
 **Exactness.** Every sum starts from its initial value and takes its terms in rising k, each with
 one rounding (IEEE 754 fused multiply-add). The result does not depend on the tile's size, the vector width, or how
