@@ -350,7 +350,7 @@ book.claim(abs(ratios["carried"] - ratios["reset"]) < 0.5, "a reset costs little
 # What matters is that both ends do the same. So in a file of blocks, each of which can be decoded on its own ([chapter
 # 11](11_bits_and_files.py)), encoder and decoder both start anew at every block.
 #
-# ## One step after the other
+# ## One step after another
 #
 # Each step needs the output of the step before. A convolution can compute all moments at once; an LSTM has to take them
 # one by one. Half of the work need not wait: $W_{ih} x$ depends on the input only, so the package computes it for all
