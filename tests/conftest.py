@@ -24,7 +24,7 @@ def compiled_before():
                  "lm.attention", "lm.exact", "lm.model"):
         for value in vars(importlib.import_module(f"tinyencodec.{name}")).values():
             if isinstance(value, Kernel):
-                assert value._native
+                value.load()
 
 
 @pytest.fixture(scope="session")

@@ -35,11 +35,17 @@ def test_elu_makes_a_new_array_of_any_shape():
 @pytest.mark.skipif(not jit.JIT, reason="compares the compiled functions")
 @pytest.mark.parametrize("name, exact", [("_sigmoid", lambda x: 1 / (1 + np.exp(-x))), ("_tanh", np.tanh)])
 def test_gates(name, exact):
-    compiled = getattr(activation, name)
+    def each(x, out):
+        for i in range(x.size):
+            out[i] = gate(x[i])  # noqa: F821 (set by `variant`)
+
+    compiled = jit.kernel("void(f4[::1], f4[::1])", twin=each)(jit.variant(each, name, gate=getattr(activation, name)))
     x = np.concatenate([EDGES, np.linspace(-30, 30, 4001, dtype=np.float32)])
     with np.errstate(over="ignore"):
         expected = exact(x.astype(np.float64))
         twin = getattr(activation, name.strip("_"))(x)
     # sigmoid(-x) is 1 / (2 + expm1(x)): its relative error is that of a sum, division and expm1.
-    np.testing.assert_allclose([compiled(v) for v in x], expected, rtol=6 * EPS, atol=2e-38)
+    y = np.empty_like(x)
+    compiled(x, y)
+    np.testing.assert_allclose(y, expected, rtol=6 * EPS, atol=2e-38)
     np.testing.assert_allclose(twin, expected, rtol=6 * EPS, atol=2e-38)

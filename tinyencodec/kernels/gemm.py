@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinyencodec.kernels.tile import ROWS, WIDTH, rows_at_once, run_tile, run_tile_unfused
-from tinyencodec.system.compiler.jit import inlined, kernel, variant
+from tinyencodec.system.compiler.jit import kernel, variant
 
 EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
@@ -104,7 +104,7 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     assert n_rows == 0 or x.size >= (n_rows - 1) * row_step + (taps - 1) * tap_step + tap_length
     assert out.shape == (n_rows, w.n_out) and init.shape in ((w.n_out,), out.shape)
     init_step = w.n_out if init.ndim == 2 else 0
-    (_gemm if fused else _gemm_unfused)(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
+    (gemm_run if fused else _gemm_unfused)(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
                                         init.reshape(-1), init_step, out.reshape(-1), np.empty(EDGE, np.float32))
     return out
 
@@ -132,7 +132,7 @@ def _unpacked(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: in
     return rows, matrix, as_strided(init, (n_rows, n_out), (4 * init_step, 4))
 
 
-def gemm_loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
+def _loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
               n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
     """`gemm` for kernels. edge : float32 [EDGE], room for a tile whose last columns are zero padding."""
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
@@ -171,7 +171,6 @@ def gemm_loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: in
 
 
 _SIGNATURE = "void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], i8, f4[::1], f4[::1])"
-_gemm = kernel(_SIGNATURE, twin=_gemm_naive)(variant(gemm_loop, "_gemm"))
+gemm_run = kernel(_SIGNATURE, twin=_gemm_naive)(variant(_loop, "gemm_run"))
 _gemm_unfused = kernel(_SIGNATURE, twin=_gemm_unfused_naive)(
-    variant(gemm_loop, "_gemm_unfused", run_tile=run_tile_unfused))
-gemm_run = inlined(gemm_loop)
+    variant(_loop, "_gemm_unfused", run_tile=run_tile_unfused))

@@ -39,11 +39,11 @@ def test_a_kernel_works_where_no_cache_can_be_written():
 
 @compiled_only
 def test_the_twin_stays_reachable():
-    assert gemm._gemm.twin is gemm._gemm_naive
+    assert gemm.gemm_run.twin is gemm._gemm_naive
 
 
 def test_without_jit_the_twin_takes_its_place():
-    code = "from tinyencodec.kernels import gemm; assert gemm._gemm is gemm._gemm_naive"
+    code = "from tinyencodec.kernels import gemm; assert gemm.gemm_run is gemm._gemm_naive"
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
 
 
@@ -96,6 +96,16 @@ def test_a_loop_that_allocates_is_refused():
 
 
 @compiled_only
+def test_a_kernel_calls_another_and_follows_its_source(tmp_path):
+    script, folder = tmp_path / "doubled.py", tmp_path / "cache"
+    script.write_text(DOUBLED)
+    (tmp_path / "calls.py").write_text(CALLS)
+    assert [compilations(tmp_path / "calls.py", folder, "4") for _ in range(2)] == [2, 0]
+    script.write_text(DOUBLED.replace("*= 2", "*= 3"))
+    assert [compilations(tmp_path / "calls.py", folder, "9") for _ in range(2)] == [2, 0]
+
+
+@compiled_only
 def test_many_threads_may_call_first():
     double = kernel("void(f4[::1])", twin=doubled)(variant(double_each, "many_threads"))
     x = np.ones((8, 5), np.float32)
@@ -134,10 +144,30 @@ def double(x):
     for i in range(x.size):
         x[i] *= 2
 
-x = np.arange(4, dtype=np.float32)
-double(x)
-assert x.tolist() == [0, 2, 4, 6]
-assert ("numba" in sys.modules) == bool(cache.compiled)
+if __name__ == "__main__":
+    x = np.arange(4, dtype=np.float32)
+    double(x)
+    assert x.tolist() == [0, 2, 4, 6]
+    assert ("numba" in sys.modules) == bool(cache.compiled)
+    print(len(cache.compiled))
+"""
+
+CALLS = """
+import sys
+import numpy as np
+from doubled import cache, double, kernel
+
+def _naive(x):
+    x *= 4
+
+@kernel("void(f4[::1])", twin=_naive)
+def twice(x):
+    for i in range(2):
+        double(x)
+
+x = np.ones(2, np.float32)
+twice(x)
+assert x.tolist() == [int(sys.argv[1])] * 2
 print(len(cache.compiled))
 """
 
@@ -225,6 +255,6 @@ def test_another_source_is_compiled_anew(tmp_path):
 
 @compiled_only
 def test_what_a_kernel_is_made_of():
-    assert jit._modules(gemm._gemm.loop) == {
+    assert jit._modules(gemm.gemm_run.what) == {
         f"tinyencodec.{name}" for name in ("kernels.gemm", "kernels.tile", "system.compiler.tile_code",
                                            "system.compiler.object_file", "system.compiler.processor")}

@@ -27,30 +27,30 @@ _loaded: dict[str, int] = {}  # the address of each function
 _one_at_a_time = threading.RLock()
 
 
-def load(name: str, modules: set[str], compile: Callable[[str], bytes]) -> int:
-    """The address of a kernel: from the cache, or made by `compile`, which is given the function's name, and put there.
-
-    modules : those whose source the kernel is made of
-    """
+def symbol(name: str, modules: set[str]) -> str:
+    """What the machine code of a kernel is called, which is made of the source of these modules."""
     digest = hashlib.sha256(_surroundings())
     for source in map(_file_of, sorted(modules)):
         digest.update(b"" if source is None else source.read_bytes())
-    key = digest.hexdigest()[:16]
-    symbol = f"kernel_{name.replace('.', '_')}_{key}"
+    return f"{name.replace('.', '_')}_{digest.hexdigest()[:16]}"
+
+
+def load(name: str, symbol: str, compile: Callable[[], bytes]) -> int:
+    """The address of a kernel: from the cache, or made by `compile` and put there."""
     home = _file_of(name.rpartition(".")[0])
-    files = [] if home is None else [place / f"{name}.{key}{ENDING}" for place in _places(home)]
+    files = [] if home is None else [place / f"{symbol}{ENDING}" for place in _places(home)]
     with _one_at_a_time:
         if symbol not in _loaded:
-            code = next(filter(None, map(_read, files)), None) or _compiled(name, symbol, compile, files)
+            code = next(filter(None, map(_read, files)), None) or _compiled(name, compile, files)
             _loaded[symbol] = _run(code, symbol)
     return _loaded[symbol]
 
 
-def _compiled(name: str, symbol: str, compile: Callable[[str], bytes], files: list[Path]) -> bytes:
+def _compiled(name: str, compile: Callable[[], bytes], files: list[Path]) -> bytes:
     if announce is not None and not compiled:
         announce()
     compiled.append(name)
-    code = compile(symbol)
+    code = compile()
     any(_write(file, code) for file in files)  # to the first that can be written
     return code
 

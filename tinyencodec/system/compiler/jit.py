@@ -6,7 +6,7 @@ lines that says what it computes. `kernel` ties the two together. Tests compare 
 NumPy.
 
 A kernel is compiled, or loaded from the cache on disk, when it is first called (`cache`). What kernels call is
-written in Python as well (`inlined`), or in LLVM's instructions (`emitted`).
+another kernel, or written in Python as well (`inlined`), or in LLVM's instructions (`emitted`).
 
 Chapter 2 of the tutorials walks through it.
 """
@@ -68,15 +68,18 @@ class _Part:
         """In the form that Numba takes."""
         if isinstance(self.what, str):
             return getattr(importlib.import_module(self.module), self.what)
-        return importlib.import_module("tinyencodec.system.compiler.object_file").inlined(_with_parts(self.what))
-
-    def __call__(self, *args: Any) -> Any:
-        return self.compiled(*args)
+        return _compiler().inlined(_with_parts(self.what))
 
 
-def _parts(function: Any) -> dict[str, _Part]:
+def _compiler() -> Any:
+    """`object_file`, which imports Numba."""
+    return importlib.import_module("tinyencodec.system.compiler.object_file")
+
+
+def _parts(function: Any) -> dict[str, Any]:
+    """The kernels and other parts that it calls, by name."""
     names = {name: function.__globals__.get(name) for name in function.__code__.co_names}
-    return {name: value for name, value in names.items() if isinstance(value, _Part)}
+    return {name: value for name, value in names.items() if isinstance(value, (_Part, Kernel))}
 
 
 def _with_parts(function: Any) -> Callable:
@@ -98,7 +101,7 @@ class Kernel:
     """A compiled loop. It is called with what its signature says; `TypeError` for other arguments."""
 
     def __init__(self, loop: Callable, signature: str, twin: Callable) -> None:
-        self.loop, self.signature, self.twin = loop, signature, twin
+        self.what, self.signature, self.twin = loop, signature, twin
         self.name = f"{loop.__module__ or ''}.{loop.__name__}"
         arguments = re.findall(r"(\w\d)(\[[^]]*\])?", signature.partition("(")[2])
         self._dimensions = [array.count(":") - array.count("::") if array else None for _, array in arguments]
@@ -108,14 +111,28 @@ class Kernel:
         forms: list[Any] = [ctypes.py_object if array else _NUMBERS[kind] for kind, array in arguments]
         self._form = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, *forms)
 
+    def load(self) -> None:
+        """Compile it, or load it from the cache, before it is first called."""
+        self._native  # noqa: B018
+
     @cached_property
     def _native(self) -> Callable:
-        return self._form(cache.load(self.name, _modules(self.loop), self._compile))
+        for part in _parts(self.what).values():
+            if isinstance(part, Kernel):
+                part.load()  # what is called must be in memory first
+        return self._form(cache.load(self.name, self._symbol, self._compile))
 
-    def _compile(self, name: str) -> bytes:
-        """The object file, in which the function has that name."""
-        module = importlib.import_module("tinyencodec.system.compiler.object_file")
-        return module.object_file(_with_parts(self.loop), self.signature, name)
+    @cached_property
+    def _symbol(self) -> str:
+        return cache.symbol(self.name, _modules(self.what))
+
+    @cached_property
+    def compiled(self) -> Any:
+        """In the form that Numba takes, for a kernel that calls this one."""
+        return _compiler().linked(self.what, self.signature, self._symbol)
+
+    def _compile(self) -> bytes:
+        return _compiler().object_file(_with_parts(self.what), self.signature, self._symbol)
 
     def __call__(self, *args: Any) -> Any:
         result = self._native(self._table, *args)
