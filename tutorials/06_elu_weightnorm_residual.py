@@ -522,8 +522,7 @@ book.check("6.3", slopes)
 # %% [markdown]
 # ## Where this lives in the package
 #
-# - `tinyencodec.layers.activation`: the ELU from its own `expm1`, $e^x - 1$ without loss of digits near zero;
-#   `tinyencodec.layers.activation_code`: the same in instructions for whole vectors
+# - `tinyencodec.layers.activation`: the ELU from its own `expm1`, $e^x - 1$ without loss of digits near zero
 # - `tinyencodec.layers.norm`: `fold_weight_norm`; the group norm of the 48 kHz model is for [chapter
 #   10](10_the_whole_codec.py)
 # - `tinyencodec.layers.residual`: the residual block, whose two sums are one product

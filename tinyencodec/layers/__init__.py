@@ -2,7 +2,6 @@
 
     layer            what every layer can do
     activation       ELU, sigmoid and tanh from one exponential
-    activation_code  ELU of whole vectors, in LLVM's instructions
     norm             weight norm and group norm
     conv             padding and convolution
     conv_transpose   transposed convolution

@@ -19,7 +19,6 @@ Chapter 6 of the tutorials walks through it.
 
 import numpy as np
 
-from tinyencodec.kernels.tile import WIDTH
 from tinyencodec.system.compiler.jit import emitted, inlined, kernel
 
 _f32 = np.float32
@@ -31,7 +30,6 @@ _LOWEST, _HIGHEST = _f32(-87), _f32(87)  # beyond, float32 saturates: exp(-87) i
 
 
 _fma = emitted("tinyencodec.system.compiler.tile_code", "fma")  # a * b + c with one rounding
-_elu_vectors = emitted("tinyencodec.layers.activation_code", "elu_vectors")
 
 
 @inlined
@@ -83,23 +81,31 @@ def elu(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
 def elu_in_place(x: np.ndarray) -> np.ndarray:
     """Overwrite a C-contiguous float32 array with its ELU, and return it."""
     assert x.dtype == np.float32 and x.flags.c_contiguous
-    _elu(x.reshape(-1), x.reshape(-1))
+    _elu_in_place(x.reshape(-1))
     return x
+
+
+@inlined
+def elu_of(x: np.float32) -> np.float32:
+    """For kernels. Their loops over it run in vectors if they read one array and write another, or the same by name."""
+    return max(x, _ZERO) + _expm1(min(x, _ZERO))
 
 
 def _elu_naive(x: np.ndarray, out: np.ndarray) -> None:
     out[:] = np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
 
-@inlined
-def elu_run(x: np.ndarray, n: int, out: np.ndarray) -> None:
-    """For kernels: out[:n] = ELU(x[:n]); `out` may be x."""
-    whole = n // WIDTH
-    _elu_vectors(x, whole, out)  # what follows, by whole vectors
-    for i in range(whole * WIDTH, n):
-        out[i] = max(x[i], _ZERO) + _expm1(min(x[i], _ZERO))
-
-
 @kernel("void(f4[::1], f4[::1])", twin=_elu_naive)
 def _elu(x: np.ndarray, out: np.ndarray) -> None:
-    elu_run(x, x.size, out)
+    for i in range(x.size):
+        out[i] = elu_of(x[i])
+
+
+def _elu_in_place_naive(x: np.ndarray) -> None:
+    _elu_naive(x, x)
+
+
+@kernel("void(f4[::1])", twin=_elu_in_place_naive)
+def _elu_in_place(x: np.ndarray) -> None:
+    for i in range(x.size):
+        x[i] = elu_of(x[i])

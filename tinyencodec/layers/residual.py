@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyencodec.kernels.gemm import EDGE, PackedMatrix, gemm_run, unpack
 from tinyencodec.kernels.tile import ROWS
-from tinyencodec.layers.activation import elu_in_place, elu_run
+from tinyencodec.layers.activation import elu_in_place, elu_of
 from tinyencodec.layers.conv import Conv1d, ConvState
 from tinyencodec.layers.layer import Layer
 from tinyencodec.system.compiler.jit import kernel
@@ -90,8 +90,9 @@ def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: i
     inner = scratch[EDGE + (at_once + span) * channels:]
     for row in range(0, n_rows, at_once):
         rows = min(at_once, n_rows - row)
-        taken, made = x[(row + lag) * channels:], y[row * channels:]
-        elu_run(x[row * channels:], (rows + span - 1) * channels, active)
+        given, taken, made = x[row * channels:], x[(row + lag) * channels:], y[row * channels:]
+        for i in range((rows + span - 1) * channels):
+            active[i] = elu_of(given[i])
         done = rows // group * group if group > 1 else 0
         if not shortcut.size:
             for i in range(rows * channels):
@@ -108,7 +109,8 @@ def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: i
                 signal, n, step, run, matrix, n_out, start, result = \
                     taken, rows if shortcut.size else 0, channels, channels, shortcut, channels, sum_bias, made
             elif product == 3:
-                elu_run(inner, rows * half, inner)
+                for i in range(rows * half):
+                    inner[i] = elu_of(inner[i])
                 signal, n, step, run, matrix, n_out, start, start_step, result = \
                     inner, rows, half, half, second, channels, made, channels, made
             gemm_run(signal, n, step, n_runs, apart, run, matrix, n_out, start, start_step, result, edge)

@@ -27,6 +27,8 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from tinyencodec.system.compiler.processor import WIDTH
+
 UNFIT = -(1 << 63)
 _C_ORDER_ALIGNED_WRITABLE = 0x1 | 0x100 | 0x400
 _I32, _I64, _BYTE = ir.IntType(32), ir.IntType(64), ir.IntType(8)
@@ -48,6 +50,10 @@ class _Library(CPUCodeLibrary):
 
 class _Codegen(JITCPUCodegen):
     _library_class = _Library
+
+    def _customize_tm_features(self):
+        wide = ",-prefer-256-bit" if WIDTH == 16 else ""  # whole vectors: LLVM takes halves of them by itself
+        return super()._customize_tm_features() + wide
 
     def _add_module(self, module):
         """To no engine."""
