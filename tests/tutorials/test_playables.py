@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -117,15 +118,17 @@ class TestVoronoi:
                    390)
         finger, field = context.new_cdp_session(page), root.locator(".field").bounding_box()
         box = root.locator(".handle").first.bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        for kind, dx, dy in [("touchStart", 0, 0), *[("touchMove", 4 * i, 8 * i) for i in range(1, 11)]]:
-            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x + dx, "y": y + dy}]})
-        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        x, y, began = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, time.time()
+        steps = [("touchStart", 0), *[("touchMove", i) for i in range(1, 11)], ("touchEnd", 10)]
+        for number, (kind, i) in enumerate(steps):  # 8.9 pixels each 16 ms, and let go at that speed
+            points = [] if kind == "touchEnd" else [{"x": x + 4 * i, "y": y + 8 * i}]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points,
+                                                     "timestamp": began + 0.016 * number})
         moved = self.entries(root)[0] - self.start[0]
         assert np.allclose(moved, [2 * 40 / field["width"], -2 * 80 / field["height"]], atol=0.03)
         assert page.evaluate("scrollY") == 0
-        root.get_by_role("button", name="One round of k-means").tap()  # the click follows the touch a little later
-        page.wait_for_function("document.querySelector('output').textContent.includes('1 round')", timeout=9000)
+        root.get_by_role("button", name="One round of k-means").tap()  # counts, however fast the finger was
+        page.wait_for_function("document.querySelector('output').textContent.includes('1 round')")
         context.close()
 
     def test_keyboard(self, page):

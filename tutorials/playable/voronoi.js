@@ -26,6 +26,8 @@
             move(n, (2 * (event.clientX - box.left) / box.width - 1) * data.reach,
                  (1 - 2 * (event.clientY - box.top) / box.height) * data.reach);
         });
+        // A finger let go in motion would set off a fling, and the next tap would only end that: keep touches from gestures.
+        handle.addEventListener("touchstart", event => event.preventDefault());
         handle.addEventListener("keydown", event => {
             const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[event.key];
             if (!way) return;
