@@ -46,28 +46,28 @@ FIGURES = """async () => {
 }"""
 
 
-def test_every_page_is_quiet_needs_no_network_and_fits_a_phone(site, page):
+LOOK = """async () => {
+    if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+    return {broken: [...document.querySelectorAll("img")].filter(x => !x.naturalWidth).map(x => x.src),
+            unread: document.querySelectorAll("mjx-merror").length, width: document.documentElement.scrollWidth};
+}"""
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_page_is_quiet_needs_no_network_and_fits_a_phone(site, page, part):
     files = sorted(site.rglob("*.html"))
     listings = [path for path in files if "_modules" in path.parts]  # source code, all made in one way
     files = [path for path in files if path not in listings[5:]]
     assert len(files) > 80
-    wide = {}
-    for path in files:
-        page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in files[part::4]:
         page.goto(path.as_uri())
-        page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise : null")
-        broken = page.eval_on_selector_all("img", "images => images.filter(x => !x.naturalWidth).map(x => x.src)")
-        assert not broken and not page.complaints, (path.name, broken, page.complaints)
-        assert page.locator("mjx-merror").count() == 0, f"{path.name}: a formula that MathJax cannot read"
-        page.set_viewport_size({"width": 390, "height": 844})
-        width = page.evaluate("document.documentElement.scrollWidth")
-        if width > 390:
-            wide[path.name] = width
-    assert not wide, f"wider than 390 pixels: {wide}"
+        seen = page.evaluate(LOOK)
+        assert seen == {"broken": [], "unread": 0, "width": 390} and not page.complaints, (path, seen, page.complaints)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_chapter_is_seen_and_heard(site, page, name):
+def test_chapter_is_seen_and_heard_and_its_code_fits_the_page(site, page, name):
     page.goto((site / f"{name}.html").as_uri())
     figures, sounds = page.evaluate(FIGURES), page.evaluate(SOUNDS)
     assert len(figures) >= 6
@@ -76,6 +76,10 @@ def test_chapter_is_seen_and_heard(site, page, name):
         assert figure["width"] >= 400 and figure["inked"] > 0.005 and figure["colours"] >= 2, figure
     for sound in sounds:
         assert sound["playable"] and sound["seconds"] > 0.1 and sound["peak"] > 1e-3, sound
+    page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
+    wide = page.eval_on_selector_all("div.cell_input pre", """all => all.filter(
+        pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.innerText.slice(0, 60))""")
+    assert not wide, f"code wider than the page: {wide}"
     assert not page.complaints
 
 
@@ -130,15 +134,6 @@ def test_plotting_code_is_folded(site, page):
     assert folded.count() >= 6 and not folded.first.locator("pre").is_visible()
     folded.first.locator("summary").click()
     assert "book.show" in folded.first.locator("pre").inner_text() and folded.first.locator("pre").is_visible()
-
-
-def test_code_is_no_wider_than_the_page(site, page):
-    for name in CHAPTERS:
-        page.goto((site / f"{name}.html").as_uri())
-        page.eval_on_selector_all("details", "all => all.forEach(each => each.open = true)")
-        wide = page.eval_on_selector_all("div.cell_input pre", """all => all.filter(
-            pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.innerText.slice(0, 60))""")
-        assert not wide, (name, wide)
 
 
 def test_solutions_are_behind_a_click(site, page):
