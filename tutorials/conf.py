@@ -53,13 +53,13 @@ suppress_warnings = ["ref.python"]  # two ways to the same class: `tinyencodec.X
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "out" / "cache" / code_version())
-nb_execution_timeout = 120  # seconds, for one cell; `package_docs` limits the whole chapter
+nb_execution_timeout = 600  # seconds, for one cell: against one that hangs; `package_docs` limits the whole chapter
 nb_execution_excludepatterns = ["solutions/*"]
 nb_merge_streams = True
 nb_code_prompt_show = "Show the code of this figure"
 nb_code_prompt_hide = "Hide the code of this figure"
 nb_render_markdown_format = "myst"  # for `book.say`
-chapter_time_limit = 240  # seconds; far above what a chapter needs on two cores with nothing else to do
+chapter_time_limit = 600  # seconds; ten times what a chapter needs on two cores with nothing else to do
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 

@@ -24,7 +24,7 @@ def site(request) -> Path:
         return request.config.getoption("--site").resolve()
     folder = ROOT / "tutorials" / "out" / "site"
     command = [sys.executable, "-m", "sphinx", "-W", "-q", "-j", "2", "tutorials", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
     return folder
 

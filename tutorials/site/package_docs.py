@@ -112,7 +112,7 @@ def _check_runs(app, env):
 
 
 def setup(app):
-    app.add_config_value("chapter_time_limit", 240, "env", (int,))
+    app.add_config_value("chapter_time_limit", 600, "env", (int,))
     app.connect("autodoc-process-docstring", _convert_docstring)
     app.connect("env-before-read-docs", _deal_chapters)
     app.connect("env-updated", _check_runs)
