@@ -65,7 +65,8 @@ def watched_page(browser, home):
     page, page.complaints = context.new_page(), []
     page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("requestfailed", lambda request: page.complaints.append(f"failed: {request.url[:200]}"))
+    page.on("requestfailed", lambda request: request.failure == "net::ERR_ABORTED"  # by leaving the page before its end
+            or page.complaints.append(f"failed: {request.url[:200]}"))
     page.on("request", lambda request: request.url.startswith((home, "data:", "blob:"))
             or page.complaints.append(f"from the network: {request.url[:200]}"))
     yield page
