@@ -188,17 +188,17 @@ def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np
             run_tile(rows, panel, left, row * dim, dim, 1, 0, dim, matrix, dim * column, tile, bias, 0, tile, 0, panel)
             for r in range(row, row + rows):
                 f = r // width
-                at, fine = (r - row) * panel, f if len(penalty) > 1 else 0
+                scores, fees = tile[(r - row) * panel:][:columns], penalty[f * (len(penalty) > 1), column:][:columns]
                 cost, most, best, found = costs[r], _cost(cheapest[f, kept - 1]), np.float32(np.inf), np.int32(0)
                 if r == f * width:
                     best = greedy_score[f]
                 for j in range(columns):  # run by vector units; few entries get further
-                    score = tile[at + j] - penalty[fine, column + j]
+                    score = scores[j] - fees[j]
                     found |= np.int32(cost - score <= most) | np.int32(score > best)
                 if not found:
                     continue
                 for j in range(columns):
-                    score = tile[at + j] - penalty[fine, column + j]
+                    score = scores[j] - fees[j]
                     if score > best:
                         best, greedy_score[f], greedy[f] = score, score, column + j
                     if cost - score <= most:
@@ -219,5 +219,6 @@ def _extend(left: np.ndarray, costs: np.ndarray, entries: np.ndarray, matrix: np
         for i in range(kept):
             n = f * kept + i
             parents[n], entry[n], extended[n] = chosen[i] >> _ROW & _ROW_MASK, chosen[i] & _ENTRY_MASK, _cost(chosen[i])
+            after, before, less = rest[n], left[parents[n]], entries[entry[n]]
             for d in range(dim):
-                rest[n, d] = left[parents[n], d] - entries[entry[n], d]
+                after[d] = before[d] - less[d]

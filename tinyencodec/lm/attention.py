@@ -58,8 +58,8 @@ class KVCache:
         n_signals, n_frames, n_heads, head_dim = keys.shape
         if n_frames > self.room:
             self.forget()
-        places = np.arange(self.end, self.end + n_frames)
-        self.keys[:, :, places // PANEL, :, places % PANEL] = keys.transpose(1, 0, 2, 3)
+        for t in range(n_frames):
+            self.keys[:, :, (self.end + t) // PANEL, :, (self.end + t) % PANEL] = keys[:, t]
         for panel in range(self.values.shape[2]):
             part = values[..., panel * PANEL:(panel + 1) * PANEL]
             self.values[:, :, panel, self.end:self.end + n_frames, :part.shape[-1]] = part.transpose(0, 2, 1, 3)
