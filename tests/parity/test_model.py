@@ -65,6 +65,17 @@ def test_every_bandwidth(kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), PAIRS)
+def test_codes_of_a_search_decode_alike(kind, name):
+    """Other codes than the oracle's own, and nothing that its decoder could notice."""
+    reference, model = oracle(kind, name), ours(kind, name)
+    wav, bandwidth = signal(model.config, 3 * (model.segment_length or 40_000) // 2), model.bandwidths[-1]
+    frames = model.encode(wav, bandwidth, search=8)
+    theirs, _ = reference.encode(wav, bandwidth)
+    assert any((codes != other).any() for (codes, _), (other, _) in zip(frames, theirs, strict=True))
+    assert peak_error(model.decode(frames), reference.decode(frames)) <= AUDIO_ERROR
+
+
+@pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_codes_follow_the_audio(kind, name):
     """All the rest would be worth little if the seeded weights gave nearly the same codes for any audio."""
     model = ours(kind, name)
