@@ -121,20 +121,21 @@ box = np.ones(8)  # each input repeated eight times
 # a straight line from one input to the next
 triangle = 1 - np.abs(np.arange(-7.5, 8)) / 8
 uneven = triangle * (1 + 0.3 * rng.standard_normal(16))  # as training might leave it
+kernels = {"box": box, "triangle": triangle, "uneven": uneven}
+sums = {name: w.reshape(-1, stride).sum(axis=0) for name, w in kernels.items()}  # S_p
+assert np.ptp(sums["box"]) == 0
+assert np.ptp(sums["triangle"]) < 1e-12
+assert np.ptp(sums["uneven"]) > 0.1
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True)
-sums = {}
-for axis, (name, w) in zip(axes,
-                           {"box": box, "triangle": triangle, "uneven": uneven}.items()):
-    sums[name] = w.reshape(-1, stride).sum(axis=0)  # S_p
+for axis, (name, w) in zip(axes, kernels.items()):
     axis.plot(overlap_add(np.ones(12), w, stride), label="output")
     axis.plot(w, color="0.6", label="kernel")
     axis.set(title=f"{name}: kernel of {len(w)}, stride 8", xlabel="output sample")
 axes[0].set_ylabel("value")
 axes[0].legend(fontsize=8, loc="lower right")
 book.show("constant_in")
-assert np.ptp(sums["box"]) == 0
-assert np.ptp(sums["triangle"]) < 1e-12
-assert np.ptp(sums["uneven"]) > 0.1
 
 # %% [markdown]
 # At the ends there is only one copy, hence the slopes. In between, box and triangle are flat, because their phase sums
@@ -203,10 +204,13 @@ low = tinyencodec.convert_audio(book.recording("speech", rate), rate, 3000,
                                 1)[0, 4500:12_000]
 offset = np.std(low)
 sounds = {}
-for name, w in {"box": box, "triangle": triangle, "uneven": uneven}.items():
+for name, w in kernels.items():
     raised = overlap_add(low + offset, w, stride)
     sounds[name] = raised - np.mean(raised)
 ideal = tinyencodec.convert_audio(low[None], 3000, rate, 1)[0]
+book.play(rate, resampled=ideal, **sounds)
+
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 4, figsize=(10, 3), sharey=True)
 for axis, (name, sound) in zip(axes, {"resampled": ideal, **sounds}.items()):
     picture, extent = book.spectrogram(sound, rate)
@@ -215,7 +219,6 @@ for axis, (name, sound) in zip(axes, {"resampled": ideal, **sounds}.items()):
 axes[0].set_ylabel("frequency (kHz)")
 fig.colorbar(image, label="level (dB)")
 book.show("images")
-book.play(rate, resampled=ideal, **sounds)
 
 # %% [markdown]
 # On the left is how it should be: nothing above 1.5 kHz. The box is full of images, which sound metallic. The

@@ -167,14 +167,18 @@ assert np.array_equal(np.concatenate(outputs), layer(x))
 
 # %%
 mirrored = Conv1d(weight, bias, stride=3, pad_mode="reflect")
-plt.figure(figsize=(8, 3))
-for name, each in {"zeros in front": layer, "mirror in front": mirrored}.items():
-    state, made = each.start(), [0]
+made = {"zeros in front": [0], "mirror in front": [0]}  # outputs so far
+for each, counts in zip((layer, mirrored), made.values()):
+    state = each.start()
     for sample in x[:24]:
-        made.append(made[-1] + len(each.step(sample[None], state)))
-    plt.step(range(25), made, where="post", label=name, linewidth=4 if each is layer
-             else 1.5)
-    assert made[each.needs(1)] >= 1 and made[each.needs(1) - 1] == 0 and made[24] == 8
+        counts.append(counts[-1] + len(each.step(sample[None], state)))
+    assert counts[each.needs(1)] >= 1 and counts[each.needs(1) - 1] == 0
+    assert counts[24] == 8
+
+# %% tags=["hide-input"]
+plt.figure(figsize=(8, 3))
+for (name, counts), width in zip(made.items(), (4, 1.5)):
+    plt.step(range(25), counts, where="post", label=name, linewidth=width)
 plt.gca().set(title="Kernel 6, stride 3, fed one sample at a time", xlabel="inputs given",
               ylabel="outputs received", xticks=range(0, 25, 3))
 plt.legend()

@@ -113,12 +113,16 @@ assert np.abs(np.diff(slopes)).max() < 0.02  # never flat, and no jump
 t = np.arange(rate) / rate
 sine = np.sin(2 * np.pi * 400 * t).astype(np.float32)
 bent = {"sine": sine, "ReLU": np.maximum(sine, 0), "ELU": elu(sine)}
+# at 400, 800, ... Hz
+overtones = {name: book.decibels(np.fft.rfft(y)[400::400] / (rate / 2), floor=-140)
+             for name, y in bent.items()}
+assert (overtones["ELU"][1:29:2] < overtones["ReLU"][1:29:2]).all()
+book.play(rate, **{name: 0.3 * (y - y.mean()) for name, y in bent.items()})
+
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(1, 1.6))
-overtones = {}
 for name, y in bent.items():
     axes[0].plot(1000 * t[:120], y[:120], label=name)
-    # 400, 800, ... Hz
-    overtones[name] = book.decibels(np.fft.rfft(y)[400::400] / (rate / 2), floor=-140)
 for name, marker in (("ReLU", "s-"), ("ELU", "o-")):  # even multiples; the sine has none
     axes[1].plot(0.8 * np.arange(1, 15), overtones[name][1:29:2], marker, markersize=4,
                  label=name, color="C1" if name == "ReLU" else "C2")
@@ -127,8 +131,6 @@ axes[0].legend(fontsize=8)
 axes[1].set(title="Even overtones", xlabel="frequency (kHz)", ylabel="level (dB)")
 axes[1].legend()
 book.show("overtones")
-book.play(rate, **{name: 0.3 * (y - y.mean()) for name, y in bent.items()})
-assert (overtones["ELU"][1:29:2] < overtones["ReLU"][1:29:2]).all()
 
 # %% [markdown]
 # (Each sound is played without its mean, which cannot be heard anyway.)

@@ -181,10 +181,14 @@ at = 20 * hop + 100  # the sample that is nudged
 nudged = noise.copy()
 nudged[at] += 0.1
 without = [layer for layer in model.encoder.layers if not isinstance(layer, LSTM)]
+change = {}  # of each frame
 for label, layers in (("with LSTM", model.encoder.layers), ("without LSTM", without)):
-    # of each frame
-    change = np.abs(walk(nudged, layers)[-1] - walk(noise, layers)[-1]).max(axis=1)
-    plt.semilogy(np.where(change > 0, change, np.nan), ".-", label=label)
+    moved = walk(nudged, layers)[-1] - walk(noise, layers)[-1]
+    change[label] = np.abs(moved).max(axis=1)
+
+# %% tags=["hide-input"]
+for label, largest in change.items():
+    plt.semilogy(np.where(largest > 0, largest, np.nan), ".-", label=label)
 plt.gca().set(xlabel="frame", ylabel="largest change of the latent",
               title=f"Sample {at} is nudged", xlim=(14, 40))
 plt.axvline(at / hop, color="#7d8590", linestyle=":", label="the nudged sample")
@@ -192,7 +196,7 @@ plt.legend()
 book.show("nudge")
 
 # %%
-frames = np.flatnonzero(change)  # without the LSTM
+frames = np.flatnonzero(change["without LSTM"])
 # of each of these frames; it sees `reach` samples up to this one
 last_sample = frames * hop + hop - 1
 assert frames[0] == at // hop  # causal: no earlier frame notices

@@ -288,6 +288,13 @@ after_shift, _ = tinyencodec.decompress(shifted)
 book.play(24_000, undamaged=clean, one_bit_flipped=after_flip, one_byte_lost=after_shift)
 
 # %%
+half = clean.shape[1] // 2
+hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001)
+        for x in (after_flip, after_shift)]
+book.claim(hurt[0] < 0.5 * hurt[1], "a lost byte hurts longer than a flipped bit")
+
+
+# %% tags=["hide-input"]
 def draw_error(axis, x, title):
     """The largest difference of x from the undamaged sound in each 10 ms."""
     n = len(clean[0]) // 240
@@ -301,10 +308,6 @@ draw_error(axes[0], after_flip, "One bit flipped")
 draw_error(axes[1], after_shift, "One byte lost")
 axes[1].set_xlabel("time (s)")
 book.show("damage")
-half = clean.shape[1] // 2
-hurt = [np.mean(np.abs(x - clean)[:, half + 8000:] > 0.001)
-        for x in (after_flip, after_shift)]
-book.claim(hurt[0] < 0.5 * hurt[1], "a lost byte hurts longer than a flipped bit")
 
 # %% [markdown]
 # One flipped bit makes one code wrong, in one frame. The decoder remembers it for a moment; then all is well. A lost

@@ -121,7 +121,7 @@ low, width = interval(message)
 book.say(f"*{message}* owns the numbers from {low} = {float(low):.6f} to {low + width} = "
          f"{float(low + width):.6f}.")
 
-# %%
+# %% tags=["hide-input"]
 plt.figure(figsize=(9, 4.2))
 for row, letter in enumerate(message):
     for i, other in enumerate(letters):
