@@ -87,7 +87,7 @@ def dependencies(layer, length):
 def ones(kernel, **options):
     return Conv1d(np.ones((1, 1, kernel), np.float32), np.zeros(1, np.float32), **options)
 
-# %% tags=["hide-input"]
+
 def draw(axis, matrix, title, stride=1):
     axis.imshow(np.where(matrix > 0, matrix, np.nan), cmap="viridis", vmin=0, vmax=2,
                 origin="upper")

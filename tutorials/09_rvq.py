@@ -71,7 +71,7 @@ def nearest(points, entries):
     distances = np.square(points[:, None] - entries).sum(axis=2)  # [M, N]
     return distances.argmin(axis=1)
 
-# %% tags=["hide-input"]
+
 def draw_cells(axis, points, entries, reach, title):
     """The cell of each entry as a coloured area, the points, and the entries."""
     side = np.linspace(-reach, reach, 300)
