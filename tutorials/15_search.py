@@ -29,7 +29,6 @@ import numpy as np
 import tinyencodec
 from tinyencodec.codec.rvq import ResidualVectorQuantizer
 from tinyencodec.ecdc.coders import load_coder
-from tinyencodec.entropy.arithmetic import TOTAL_BITS
 from tinyencodec.entropy.rate import WEIGHT, RateSearch, bits_of
 from tinyencodec.entropy.tables import load_tables, table_cdf
 from tinyencodec.system.model_files import TABLES
@@ -193,7 +192,7 @@ book.say(f"With eight choices, {different:.0f} % of the codes are different, "
 
 # %%
 # of each entry of codebook 8
-bits = bits_of(table_cdf(load_tables(model.folder / TABLES)), TOTAL_BITS)[7]
+bits = bits_of(table_cdf(load_tables(model.folder / TABLES)))[7]
 rest = (z - model.quantizer.decode(greedy_codes[:7]))[book.FRAME]
 half_squares = np.square(rest - books[7]).sum(axis=1) / 2
 prices = np.array([0, 2]) * RateSearch(model.quantizer, 8, 8, 1.0).price(z)

@@ -34,10 +34,10 @@ def errors(z, codes):
 @given(st.lists(st.integers(2, 1 << 20), min_size=2, max_size=16))
 def test_bits_are_logarithms(units):
     cdf = np.cumsum(np.array(units, np.int32)).astype(np.int32)
-    np.testing.assert_allclose(bits_of(cdf, 24), 24 - np.log2(units), atol=1e-3)
+    np.testing.assert_allclose(bits_of(cdf), 24 - np.log2(units), atol=1e-3)
     twin = np.empty((1, len(units)), np.float32)
-    rate._bits.twin(cdf[None], 24, rate._LOG2, twin) if JIT else rate._bits(cdf[None], 24, rate._LOG2, twin)
-    np.testing.assert_array_equal(twin[0], bits_of(cdf, 24))
+    rate._bits.twin(cdf[None], rate._LOG2, twin) if JIT else rate._bits(cdf[None], rate._LOG2, twin)
+    np.testing.assert_array_equal(twin[0], bits_of(cdf))
 
 
 @pytest.mark.parametrize("kind", CODERS)
@@ -82,7 +82,7 @@ def test_cost_is_the_least_of_all_choices():
     z, weight = latents(20), 2.0
     search = RateSearch(RVQ, K, 256, weight)
     price = float(search.price(np.ascontiguousarray(z.T)))
-    bits = bits_of(CODERS["table"]._cdf, 24)
+    bits = bits_of(CODERS["table"]._cdf)
 
     def costs(codes):
         return errors(z, codes) / 2 + price * sum(bits[k, row] for k, row in enumerate(codes))

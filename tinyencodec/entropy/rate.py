@@ -18,11 +18,13 @@ Chapter 15 of the tutorials walks through it.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tinyencodec.codec.beam import half_squares
+from tinyencodec.codec.rvq import ResidualVectorQuantizer
+from tinyencodec.entropy.arithmetic import TOTAL_BITS
 from tinyencodec.system.compiler.jit import kernel
 from tinyencodec.system.errors import require
 
@@ -45,7 +47,7 @@ class RateSearch(NamedTuple):
     weight : of the bits, see above
     """
 
-    quantizer: Any  # `codec.rvq.ResidualVectorQuantizer`
+    quantizer: ResidualVectorQuantizer
     n_codebooks: int
     width: int
     weight: float
@@ -76,27 +78,24 @@ def _log2_table() -> np.ndarray:
 _LOG2 = _log2_table()
 
 
-def _bits_naive(cdf: np.ndarray, total_bits: int, log2: np.ndarray, out: np.ndarray) -> None:
+def _bits_naive(cdf: np.ndarray, log2: np.ndarray, out: np.ndarray) -> None:
     fraction, exponent = np.frexp(np.diff(cdf, axis=1, prepend=0))  # units = fraction 2^exponent, 1/2 <= fraction < 1
     place = ((2 * fraction - 1) * len(log2)).astype(np.int64)
-    out[:] = (total_bits + 1 - exponent).astype(np.float32) - log2[place]
+    out[:] = (TOTAL_BITS + 1 - exponent).astype(np.float32) - log2[place]
 
 
-@kernel("void(i4[:,::1], i8, f4[::1], f4[:,::1])", twin=_bits_naive)
-def _bits(cdf: np.ndarray, total_bits: int, log2: np.ndarray, out: np.ndarray) -> None:
+@kernel("void(i4[:,::1], f4[::1], f4[:,::1])", twin=_bits_naive)
+def _bits(cdf: np.ndarray, log2: np.ndarray, out: np.ndarray) -> None:
     for row in range(len(cdf)):
         before = np.int32(0)
         for n in range(cdf.shape[1]):
             parts = np.float32(cdf[row, n] - before).view(np.int32)  # exponent and fraction
             before = cdf[row, n]
-            out[row, n] = np.float32(total_bits + 127 - (parts >> 23)) - log2[(parts >> 23 - _FINE) & (1 << _FINE) - 1]
+            out[row, n] = np.float32(TOTAL_BITS + 127 - (parts >> 23)) - log2[(parts >> 23 - _FINE) & (1 << _FINE) - 1]
 
 
-def bits_of(cdf: np.ndarray, total_bits: int) -> np.ndarray:
-    """Bits that each symbol costs, to 0.001: float32 [..., N].
-
-    cdf : cumulative units, int32 [..., N], of which 2^total_bits are in all (`entropy.arithmetic`)
-    """
+def bits_of(cdf: np.ndarray) -> np.ndarray:
+    """Bits that each symbol costs, to 0.001: cumulative units int32 [..., N] (`arithmetic`) -> float32 [..., N]."""
     out = np.empty(cdf.shape, np.float32)
-    _bits(np.ascontiguousarray(cdf).reshape(-1, cdf.shape[-1]), total_bits, _LOG2, out.reshape(-1, cdf.shape[-1]))
+    _bits(np.ascontiguousarray(cdf).reshape(-1, cdf.shape[-1]), _LOG2, out.reshape(-1, cdf.shape[-1]))
     return out

@@ -87,7 +87,7 @@ class TableCoder:
         """
         k = search.n_codebooks
         require(k <= self.n_codebooks, "codebooks", f"1 to {self.n_codebooks} with these tables", k)
-        bits, chosen = bits_of(self._cdf[:k], TOTAL_BITS)[:, None], []  # [k, 1, N]
+        bits, chosen = bits_of(self._cdf[:k])[:, None], []  # [k, 1, N]
         for block in blocks:
             z = np.ascontiguousarray(block.T)  # [D, F] -> [F, D]
             codes = search.choose(z, bits * search.price(z))

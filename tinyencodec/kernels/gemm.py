@@ -105,7 +105,7 @@ def gemm(x: np.ndarray, w: PackedMatrix, n_rows: int, row_step: int, init: np.nd
     assert out.shape == (n_rows, w.n_out) and init.shape in ((w.n_out,), out.shape)
     init_step = w.n_out if init.ndim == 2 else 0
     (gemm_run if fused else _gemm_unfused)(x.reshape(-1), n_rows, row_step, taps, tap_step, tap_length, w.data, w.n_out,
-                                        init.reshape(-1), init_step, out.reshape(-1), np.empty(EDGE, np.float32))
+                                           init.reshape(-1), init_step, out.reshape(-1), np.empty(EDGE, np.float32))
     return out
 
 
@@ -133,7 +133,7 @@ def _unpacked(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: in
 
 
 def _loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, tap_length: int, w: np.ndarray,
-              n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
+          n_out: int, init: np.ndarray, init_step: int, out: np.ndarray, edge: np.ndarray) -> None:
     """`gemm` for kernels. edge : float32 [EDGE], room for a tile whose last columns are zero padding."""
     block = max(1, _BLOCK // max(1, row_step * ROWS)) * ROWS  # rows of x that stay in cache for all panels
     depth = _DEPTH if taps == 1 and n_rows > ROWS else tap_length

@@ -127,7 +127,7 @@ class LMCoder:
         start, stop = np.empty((2, n_blocks, n_frames, search.n_codebooks), np.int64)
         for t in range(n_frames):
             cdf = quantised_cdf(self.model.step(frame, state))[:, 0]  # [B, K, N]
-            penalties = np.ascontiguousarray((bits_of(cdf, TOTAL_BITS) * price).transpose(1, 0, 2))
+            penalties = np.ascontiguousarray((bits_of(cdf) * price).transpose(1, 0, 2))
             codes[..., t] = search.choose(z[:, t], penalties).T  # [K, B] -> [B, K]
             frame = codes[..., t:t + 1]
             start[:, t], stop[:, t] = bounds(cdf, codes[..., t])
