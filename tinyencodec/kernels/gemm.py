@@ -155,7 +155,7 @@ def _loop(x: np.ndarray, n_rows: int, row_step: int, taps: int, tap_step: int, t
                 before, before_step = (init, init_step) if k == 0 else (out, n_out)  # where the sums stand
                 row = first_row
                 while row < end_row:
-                    rows = rows_at_once(end_row - row)
+                    rows = 2 * ROWS if width == WIDTH and end_row - row >= 2 * ROWS else rows_at_once(end_row - row)
                     if columns == width:
                         start, start_at, start_step = before, row * before_step + column, before_step
                         result, result_at, result_step = out, row * n_out + column, n_out

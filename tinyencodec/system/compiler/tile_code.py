@@ -97,7 +97,7 @@ def _make_tile(fused, shapes):
     return run_tile
 
 
-_SHAPES = [(rows, vectors) for rows in (ROWS, FEW, 1) for vectors in (2, 1)]
+_SHAPES = [(2 * ROWS, 1), *((rows, vectors) for rows in (ROWS, FEW, 1) for vectors in (2, 1))]
 run_tile, run_tile_unfused = _make_tile(True, _SHAPES), _make_tile(False, _SHAPES)
 run_row = _make_tile(True, [(1, LONG), (1, 1)])
 
