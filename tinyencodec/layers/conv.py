@@ -16,19 +16,21 @@ a few are always kept.
 Chapters 2, 3 and 5 of the tutorials walk through it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinyencodec.kernels.gemm import gemm, pack, several_rows
 from tinyencodec.kernels.tile import WIDTH
-from tinyencodec.layers.activation import elu
 from tinyencodec.layers.layer import Layer
 from tinyencodec.layers.norm import group_norm
 
+LONG = 4  # times the weights: a signal of so much is worth several products
 
-def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, before: np.ndarray | None = None,
-        activate: bool = False) -> np.ndarray:
+
+def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *,
+        before: np.ndarray | None = None) -> np.ndarray:
     """Pad x [T, C] in time, by zeros ("constant") or by its mirror image without the edge ("reflect").
 
     The short-input rule: a mirror needs more samples than it shows. If T <= max(left, right), zeros
@@ -36,22 +38,18 @@ def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *, before: 
     the end afterwards.
 
     before : float32 [n, C], samples to put in front of x before padding
-    activate : apply ELU to x on the way
 
     Returns float32 [left + n + T + right, C]: x itself if there is nothing to do.
     """
     n_before = 0 if before is None else len(before)
-    if not (left or right or n_before or activate):
+    if not (left or right or n_before):
         return x
     length = n_before + len(x)
     out = np.empty((left + length + right, x.shape[1]), np.float32)
     middle = out[left:left + length]
     if before is not None:
         middle[:n_before] = before
-    if activate:
-        elu(x, out=middle[n_before:])
-    else:
-        middle[n_before:] = x
+    middle[n_before:] = x
     if mode == "constant":
         out[:left] = out[left + length:] = 0
         return out
@@ -122,21 +120,44 @@ class Conv1d(Layer):
     def start(self) -> ConvState:
         return ConvState(np.zeros((0, self.in_channels), np.float32))
 
-    def step(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False) -> np.ndarray:
-        """See `Layer.step`. `activate` applies ELU to x first. A signal of T samples gives ceil(T / stride)."""
-        y = self.valid(self.windows(x, state, last, activate=activate))
+    def step(self, x: np.ndarray, state: ConvState, last: bool = False) -> np.ndarray:
+        """See `Layer.step`. A signal of T samples gives ceil(T / stride)."""
+        y = self.each_run(x, state, last, self.out_channels, lambda run, out: self.valid(run, out=out))
         if self.norm is None:
             return y
         assert last and len(x) == state.seen
         return group_norm(y, *self.norm)
 
-    def windows(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False) -> np.ndarray:
+    def each_run(self, x: np.ndarray, state: ConvState, last: bool, channels: int, function: Callable) -> np.ndarray:
+        """The next outputs, [t, channels], made by function(padded input, float32 [t, channels] for the result).
+
+        It is called for up to three runs. The middle one, nearly all of a long x, is x as it lies: nothing is copied.
+        """
+        if x.size < LONG * self.matrix.data.size or len(x) < self.lead + self.span:
+            runs = [self._windows(x, state, last)]
+        else:
+            first = self.lead + self.span  # so many give the first output, and are more than the state keeps
+            runs = [self._windows(x[:first], state)]
+            state.seen += len(x) - first
+            runs.append(self._advance(x[first - len(state.buffer):], state))
+            if last:
+                runs.append(self._windows(x[:0], state, last))
+        y, end = np.empty((sum(map(self.outputs, runs)), channels), np.float32), 0
+        for run in runs:
+            start, end = end, end + self.outputs(run)
+            function(run, y[start:end])
+        return y
+
+    def _windows(self, x: np.ndarray, state: ConvState, last: bool = False) -> np.ndarray:
         """The next piece, padded, from the first window on that has no output yet; updates `state`."""
         state.seen += len(x)
         starts = not state.started and (last or state.seen >= self.lead)
         state.started |= starts
-        buffer = pad(x, self.pad_left if starts else 0, self.complete(state.seen) if last else 0, self.pad_mode,
-                     before=state.buffer, activate=activate)
+        return self._advance(pad(x, self.pad_left if starts else 0, self.complete(state.seen) if last else 0,
+                                 self.pad_mode, before=state.buffer), state)
+
+    def _advance(self, buffer: np.ndarray, state: ConvState) -> np.ndarray:
+        """The windows of the buffer; the state keeps what later ones need of it."""
         windows = buffer[state.head:] if state.started else buffer[:0]
         next_window = state.head + self.outputs(windows) * self.stride
         kept = max(0, min(next_window, len(buffer) - self.lead))
@@ -147,15 +168,17 @@ class Conv1d(Layer):
         """How many windows x [T, C_in] holds."""
         return max(0, (len(x) - self.span) // self.stride + 1)
 
-    def valid(self, x: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
+    def valid(self, x: np.ndarray, init: np.ndarray | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """The convolution alone, no padding, no norm: [T, C_in] -> [(T - span) // stride + 1, C_out].
 
-        init : float32, what the sums start from: [C_out], or of the result's shape and overwritten; None: the bias.
+        init : float32, what the sums start from: [C_out], or of the result's shape; None: the bias.
+        out : float32, for the result; it may be `init`. None: a new array
         """
         n_out = self.outputs(x)
         x = np.ascontiguousarray(x)
         init = self.bias if init is None else init
-        out = init if init.ndim == 2 else np.empty((n_out, self.out_channels), np.float32)
+        if out is None:
+            out = np.empty((n_out, self.out_channels), np.float32)
         step, grouped = self.stride * self.in_channels, 0
         if self.group > 1:
             shape = n_out // self.group, self.group * self.out_channels

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyencodec.kernels.gemm import gemm, pack
-from tinyencodec.layers.conv import pad
+from tinyencodec.layers.conv import LONG, pad
 from tinyencodec.layers.layer import Layer
 from tinyencodec.layers.norm import group_norm
 
@@ -70,14 +70,17 @@ class ConvTranspose1d(Layer):
         """The state before the first sample: silence."""
         return ConvTransposeState(np.zeros((self.taps - 1, self.in_channels), np.float32))
 
-    def step(self, x: np.ndarray, state: ConvTransposeState, last: bool = False, *,
-             activate: bool = False) -> np.ndarray:
-        """See `Layer.step`. `activate` applies ELU to x first. T inputs give T * stride outputs."""
+    def step(self, x: np.ndarray, state: ConvTransposeState, last: bool = False) -> np.ndarray:
+        """See `Layer.step`. T inputs give T * stride outputs."""
         state.seen += len(x)
-        silence = self.taps - 1 if last else 0  # after the end: the last inputs reach into it
-        buffer = pad(x, 0, silence, "constant", before=state.buffer, activate=activate)
-        y = self.valid(buffer)
-        state.buffer = buffer[len(buffer) - self.taps + 1:].copy()
+        reach = self.taps - 1  # inputs that a block shares with the next
+        silence = reach if last else 0  # after the end: the last inputs reach into it
+        if x.size < LONG * self.matrix.data.size or len(x) <= reach:
+            runs = [pad(x, 0, silence, "constant", before=state.buffer)]
+        else:  # nearly all of x as it lies: nothing is copied
+            runs = [pad(x[:reach], 0, 0, before=state.buffer), x, pad(x[len(x) - reach:], 0, silence, "constant")]
+        state.buffer = runs[-1][len(runs[-1]) - reach:].copy()
+        y = self._blocks(*runs)
         if self.norm is not None:
             assert last and len(x) == state.seen
             y = group_norm(y[:(len(x) - 1) * self.stride + self.kernel_size], *self.norm)
@@ -88,9 +91,14 @@ class ConvTranspose1d(Layer):
 
     def valid(self, x: np.ndarray) -> np.ndarray:
         """The blocks whose `taps` inputs all lie in x: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
-        n_out = len(x) - self.taps + 1
-        y = gemm(np.ascontiguousarray(x), self.matrix, n_out, self.in_channels, self.bias)
-        return y.reshape(-1, self.out_channels)  # [n_out, stride * C_out] -> [n_out * stride, C_out]
+        return self._blocks(x)
+
+    def _blocks(self, *runs: np.ndarray) -> np.ndarray:
+        y, end = np.empty((sum(len(run) - self.taps + 1 for run in runs), self.matrix.n_out), np.float32), 0
+        for run in runs:
+            start, end = end, end + len(run) - self.taps + 1
+            gemm(np.ascontiguousarray(run), self.matrix, end - start, self.in_channels, self.bias, out=y[start:end])
+        return y.reshape(-1, self.out_channels)  # [n, stride * C_out] -> [n * stride, C_out]
 
 
 def _block_matrix(weight: np.ndarray, stride: int, taps: int) -> np.ndarray:

@@ -19,6 +19,7 @@ class Layer:
     in_channels : C_in
     rate : outputs per input
     macs, cost : multiply-adds per input, and the time they take, counted in multiply-adds of a matrix product
+    activates : whether `step` can apply ELU to its result, which then need not be read anew
     streams : whether it can step; a group norm needs the whole signal at once
     """
 
@@ -26,6 +27,7 @@ class Layer:
     rate: float = 1
     macs: float = 0
     cost: float = 0
+    activates: bool = False
     streams: bool = True
 
     def __call__(self, x: np.ndarray) -> np.ndarray:

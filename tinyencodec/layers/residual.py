@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyencodec.kernels.gemm import EDGE, PackedMatrix, gemm_run, unpack
 from tinyencodec.kernels.tile import ROWS
-from tinyencodec.layers.activation import elu_in_place, elu_of
+from tinyencodec.layers.activation import elu, elu_in_place, elu_of
 from tinyencodec.layers.conv import Conv1d, ConvState
 from tinyencodec.layers.layer import Layer
 from tinyencodec.system.compiler.jit import kernel
@@ -27,7 +27,7 @@ class ResidualBlock(Layer):
 
     def __init__(self, first: Conv1d, second: Conv1d, shortcut: Conv1d | None):
         self.first, self.second, self.shortcut = first, second, shortcut
-        self.in_channels, self.streams = first.in_channels, first.streams
+        self.in_channels, self.streams, self.activates = first.in_channels, first.streams, True
         self.bias = second.bias if shortcut is None else shortcut.bias + second.bias  # of the sum
         self.macs = self.cost = first.macs + second.macs + (0 if shortcut is None else shortcut.macs)
         self._weights = (first.matrix.data, first.group_matrix.data if first.group > 1 else _NONE,
@@ -42,22 +42,24 @@ class ResidualBlock(Layer):
     def start(self) -> ConvState:
         return self.first.start()
 
-    def step(self, x: np.ndarray, state: ConvState, last: bool = False) -> np.ndarray:
-        """See `Layer.step`: [t, C] -> [t', C]."""
+    def step(self, x: np.ndarray, state: ConvState, last: bool = False, *, activate: bool = False) -> np.ndarray:
+        """See `Layer.step`: [t, C] -> [t', C]. `activate` applies ELU to the result."""
         first = self.first
         if self.second.norm is not None:
-            inner = elu_in_place(first.step(x, state, last, activate=True))
-            return self.second(inner) + (x if self.shortcut is None else self.shortcut(x))
-        windows = first.windows(x, state, last)
-        y = np.empty((first.outputs(windows), self.in_channels), np.float32)
-        _block(windows.reshape(-1), self.in_channels, first.pad_left, first.kernel_size, first.dilation, first.group,
-               y.reshape(-1), self._rows, np.empty(self._room, np.float32), *self._weights)
-        return y
+            inner = elu_in_place(first.step(elu(x), state, last))
+            y = self.second(inner) + (x if self.shortcut is None else self.shortcut(x))
+            return elu_in_place(y) if activate else y
+
+        def block(run: np.ndarray, y: np.ndarray) -> None:
+            _block(run.reshape(-1), self.in_channels, first.pad_left, first.kernel_size, first.dilation, first.group,
+                   y.reshape(-1), self._rows, np.empty(self._room, np.float32), *self._weights, activate)
+
+        return first.each_run(x, state, last, self.in_channels, block)
 
 
 def _block_naive(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int, y: np.ndarray,
                  at_once: int, scratch: np.ndarray, first: np.ndarray, grouped: np.ndarray, bias: np.ndarray,
-                 second: np.ndarray, shortcut: np.ndarray, sum_bias: np.ndarray) -> None:
+                 second: np.ndarray, shortcut: np.ndarray, sum_bias: np.ndarray, activate: bool) -> None:
     def elu(x: np.ndarray) -> np.ndarray:
         return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
@@ -69,13 +71,16 @@ def _block_naive(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilat
     if shortcut.size:
         y[:] = y @ unpack(PackedMatrix(channels, channels, shortcut))
     y += sum_bias + inner @ unpack(PackedMatrix(half, channels, second))
+    if activate:
+        y[:] = elu(y)
 
 
-@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1])",
+@kernel("void(f4[::1], i8, i8, i8, i8, i8, f4[::1], i8, f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], f4[::1], "
+        "b1)",
         twin=_block_naive)
 def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: int, group: int, y: np.ndarray,
            at_once: int, scratch: np.ndarray, first: np.ndarray, grouped: np.ndarray, bias: np.ndarray,
-           second: np.ndarray, shortcut: np.ndarray, sum_bias: np.ndarray) -> None:
+           second: np.ndarray, shortcut: np.ndarray, sum_bias: np.ndarray, activate: bool) -> None:
     """y[t] for each window x[t], x[t + dilation] ... of the padded signal; x[t + lag] is what the shortcut takes.
 
     first, grouped : the first convolution for one row, and for `group` rows at once; bias : `group` times
@@ -114,3 +119,6 @@ def _block(x: np.ndarray, channels: int, lag: int, kernel_size: int, dilation: i
                 signal, n, step, run, matrix, n_out, start, start_step, result = \
                     inner, rows, half, half, second, channels, made, channels, made
             gemm_run(signal, n, step, n_runs, apart, run, matrix, n_out, start, start_step, result, edge)
+        if activate:
+            for i in range(rows * channels):
+                made[i] = elu_of(made[i])

@@ -32,13 +32,14 @@ class Stack(Layer):
         return [layer.start() for layer in self.layers]
 
     def step(self, x: np.ndarray, state: list, last: bool = False) -> np.ndarray:
-        options: dict = {}  # an ELU is left to the convolution after it, which copies its input anyway
-        for layer, layer_state in zip(self.layers, state):
-            if isinstance(layer, ELU):
-                options = {"activate": True}
+        steps = zip(self.layers, state, [*self.layers[1:], None])
+        for layer, layer_state, after in steps:
+            if layer.activates and isinstance(after, ELU):
+                x = layer.step(x, layer_state, last, activate=True)
+                next(steps)  # the ELU, which this has done
             else:
-                x, options = layer.step(x, layer_state, last, **options), {}
-        return elu(x) if options else x
+                x = layer.step(x, layer_state, last)
+        return x
 
     def needs(self, n: int) -> int:
         for layer in reversed(self.layers):
@@ -50,10 +51,10 @@ class Stack(Layer):
 
         after : cost, per input of this stack, of the other work that the last one's thread does.
         """
-        runs: list[list] = []  # an ELU stays with the layer that it prepares
+        runs: list[list] = []  # an ELU stays with the layer before
         costs: list[float] = []
         for rate, layer in self._rates():
-            if runs and isinstance(runs[-1][-1], ELU):
+            if runs and isinstance(layer, ELU):
                 runs[-1].append(layer)
                 costs[-1] += rate * layer.cost
             else:
