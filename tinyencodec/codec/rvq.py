@@ -41,13 +41,13 @@ class ResidualVectorQuantizer:
         if search > 1 or penalties is not None:
             return beam_search(z, list(zip(self.codebooks, self._matrices, self._half_norms))[:k], search, penalties)
         codes = np.empty((k, len(z)), np.int32)
-        for start in range(0, len(z), _BLOCK):
-            residual = np.array(z[start:start + _BLOCK], np.float32, order="C")
-            for row, entries, matrix, half_norms in zip(codes, self.codebooks, self._matrices, self._half_norms):
-                scores = gemm(residual, matrix, len(residual), residual.shape[1], half_norms)  # [f, D] -> [f, N]
-                nearest = scores.argmax(axis=1)
-                row[start:start + _BLOCK] = nearest
-                residual -= entries[nearest]
+        residual = np.array(z, np.float32, order="C")
+        for row, entries, matrix, half_norms in zip(codes, self.codebooks, self._matrices, self._half_norms):
+            for start in range(0, len(z), _BLOCK):
+                left = residual[start:start + _BLOCK]
+                scores = gemm(left, matrix, len(left), left.shape[1], half_norms)  # [f, D] -> [f, N]
+                nearest = row[start:start + _BLOCK] = scores.argmax(axis=1)
+                left -= entries[nearest]
         return codes
 
     def decode(self, codes: np.ndarray) -> np.ndarray:

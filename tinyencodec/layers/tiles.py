@@ -7,6 +7,7 @@ Chapter 8 of the tutorials uses it.
 """
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,9 @@ from tinyencodec.layers.stack import Stack
 from tinyencodec.system.threads import run_stages
 
 _TILE = 1 << 21  # bytes of the widest signal in one tile
+_FEWER = 4  # layers whose signals are at most a quarter as wide take so many tiles at once: weights are read less often
 _ROWS = 8  # frames; a multiple of this fills the register tile even where a frame is one row
+_ALL = 1 << 62
 
 
 class Piece(NamedTuple):
@@ -40,7 +43,13 @@ class TileRunner:
     def __init__(self, stack: Stack, inputs_per_frame: int, frame_bytes: int, threads: int = 1,
                  finish: Callable[[np.ndarray], np.ndarray] = lambda x: x, cost: float = 0) -> None:
         self.tile = max(1, _TILE // frame_bytes // _ROWS) * _ROWS * inputs_per_frame
-        stages = [_stage(part) for part in stack.split(threads, after=cost)]
+        if threads == 1:
+            parts = [_stage(part, round(self.tile * rate) if wide else _ALL)
+                     for rate, wide, part in stack.by_width(frame_bytes / inputs_per_frame / 4 / _FEWER)]
+            stages = [lambda piece: reduce(lambda given, part: part(given), parts, piece)]
+            self.tile *= _FEWER
+        else:
+            stages = [_stage(part) for part in stack.split(threads, after=cost)]
         last_stage = stages[-1]
         self.stages: list[Callable] = [*stages[:-1], lambda piece: finish(last_stage(piece).x)]
 
@@ -59,6 +68,13 @@ class TileRunner:
         return piece
 
 
-def _stage(stack: Stack) -> Callable[[Piece], Piece]:
+def _stage(stack: Stack, most: int = _ALL) -> Callable[[Piece], Piece]:
+    """Steps through the stack; `most` : inputs at a time."""
     state = stack.start()
-    return lambda piece: Piece(stack.step(piece.x, state, piece.last), piece.last)
+
+    def stage(piece: Piece) -> Piece:
+        starts = range(0, max(1, len(piece.x)), most)
+        made = [stack.step(piece.x[start:start + most], state, piece.last and start == starts[-1]) for start in starts]
+        return Piece(made[0] if len(made) == 1 else np.concatenate(made), piece.last)
+
+    return stage
