@@ -99,9 +99,9 @@ class EncodecModel(Network):
             stream = StreamingDecoder(self, live=True)
             codes = frames[0].codes
             for start in range(0, total, _DECODED_AT_ONCE):
-                yield stream.push(codes[:, start:start + _DECODED_AT_ONCE])
-                progress(min(start + _DECODED_AT_ONCE, total), total)
-            yield stream.flush()
+                end = min(start + _DECODED_AT_ONCE, total)
+                yield stream.sound(codes[:, start:end], [], last=end == total)
+                progress(end, total)
             return
         segments = SegmentDecoder(self)
         for (codes, _), wav in zip(frames, segments.decode(frames)):

@@ -123,7 +123,7 @@ class StreamingDecoder:
         if self.n_codebooks not in (None, len(codes)):
             raise ValueError(f"codes: expected {self.n_codebooks} codebooks as before, got {len(codes)}")
         self.n_codebooks = len(codes)
-        return self._return(self._decode(codes, [self.model.check_scale(scale) for scale in scales]), self.hold)
+        return self._return(self.sound(codes, [self.model.check_scale(scale) for scale in scales]), self.hold)
 
     def flush(self, length: int | None = None) -> np.ndarray:
         """End the signal; return the remaining samples, float32 [C, t].
@@ -134,7 +134,7 @@ class StreamingDecoder:
         if self.length is not None and length not in (None, self.length):
             raise ValueError(f"length: expected {self.length} as at the start, got {length}")
         if not self.closed:
-            rest = self._decode(np.zeros((self.n_codebooks or 1, 0), np.int32), [], last=True)
+            rest = self.sound(np.zeros((self.n_codebooks or 1, 0), np.int32), [], last=True)
             self.held = np.concatenate([self.held, rest], axis=1)
         total = self.returned + self.held.shape[1]
         length = self.length if length is None else length
@@ -143,7 +143,8 @@ class StreamingDecoder:
         self.length = length
         return self._return(self.held[:, :0], 0)
 
-    def _decode(self, codes: np.ndarray, scales: list[float], last: bool = False) -> np.ndarray:
+    def sound(self, codes: np.ndarray, scales: list[float], last: bool = False) -> np.ndarray:
+        """All that codes [K, f] and scales, both checked already, make certain: float32 [C, t], cut nowhere."""
         if self.closed:
             raise ValueError("streaming decoder: expected no more codes after flush, got some")
         self.closed = last

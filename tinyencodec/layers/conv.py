@@ -140,7 +140,7 @@ class Conv1d(Layer):
             runs = [self._windows(x[:first], state)]
             state.seen += len(x) - first
             runs.append(self._advance(x[first - len(state.buffer):], state))
-            if last:
+            if last and self.complete(state.seen):
                 runs.append(self._windows(x[:0], state, last))
         y, end = np.empty((sum(map(self.outputs, runs)), channels), np.float32), 0
         for run in runs:
