@@ -24,7 +24,7 @@ from tinyencodec.system.compiler.jit import kernel, variant
 
 EDGE = ROWS * 2 * WIDTH  # floats of a whole tile
 _BLOCK = 1 << 16  # floats of x that a block of rows covers: a quarter of a mebibyte, well inside the second-level cache
-_LINE = 16  # floats of a line of cache
+_LINE = 16  # floats of a line of cache, where a packed matrix begins: a vector across two is read half as fast
 _DEPTH = 128  # rows of a panel that stay in the first-level cache for all rows of x
 
 
@@ -50,13 +50,9 @@ def pack(matrix: np.ndarray, panel: int = 2 * WIDTH) -> PackedMatrix:
         columns = matrix[:, start:start + panel]
         width = WIDTH if columns.shape[1] <= WIDTH else panel
         panels.append(np.pad(columns, ((0, 0), (0, width - columns.shape[1]))).astype(np.float32).ravel())
-    return PackedMatrix(n_in, n_out, np.concatenate(panels, out=aligned(sum(map(len, panels)))), panel)
-
-
-def aligned(size: int) -> np.ndarray:
-    """A new float32 array [size] that begins with a cache line: a vector across two of them is read half as fast."""
-    room = np.empty(size + _LINE, np.float32)
-    return room[-(room.ctypes.data // 4) % _LINE:][:size]
+    room = np.empty(sum(map(len, panels)) + _LINE, np.float32)
+    data = room[-(room.ctypes.data // 4) % _LINE:][:len(room) - _LINE]
+    return PackedMatrix(n_in, n_out, np.concatenate(panels, out=data), panel)
 
 
 def unpack(matrix: PackedMatrix) -> np.ndarray:

@@ -65,15 +65,10 @@ def tanh(x: np.ndarray) -> np.ndarray:
     return np.tanh(x)
 
 
-def elu(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """ELU of a float32 array of any shape, accurate to a few units in the last place.
-
-    out : C-contiguous float32 of x's shape for the result; None: a new array. It must not overlap with
-        x; for x itself there is `elu_in_place`.
-    """
-    if out is None:
-        out = np.empty(x.shape, np.float32)
-    assert x.dtype == out.dtype == np.float32 and x.shape == out.shape and out.flags.c_contiguous
+def elu(x: np.ndarray) -> np.ndarray:
+    """ELU of a float32 array of any shape, accurate to a few units in the last place."""
+    assert x.dtype == np.float32
+    out = np.empty(x.shape, np.float32)
     _elu(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
     return out
 

@@ -29,8 +29,7 @@ from tinyencodec.layers.norm import group_norm
 LONG = 4  # times the weights: a signal of so much is worth several products
 
 
-def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", *,
-        before: np.ndarray | None = None) -> np.ndarray:
+def pad(x: np.ndarray, left: int, right: int, mode: str = "reflect", before: np.ndarray | None = None) -> np.ndarray:
     """Pad x [T, C] in time, by zeros ("constant") or by its mirror image without the edge ("reflect").
 
     The short-input rule: a mirror needs more samples than it shows. If T <= max(left, right), zeros
@@ -133,10 +132,10 @@ class Conv1d(Layer):
 
         It is called for up to three runs. The middle one, nearly all of a long x, is x as it lies: nothing is copied.
         """
-        if x.size < LONG * self.matrix.data.size or len(x) < self.lead + self.span:
+        first = self.lead + self.span  # samples that give an output, and are more than the state keeps
+        if x.size < LONG * self.matrix.data.size or len(x) < first:
             runs = [self._windows(x, state, last)]
         else:
-            first = self.lead + self.span  # so many give the first output, and are more than the state keeps
             runs = [self._windows(x[:first], state)]
             state.seen += len(x) - first
             runs.append(self._advance(x[first - len(state.buffer):], state))

@@ -80,7 +80,7 @@ class ConvTranspose1d(Layer):
         else:  # nearly all of x as it lies: nothing is copied
             runs = [pad(x[:reach], 0, 0, before=state.buffer), x, pad(x[len(x) - reach:], 0, silence, "constant")]
         state.buffer = runs[-1][len(runs[-1]) - reach:].copy()
-        y = self._blocks(*runs)
+        y = self.valid(*runs)
         if self.norm is not None:
             assert last and len(x) == state.seen
             y = group_norm(y[:(len(x) - 1) * self.stride + self.kernel_size], *self.norm)
@@ -89,15 +89,12 @@ class ConvTranspose1d(Layer):
         y, state.made = y[first:max(first, end)], state.made + len(y)
         return y
 
-    def valid(self, x: np.ndarray) -> np.ndarray:
-        """The blocks whose `taps` inputs all lie in x: [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
-        return self._blocks(x)
-
-    def _blocks(self, *runs: np.ndarray) -> np.ndarray:
-        y, end = np.empty((sum(len(run) - self.taps + 1 for run in runs), self.matrix.n_out), np.float32), 0
-        for run in runs:
-            start, end = end, end + len(run) - self.taps + 1
-            gemm(np.ascontiguousarray(run), self.matrix, end - start, self.in_channels, self.bias, out=y[start:end])
+    def valid(self, *runs: np.ndarray) -> np.ndarray:
+        """The blocks whose `taps` inputs all lie in one run: each [T, C_in] -> [(T - taps + 1) * stride, C_out]."""
+        y, end = np.empty((sum(len(x) - self.taps + 1 for x in runs), self.matrix.n_out), np.float32), 0
+        for x in runs:
+            start, end = end, end + len(x) - self.taps + 1
+            gemm(np.ascontiguousarray(x), self.matrix, end - start, self.in_channels, self.bias, out=y[start:end])
         return y.reshape(-1, self.out_channels)  # [n, stride * C_out] -> [n * stride, C_out]
 
 

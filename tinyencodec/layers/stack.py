@@ -4,6 +4,7 @@ Chapter 8 of the tutorials walks through it.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 
@@ -63,23 +64,14 @@ class Stack(Layer):
         costs[-1] += after
         return [Stack([layer for run in runs[group] for layer in run]) for group in split_evenly(costs, n_groups)]
 
-    def by_width(self, narrow: float) -> list[tuple[float, bool, "Stack"]]:
-        """The same layers as stacks in a row, each with its inputs per input of this one, and whether it is wide.
+    def frame_rate_apart(self, inputs_per_frame: int) -> list[tuple[float, bool, "Stack"]]:
+        """The same layers as stacks in a row, each with its inputs per input of this one, and whether it is fast.
 
-        narrow : floats, per input of this stack, that a layer takes or makes at most unless it is wide
+        The layers of a stack that is not fast all take or make one row per frame.
         """
-        rates = list(self._rates())
-        sizes = [rate * layer.in_channels for rate, layer in rates if not isinstance(layer, ELU)] + [0]
-        runs: list[tuple[float, bool, list]] = []
-        for rate, layer in rates:
-            if isinstance(layer, ELU) and runs:
-                runs[-1][2].append(layer)
-                continue
-            wide = max(sizes.pop(0), sizes[0]) > narrow
-            if not runs or runs[-1][1] != wide:
-                runs.append((rate, wide, []))
-            runs[-1][2].append(layer)
-        return [(rate, wide, Stack(layers)) for rate, wide, layers in runs]
+        groups = groupby(self._rates(), lambda pair: round(min(pair[0], pair[0] * pair[1].rate) * inputs_per_frame) > 1)
+        runs = [(fast, list(group)) for fast, group in groups]
+        return [(run[0][0], fast, Stack([layer for _, layer in run])) for fast, run in runs]
 
     def _rates(self) -> Iterator[tuple[float, Layer]]:
         """Pairs of a layer's inputs per input of the stack, and the layer."""

@@ -16,9 +16,8 @@ from tinyencodec.layers.stack import Stack
 from tinyencodec.system.threads import run_stages
 
 _TILE = 1 << 21  # bytes of the widest signal in one tile
-_FEWER = 4  # layers whose signals are at most a quarter as wide take so many tiles at once: weights are read less often
+_MORE = 4  # tiles that one thread gives at once to layers at the frame rate: they have most of the weights to read
 _ROWS = 8  # frames; a multiple of this fills the register tile even where a frame is one row
-_ALL = 1 << 62
 
 
 class Piece(NamedTuple):
@@ -44,10 +43,10 @@ class TileRunner:
                  finish: Callable[[np.ndarray], np.ndarray] = lambda x: x, cost: float = 0) -> None:
         self.tile = max(1, _TILE // frame_bytes // _ROWS) * _ROWS * inputs_per_frame
         if threads == 1:
-            parts = [_stage(part, round(self.tile * rate) if wide else _ALL)
-                     for rate, wide, part in stack.by_width(frame_bytes / inputs_per_frame / 4 / _FEWER)]
+            parts = [_stage(part, round(self.tile * rate) if fast else None)
+                     for rate, fast, part in stack.frame_rate_apart(inputs_per_frame)]
             stages = [lambda piece: reduce(lambda given, part: part(given), parts, piece)]
-            self.tile *= _FEWER
+            self.tile *= _MORE
         else:
             stages = [_stage(part) for part in stack.split(threads, after=cost)]
         last_stage = stages[-1]
@@ -68,13 +67,13 @@ class TileRunner:
         return piece
 
 
-def _stage(stack: Stack, most: int = _ALL) -> Callable[[Piece], Piece]:
-    """Steps through the stack; `most` : inputs at a time."""
+def _stage(stack: Stack, most: int | None = None) -> Callable[[Piece], Piece]:
+    """Steps through the stack. `most` : inputs at a time"""
     state = stack.start()
 
     def stage(piece: Piece) -> Piece:
-        starts = range(0, max(1, len(piece.x)), most)
-        made = [stack.step(piece.x[start:start + most], state, piece.last and start == starts[-1]) for start in starts]
-        return Piece(made[0] if len(made) == 1 else np.concatenate(made), piece.last)
+        starts = range(0, max(1, len(piece.x)), most or max(1, len(piece.x)))
+        made = [stack.step(piece.x[start:][:most], state, piece.last and start == starts[-1]) for start in starts]
+        return Piece(np.concatenate(made) if len(made) > 1 else made[0], piece.last)
 
     return stage
