@@ -122,15 +122,13 @@ class Conv1d(Layer):
     def step(self, x: np.ndarray, state: ConvState, last: bool = False) -> np.ndarray:
         """See `Layer.step`. A signal of T samples gives ceil(T / stride)."""
         y = self.each_run(x, state, last, self.out_channels, lambda run, out: self.valid(run, out=out))
-        if self.norm is None:
-            return y
-        assert last and len(x) == state.seen
-        return group_norm(y, *self.norm)
+        assert self.norm is None or (last and len(x) == state.seen)
+        return y if self.norm is None else group_norm(y, *self.norm)
 
     def each_run(self, x: np.ndarray, state: ConvState, last: bool, channels: int, function: Callable) -> np.ndarray:
-        """The next outputs, [t, channels], made by function(padded input, float32 [t, channels] for the result).
+        """The next outputs, [t, channels], made by function(padded input, where its outputs go), in up to three runs.
 
-        It is called for up to three runs. The middle one, nearly all of a long x, is x as it lies: nothing is copied.
+        The middle one, nearly all of a long x, is x as it lies: nothing is copied.
         """
         first = self.lead + self.span  # samples that give an output, and are more than the state keeps
         if x.size < LONG * self.matrix.data.size or len(x) < first:
@@ -171,13 +169,12 @@ class Conv1d(Layer):
         """The convolution alone, no padding, no norm: [T, C_in] -> [(T - span) // stride + 1, C_out].
 
         init : float32, what the sums start from: [C_out], or of the result's shape; None: the bias.
-        out : float32, for the result; it may be `init`. None: a new array
+        out : for the result; it may be `init`. None: a new array
         """
         n_out = self.outputs(x)
         x = np.ascontiguousarray(x)
         init = self.bias if init is None else init
-        if out is None:
-            out = np.empty((n_out, self.out_channels), np.float32)
+        out = np.empty((n_out, self.out_channels), np.float32) if out is None else out
         step, grouped = self.stride * self.in_channels, 0
         if self.group > 1:
             shape = n_out // self.group, self.group * self.out_channels

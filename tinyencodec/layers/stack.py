@@ -69,7 +69,7 @@ class Stack(Layer):
 
         The layers of a stack that is not fast all take or make one row per frame.
         """
-        groups = groupby(self._rates(), lambda pair: round(min(pair[0], pair[0] * pair[1].rate) * inputs_per_frame) > 1)
+        groups = groupby(self._rates(), lambda pair: round(pair[0] * min(1, pair[1].rate) * inputs_per_frame) > 1)
         runs = [(fast, list(group)) for fast, group in groups]
         return [(run[0][0], fast, Stack([layer for _, layer in run])) for fast, run in runs]
 
