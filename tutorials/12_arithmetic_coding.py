@@ -248,7 +248,7 @@ book.playable(playable.arithmetic("Letter by letter", units, 4, message))
 #
 # At every moment
 #
-# $$ 0 \le \text{low}, \qquad \text{low} + \text{width} \le 2^{\text{n\_bits}} $$
+# $$ 0 \le \text{low}, \qquad \text{low} + \text{width} \le 2^{\mathrm{n\_bits}} $$
 #
 # That is the coder's [invariant](glossary.md#invariant), a statement that is true before and after each step: all
 # numbers of the interval can be written with `n_bits` digits. It holds because each new interval lies inside the old

@@ -142,7 +142,7 @@ def show(name: str) -> None:
             buffer = io.BytesIO()
             figure.savefig(buffer, dpi=200, format="webp", pil_kwargs={"quality": 90})
             data, width = base64.b64encode(buffer.getvalue()).decode(), round(100 * figure.get_figwidth())
-            images += (f'<img class="only-{theme}" alt="{label}" style="width: {width}px" '
+            images += (f'<img class="only-{theme}" alt="{label}" style="width: {width}px; --drawn: {width}px" '
                        f'src="data:image/webp;base64,{data}">')
         display(HTML(f'<div class="plot">{images}</div>'))
     else:

@@ -82,6 +82,7 @@ html_favicon = "site/static/wave.svg"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_use_index = html_domain_indices = False  # the glossary and `modules.md` are better ones
 html_theme_options = {
     "sidebar_hide_name": False,
     "light_logo": "wave.svg", "dark_logo": "wave.svg",

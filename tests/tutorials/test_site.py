@@ -1,5 +1,5 @@
 """The built site in headless Chromium, from `file://`: each page loads quietly and alone, each sound plays, each
-figure shows something, and nothing is wider than a phone."""
+figure shows something, and nothing is wider than a phone or too small to read on it."""
 
 import re
 
@@ -48,8 +48,14 @@ FIGURES = """async () => {
 
 LOOK = """async () => {
     if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+    const all = what => [...document.querySelectorAll(what)].filter(x => x.checkVisibility());
+    const size = text => text.getScreenCTM().a * parseFloat(text.getAttribute("font-size"));  // on the screen, pixels
+    const shrunk = image => image.clientWidth < 0.65 * parseFloat(image.style.width);  // then its type is below 9, too
+    const tiny = [...all("figure.drawing text").filter(x => size(x) < 9), ...all(".plot img").filter(shrunk)];
+    const wide = [document.documentElement, ...all(".content")].map(x => x.scrollWidth);  // each of them can scroll
     return {broken: [...document.querySelectorAll("img")].filter(x => !x.naturalWidth).map(x => x.src),
-            unread: document.querySelectorAll("mjx-merror").length, width: document.documentElement.scrollWidth};
+            unread: document.querySelectorAll("mjx-merror").length, tiny: tiny.map(x => x.alt ?? x.textContent),
+            width: Math.max(...wide)};
 }"""
 
 
@@ -63,7 +69,8 @@ def test_every_page_is_quiet_needs_no_network_and_fits_a_phone(site, page, part)
     for path in files[part::4]:
         page.goto(path.as_uri())
         seen = page.evaluate(LOOK)
-        assert seen == {"broken": [], "unread": 0, "width": 390} and not page.complaints, (path, seen, page.complaints)
+        fine = {"broken": [], "unread": 0, "tiny": [], "width": 390}
+        assert seen == fine and not page.complaints, (path, seen, page.complaints)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
