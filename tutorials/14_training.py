@@ -297,8 +297,8 @@ book.show("balancer")
 # two moving averages are kept ([EMA](glossary.md#ema), exponential moving average): how many vectors of a batch chose
 # it, $n$, and the sum of these vectors.
 #
-# $$ \text{count} \leftarrow 0.99\, \text{count} + 0.01\, n, \qquad
-#    \text{total} \leftarrow 0.99\, \text{total} + 0.01 \sum z, \qquad e = \text{total} / \text{count} $$
+# $$ \begin{aligned} \text{count} &\leftarrow 0.99\, \text{count} + 0.01\, n \\
+#    \text{total} &\leftarrow 0.99\, \text{total} + 0.01 \sum z \\ e &= \text{total} / \text{count} \end{aligned} $$
 #
 # This has a weakness. An entry that no vector chooses does not move. As the encoder goes on learning, the latents move
 # away from it: it is dead. In the worst case all vectors choose the same few entries, which is called [codebook

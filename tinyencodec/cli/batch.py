@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 EXAMPLES = f"""
 tinyencodec batch songs/ --out coded/      # songs/a/b.mp3 -> coded/a/b{SUFFIX}
 tinyencodec batch coded/ --out heard/      # coded/a/b{SUFFIX} -> heard/a/b.wav
-tinyencodec batch songs/ -b 3 --lm         # beside the files
 # What is left after an interruption:
 tinyencodec batch songs/ --out coded/ --skip-existing
 # Some of them, by eight processes, with all figures in a file:
 tinyencodec batch 'songs/**/*.flac' --out coded/ -j 8 --json done.json
+# Beside the files, and so that it can be run again:
+tinyencodec batch songs/ --to {SUFFIX} --skip-existing -b 3 --lm
 """
 _MANY = 20  # files; so many or more are summed up, unless --verbose
 

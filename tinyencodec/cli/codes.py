@@ -52,8 +52,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help=f"for codes to {SUFFIX}: smaller files for tinyencodec only, with checksums; default: none")
     add("-r", "--rescale", action="store_true", help="for codes to audio: scale the sound down instead of clipping it")
     options.declare_threads(parser.add_argument_group("machine"))
-    parser.epilog = ("In these files: codes int [K, F], model, sample_rate, bandwidth, length in samples, and, of "
-                     "models that normalise, scales [S].\nThey are arrays in .npz, metadata in .safetensors.")
+    parser.epilog = ("In these files: codes int [K, F] and, of models that normalise, scales [S];\nmodel, sample_rate, "
+                     "bandwidth, and length in samples, which are arrays in .npz,\nmetadata in .safetensors.")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -8,9 +8,9 @@ of the first k codes are kept, and each is extended by every entry of codebook k
 Of the B N extensions the B cheapest go on, and after the last codebook the cheapest of all wins. Their costs are one
 matrix product, as in `rvq`: with r what a choice leaves,  |r - e|^2 / 2 = |r|^2 / 2 - (r . e - |e|^2 / 2).
 
-The first of the B is always the greedy choice, which each codebook extends by its own cheapest entry. So the result is
-never worse than that of `rvq`, which plain beam search does not promise. On a tie the earlier choice wins, then the
-lower entry. Frames do not depend on each other.
+The first of the B is always the greedy choice, which each codebook extends by its own cheapest entry: without penalties
+the one of `rvq`. So the result never costs more, which plain beam search does not promise. On a tie the earlier choice
+wins, then the lower entry. Frames do not depend on each other.
 
 A penalty is what an entry costs besides its error: its bits, where a file is entropy-coded. (Beam search over sums of
 entries: Babenko, Lempitsky, CVPR 2014; with neural codecs: arXiv 2509.19186. The official code is greedy.)
