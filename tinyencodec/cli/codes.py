@@ -53,7 +53,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add("-r", "--rescale", action="store_true", help="for codes to audio: scale the sound down instead of clipping it")
     options.declare_threads(parser.add_argument_group("machine"))
     parser.epilog = ("In these files: codes int [K, F] and, of models that normalise, scales [S];\nmodel, sample_rate, "
-                     "bandwidth, and length in samples, which are arrays in .npz,\nmetadata in .safetensors.")
+                     "bandwidth, and length in samples, which are arrays in\n.npz, metadata in .safetensors.")
 
 
 def run(args: argparse.Namespace) -> None:
