@@ -464,9 +464,9 @@ book.claim(min(levels[:2]) > max(levels[2:]) and min(levels[:2]) > 6,
            "the last two matter most; without one of the others the waveform is still there")
 
 # %% [markdown]
-# The branches of the last two blocks matter most: they shape the waveform itself. But without one of the first two, most
-# of the waveform is still there. That is the other virtue of adding instead of replacing: a block can be weak, or wrong,
-# and the signal still gets past it.
+# The branches of the last two blocks matter most: they shape the waveform itself. But without one of the first two,
+# most of the waveform is still there. That is the other virtue of adding instead of replacing: a block can be weak, or
+# wrong, and the signal still gets past it.
 #
 # ## In the paper
 #
