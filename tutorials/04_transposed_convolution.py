@@ -278,8 +278,8 @@ above = np.mean([line[i] - (line[i - 1] + line[i + 1]) / 2
 book.say(f"Between 1.2 and 6 kHz, multiples of 75 Hz stand out by "
          f"{copy[~of_600].mean():.1f} dB in the coded guitar, and by "
          f"{original[~of_600].mean():.1f} dB in the original. Multiples of 600 Hz are "
-         f"{abs(above):.1f} dB {'higher' if above > 0 else 'lower'} than the lines beside "
-         f"them.")
+         f"{abs(above):.1f} dB {'higher' if above > 0 else 'lower'} than the lines "
+         f"beside them.")
 
 # %% tags=["hide-input"]
 for name, height in heights.items():

@@ -461,7 +461,7 @@ book.show("one_by_one")
 
 # %%
 book.claim(min(levels[:2]) > max(levels[2:]) and min(levels[:2]) > 6,
-           "the last two matter most; without one of the others the waveform is still there")
+           "the last two matter most; without one of the others the waveform survives")
 
 # %% [markdown]
 # The branches of the last two blocks matter most: they shape the waveform itself. But without one of the first two,

@@ -1,4 +1,4 @@
-"""The longest file goes first, so that with several processes none waits for it at the end (`--no-loadscope-reorder`)."""
+"""The longest file first, so that with several processes none waits for it at the end (`--no-loadscope-reorder`)."""
 
 
 def pytest_collection_modifyitems(items):
