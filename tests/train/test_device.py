@@ -73,12 +73,12 @@ def trained(tmp_path_factory):
 def test_a_step_of_the_codec_leaves_nothing_behind(trained, shapes_only, freeze, search):
     old, folder = trained
     recipe = dataclasses.replace(RECIPE, unquantized=0, adversary_from=0, disc_rate=1.0, bypass=0.2, envelope=1.0,
-                                 loudness=1.0, fine=1.0, average=0.9, disc_power=0.4, freeze=freeze,
+                                 loudness=1.0, level=1.0, fine=1.0, average=0.9, disc_power=0.4, freeze=freeze,
                                  search=search)
     trainer = Trainer(recipe, old.mixer, codec=load(folder), device=META)
     with Watch() as watch:
         figures = advance(trainer)
-    assert {"mel", "fine", "envelope", "loudness", "features", "discriminator"} <= set(figures)
+    assert {"mel", "level", "fine", "envelope", "loudness", "features", "discriminator"} <= set(figures)
     nearest = "argmax" if search == 1 else "topk"
     assert {"convolution", "convolution_backward", nearest, "addcdiv_"} <= watch.seen
     assert {p.grad.device for p in trainer.parameters if p.grad is not None} == {META}

@@ -90,6 +90,17 @@ def test_fine_loss_hears_a_comb_that_mel_bands_hardly_do():
     assert rise[0] < 1.2 and rise[1] > 1.35
 
 
+def test_level_loss_counts_what_stays_and_not_what_comes_and_goes():
+    """Softer noise costs it what the mel loss says; noise whose level swings about the right one costs it little."""
+    x, mel = noise(2, 1, 24_000), MelScales(24_000).scales[3:5]
+    swing = 1.5 ** torch.where(torch.arange(24_000) // 600 % 2 == 0, 1.0, -1.0)
+    spectra = [[scale(wav) for scale in mel] for wav in (x, x / 1.5, x * swing)]
+    assert losses.level_loss(spectra[0], spectra[0]) == 0
+    softer, swinging = (losses.level_loss(spectra[0], other) for other in spectra[1:])
+    assert softer.item() == pytest.approx(math.log(1.5), abs=0.01)
+    assert swinging < softer / 4 and losses.mel_loss(spectra[0], spectra[2]) > softer
+
+
 def test_scales_by_number():
     """Some of the resolutions are those of all."""
     x = noise(2, 1, 5000)

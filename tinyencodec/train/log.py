@@ -16,8 +16,7 @@ from tinyencodec.train.network import Codec
 from tinyencodec.train.recipe import LOSSES
 from tinyencodec.train.validation import UNQUANTIZED, Report, Validator
 
-TRAIN = ("step", "minutes", "lr", "squared", "l1", "mel", "fine", "envelope", "loudness", "adversarial", "features",
-         "commitment", "discriminator", "gradient", "latent")
+TRAIN = ("step", "minutes", "lr", *LOSSES, "commitment", "discriminator", "gradient", "latent")
 VALIDATION = ("step", "minutes", "kind", "kbps", "si_snr", "mel")
 CODEBOOKS = ("step", "codebook", "energy_left", "entropy", "latent", "dimensions")
 

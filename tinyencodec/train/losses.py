@@ -40,6 +40,15 @@ def mel_loss(x: list[Tensor], y: list[Tensor]) -> Tensor:
     return torch.stack([_mel_scale(a, b) for a, b in zip(x, y)]).mean()
 
 
+def level_loss(x: list[Tensor], y: list[Tensor]) -> Tensor:
+    """How far off the mean level of each band is, over a clip's frames; a mean over clips, bands and scales.
+
+    The single frames of noise cannot be foretold, and a decoder comes nearest to them all by being too soft. Here
+    chance cancels over the frames, and what is left is how much too soft (or loud) a band is.
+    """
+    return torch.stack([(a - b).mean(dim=1).abs().mean() for a, b in zip(x, y)]).mean()
+
+
 @fusible
 def _mel_scale(a: Tensor, b: Tensor) -> Tensor:
     difference = a - b

@@ -8,9 +8,10 @@ on the balancer shares out the gradient.
 What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
 reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
 (Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
-energy, count in the waveform's error; `fine` takes away the lines that a pattern repeated in every frame makes;
-`envelope` asks for what makes speech understandable, `loudness` for what
-predicts listening tests, at the end of training. Watch the dimensions of the latent in the validation's report.
+energy, count in the waveform's error; `level` keeps a band from getting softer where it cannot be foretold; `fine`
+takes away the lines that a pattern repeated in every frame makes; `envelope` asks for what makes speech understandable,
+`loudness` for what predicts listening tests, at the end of training. Watch the dimensions of the latent in the
+validation's report.
 
 The learning rate rises over the first steps and stays; it falls to zero over the last `cooldown` of `steps` steps.
 So a run needs no end to be known, and a finished model can be had from any checkpoint by a run of a few more steps.
@@ -35,7 +36,7 @@ CODECS = {
     **PRESETS,
 }
 _LONGEST = 3600  # s of sound in a batch
-LOSSES = ("l1", "squared", "mel", "fine", "envelope", "loudness", "adversarial", "features")
+LOSSES = ("l1", "squared", "mel", "level", "fine", "envelope", "loudness", "adversarial", "features")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Recipe:
     l1: float = 0.1  # shares of the gradient, relative to each other
     squared: float = 1.0
     mel: float = 8.0
+    level: float = 0.0
     fine: float = 0.0
     envelope: float = 0.0
     loudness: float = 0.0

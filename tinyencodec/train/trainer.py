@@ -68,7 +68,8 @@ class Trainer:
         self.parameters = [p for p in self.codec.parameters() if p.requires_grad]
         one_kernel = self.device.type == "cuda" or (self.device.type == "cpu" and torch.__version__ >= "2.4")
         self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS, fused=one_kernel)
-        self.balancer = Balancer(freed=set(LOSSES) - {"adversarial"})  # the features come from the same layers
+        kept = {"adversarial", "mel"} if recipe.level else {"adversarial"}  # features and level need the same layers
+        self.balancer = Balancer(freed=set(LOSSES) - kept)
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
         self.fine = FineScales().to(self.device)
         self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
@@ -190,9 +191,12 @@ class Trainer:
         found = {"l1": losses.l1_time(x, y), "squared": losses.relative_squared_error(*emphasised)}
         if not self.codec.quantizer.started:
             return found
-        found["mel"] = _spectral(self.mel, x, y, self.recipe.mel_windows, rng)
+        bands = _spectra(self.mel, x, y, self.recipe.mel_windows, rng)
+        found["mel"] = losses.mel_loss(*bands)
+        if self.recipe.level:
+            found["level"] = losses.level_loss(*bands)
         if self.recipe.fine:
-            found["fine"] = _spectral(self.fine, x, y, self.recipe.fine_windows, rng)
+            found["fine"] = losses.mel_loss(*_spectra(self.fine, x, y, self.recipe.fine_windows, rng))
         if self.recipe.envelope:
             found["envelope"] = envelope_loss(self.envelopes(x), self.envelopes(y))
         if self.recipe.loudness:
@@ -228,10 +232,11 @@ class Trainer:
         return loss
 
 
-def _spectral(scales: MelScales | FineScales, x: Tensor, y: Tensor, n_windows: int, rng: np.random.Generator) -> Tensor:
-    """The loss at `n_windows` of the resolutions, drawn without replacement if these are not all."""
+def _spectra(scales: MelScales | FineScales, x: Tensor, y: Tensor, n_windows: int,
+             rng: np.random.Generator) -> tuple[list[Tensor], list[Tensor]]:
+    """Those of x and y at `n_windows` of the resolutions, drawn without replacement if these are not all."""
     total = len(scales.scales)
     picks = sorted(rng.choice(total, n_windows, replace=False).tolist()) if n_windows < total else None
     with torch.no_grad():
         wanted = scales(x, picks)
-    return losses.mel_loss(wanted, scales(y, picks))
+    return wanted, scales(y, picks)
