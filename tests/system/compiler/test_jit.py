@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.paths import ROOT
-from tinyencodec.kernels import gemm
+from tinyencodec.kernels import gemm, tile
 from tinyencodec.system.compiler import cache, jit
 from tinyencodec.system.compiler.jit import kernel, variant
 
@@ -254,7 +254,19 @@ def test_another_source_is_compiled_anew(tmp_path):
 
 
 @compiled_only
+def test_another_number_from_elsewhere_is_compiled_anew(tmp_path):
+    script, numbers, folder = tmp_path / "doubled.py", tmp_path / "numbers_of_ours.py", tmp_path / "cache"
+    script.write_text("from numbers_of_ours import FACTOR\n" + DOUBLED.replace("x[i] *= 2", "x[i] *= FACTOR").replace(
+        "[0, 2, 4, 6]", "[0, FACTOR, 2 * FACTOR, 3 * FACTOR]"))
+    for n, times in ((2, 1), (2, 0), (3, 1), (2, 0)):
+        numbers.write_text(f"FACTOR = {n}  # {times}")
+        assert compilations(script, folder) == times
+
+
+@compiled_only
 def test_what_a_kernel_is_made_of():
-    assert jit._modules(gemm.gemm_run.what) == {
+    modules, numbers = jit._sources(gemm.gemm_run.what)
+    assert f"ROWS={tile.ROWS}" in numbers and f"_BLOCK={gemm._BLOCK}" in numbers
+    assert modules == {
         f"tinyencodec.{name}" for name in ("kernels.gemm", "kernels.tile", "system.compiler.tile_code",
                                            "system.compiler.object_file", "system.compiler.processor")}

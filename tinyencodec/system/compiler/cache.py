@@ -27,9 +27,9 @@ _loaded: dict[str, int] = {}  # the address of each function
 _one_at_a_time = threading.RLock()
 
 
-def symbol(name: str, modules: set[str]) -> str:
-    """What the machine code of a kernel is called, which is made of the source of these modules."""
-    digest = hashlib.sha256(_surroundings())
+def symbol(name: str, modules: set[str], numbers: set[str]) -> str:
+    """What the machine code of a kernel is called, which is made of the source of these modules and these numbers."""
+    digest = hashlib.sha256(_surroundings() + repr(sorted(numbers)).encode())
     for source in map(_file_of, sorted(modules)):
         digest.update(b"" if source is None else source.read_bytes())
     return f"{name.replace('.', '_')}_{digest.hexdigest()[:16]}"

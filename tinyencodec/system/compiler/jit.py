@@ -88,13 +88,16 @@ def _with_parts(function: Any) -> Callable:
     return FunctionType(function.__code__, function.__globals__ | parts, function.__name__, function.__defaults__)
 
 
-def _modules(function: Any) -> set[str]:
-    """The modules that the machine code of a function comes from."""
-    here = __name__.rpartition(".")[0]
-    found = {function.__module__ or "", f"{here}.object_file", f"{here}.processor"}
+def _sources(function: Any) -> tuple[set[str], set[str]]:
+    """What the machine code of a function comes from: modules, and the numbers that it takes from any module."""
+    here, names = __name__.rpartition(".")[0], function.__code__.co_names
+    modules = {function.__module__ or "", f"{here}.object_file", f"{here}.processor"}
+    known = {name: function.__globals__.get(name) for name in names}
+    numbers = {f"{name}={value!r}" for name, value in known.items() if isinstance(value, (int, float, np.generic))}
     for part in _parts(function).values():
-        found |= {part.module} if isinstance(part.what, str) else _modules(part.what)
-    return found
+        more = ({part.module}, set()) if isinstance(part.what, str) else _sources(part.what)
+        modules, numbers = modules | more[0], numbers | more[1]
+    return modules, numbers
 
 
 class Kernel:
@@ -124,7 +127,7 @@ class Kernel:
 
     @cached_property
     def _symbol(self) -> str:
-        return cache.symbol(self.name, _modules(self.what))
+        return cache.symbol(self.name, *_sources(self.what))
 
     @cached_property
     def compiled(self) -> Any:
