@@ -10,7 +10,7 @@ from tinyencodec.train import losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss, third_octaves
-from tinyencodec.train.fine import FineScales
+from tinyencodec.train.fine import BandLevels, FineScales
 from tinyencodec.train.loudness import Loudness, bark, level, loudness_loss, threshold
 from tinyencodec.train.mel import BANDS, LogMel, MelScales, mel_filters, stft
 
@@ -91,14 +91,25 @@ def test_fine_loss_hears_a_comb_that_mel_bands_hardly_do():
 
 
 def test_level_loss_counts_what_stays_and_not_what_comes_and_goes():
-    """Softer noise costs it what the mel loss says; noise whose level swings about the right one costs it little."""
-    x, mel = noise(2, 1, 24_000), MelScales(24_000).scales[3:5]
+    """Softer noise costs what that is in logarithms; noise whose level swings about the right one costs little."""
+    x, levels = noise(2, 1, 24_000), BandLevels()
     swing = 1.5 ** torch.where(torch.arange(24_000) // 600 % 2 == 0, 1.0, -1.0)
-    spectra = [[scale(wav) for scale in mel] for wav in (x, x / 1.5, x * swing)]
-    assert losses.level_loss(spectra[0], spectra[0]) == 0
-    softer, swinging = (losses.level_loss(spectra[0], other) for other in spectra[1:])
-    assert softer.item() == pytest.approx(math.log(1.5), abs=0.01)
-    assert swinging < softer / 4 and losses.mel_loss(spectra[0], spectra[2]) > softer
+    assert levels(x).shape == (2, 24_000 // 256 + 2, 32)
+    right, softer, swinging = (levels(wav) for wav in (x, x / 1.5, x * swing))
+    assert losses.level_loss(right, right) == 0
+    assert losses.level_loss(right, softer).item() == pytest.approx(math.log(1.5), abs=0.01)
+    assert losses.level_loss(right, swinging) < math.log(1.5) / 4
+
+
+def test_level_loss_hears_soft_treble_that_mel_bands_hardly_do():
+    x, low = 3e-3 * noise(1, 1, 48_000), 0.1
+    spectrum = torch.fft.rfft(x)
+    treble = torch.fft.rfftfreq(48_000, 1 / 24_000) > 8000
+    softer = torch.fft.irfft(torch.where(treble, low * spectrum, spectrum))
+    share = (treble.sum() / len(treble)).item()
+    levels, mel = BandLevels(), MelScales(24_000)
+    assert losses.level_loss(levels(x), levels(softer)).item() > 0.9 * share * -math.log(low)
+    assert losses.mel_distance(mel(x), mel(softer)).item() < 0.5 * share
 
 
 def test_scales_by_number():

@@ -40,13 +40,13 @@ def mel_loss(x: list[Tensor], y: list[Tensor]) -> Tensor:
     return torch.stack([_mel_scale(a, b) for a, b in zip(x, y)]).mean()
 
 
-def level_loss(x: list[Tensor], y: list[Tensor]) -> Tensor:
-    """How far off the mean level of each band is, over a clip's frames; a mean over clips, bands and scales.
+def level_loss(x: Tensor, y: Tensor) -> Tensor:
+    """How far off the mean level of each band is, over a clip's frames (`BandLevels`); a mean over clips and bands.
 
     The single frames of noise cannot be foretold, and a decoder comes nearest to them all by being too soft. Here
     chance cancels over the frames, and what is left is how much too soft (or loud) a band is.
     """
-    return torch.stack([(a - b).mean(dim=1).abs().mean() for a, b in zip(x, y)]).mean()
+    return (x - y).mean(dim=1).abs().mean()
 
 
 @fusible

@@ -20,7 +20,7 @@ from tinyencodec.train.average import Average
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss
-from tinyencodec.train.fine import FineScales
+from tinyencodec.train.fine import BandLevels, FineScales
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.loudness import Loudness, loudness_loss
 from tinyencodec.train.mel import MelScales
@@ -68,10 +68,10 @@ class Trainer:
         self.parameters = [p for p in self.codec.parameters() if p.requires_grad]
         one_kernel = self.device.type == "cuda" or (self.device.type == "cpu" and torch.__version__ >= "2.4")
         self.optimizer = torch.optim.Adam(self.parameters, lr=recipe.lr, betas=_BETAS, fused=one_kernel)
-        kept = {"adversarial", "mel"} if recipe.level else {"adversarial"}  # features and level need the same layers
-        self.balancer = Balancer(freed=set(LOSSES) - kept)
+        self.balancer = Balancer(freed=set(LOSSES) - {"adversarial"})  # the features come from the same layers
         self.mel = MelScales(self.config.sampling_rate).to(self.device)
         self.fine = FineScales().to(self.device)
+        self.levels = BandLevels().to(self.device)
         self.envelopes = Envelopes(self.config.sampling_rate).to(self.device)
         self.loudness = Loudness(self.config.sampling_rate).to(self.device)
         self.discriminator: Discriminator | None = None
@@ -191,12 +191,11 @@ class Trainer:
         found = {"l1": losses.l1_time(x, y), "squared": losses.relative_squared_error(*emphasised)}
         if not self.codec.quantizer.started:
             return found
-        bands = _spectra(self.mel, x, y, self.recipe.mel_windows, rng)
-        found["mel"] = losses.mel_loss(*bands)
+        found["mel"] = _spectral(self.mel, x, y, self.recipe.mel_windows, rng)
         if self.recipe.level:
-            found["level"] = losses.level_loss(*bands)
+            found["level"] = losses.level_loss(self.levels(x), self.levels(y))
         if self.recipe.fine:
-            found["fine"] = losses.mel_loss(*_spectra(self.fine, x, y, self.recipe.fine_windows, rng))
+            found["fine"] = _spectral(self.fine, x, y, self.recipe.fine_windows, rng)
         if self.recipe.envelope:
             found["envelope"] = envelope_loss(self.envelopes(x), self.envelopes(y))
         if self.recipe.loudness:
@@ -232,11 +231,10 @@ class Trainer:
         return loss
 
 
-def _spectra(scales: MelScales | FineScales, x: Tensor, y: Tensor, n_windows: int,
-             rng: np.random.Generator) -> tuple[list[Tensor], list[Tensor]]:
-    """Those of x and y at `n_windows` of the resolutions, drawn without replacement if these are not all."""
+def _spectral(scales: MelScales | FineScales, x: Tensor, y: Tensor, n_windows: int, rng: np.random.Generator) -> Tensor:
+    """The loss at `n_windows` of the resolutions, drawn without replacement if these are not all."""
     total = len(scales.scales)
     picks = sorted(rng.choice(total, n_windows, replace=False).tolist()) if n_windows < total else None
     with torch.no_grad():
         wanted = scales(x, picks)
-    return wanted, scales(y, picks)
+    return losses.mel_loss(wanted, scales(y, picks))
