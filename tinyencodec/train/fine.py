@@ -5,7 +5,7 @@ A decoder that repeats one pattern in every frame adds lines at multiples of the
 in each bin of windows of 1024, 2048 and 4096 samples (23, 12 and 6 Hz apart at 24 kHz), compared as mel bands are. Of
 noise single bins cannot be predicted; then the best guess is the same in all of them, and lines cost.
 
-`BandLevels` are broad bands instead, for the level of what cannot be foretold.
+`BandLevels` are broad bands instead, for the level of what cannot be predicted.
 
 Chapter 14 of the tutorials uses it.
 """

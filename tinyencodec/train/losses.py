@@ -43,7 +43,7 @@ def mel_loss(x: list[Tensor], y: list[Tensor]) -> Tensor:
 def level_loss(x: Tensor, y: Tensor) -> Tensor:
     """How far off the mean level of each band is, over a clip's frames (`BandLevels`); a mean over clips and bands.
 
-    The single frames of noise cannot be foretold, and a decoder comes nearest to them all by being too soft. Here
+    The single frames of noise cannot be predicted, and a decoder comes nearest to them all by being too soft. Here
     chance cancels over the frames, and what is left is how much too soft (or loud) a band is.
     """
     return (x - y).mean(dim=1).abs().mean()

@@ -8,7 +8,7 @@ on the balancer shares out the gradient.
 What the quantiser loses, the decoder does not learn to use, and what the decoder does not use, the encoder has no
 reason to send: a latent can shrink to a few dimensions. `bypass` keeps the way open, as in the codec of Moshi
 (Défossez et al. 2024): some clips reach the decoder as they are. `emphasis` makes high frequencies, which have little
-energy, count in the waveform's error; `level` keeps a band from getting softer where it cannot be foretold; `fine`
+energy, count in the waveform's error; `level` keeps a band from getting softer where it cannot be predicted; `fine`
 takes away the lines that a pattern repeated in every frame makes; `envelope` asks for what makes speech understandable,
 `loudness` for what predicts listening tests, at the end of training. Watch the dimensions of the latent in the
 validation's report.
