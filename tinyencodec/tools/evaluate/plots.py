@@ -48,7 +48,7 @@ def rate_distortion(figures: dict) -> bytes:
             panels[len(column) - 1].set_xlabel("kbit/s, measured")
             for axis in panels[len(column):]:
                 axis.set_axis_off()
-        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=min(6, len(lines)))
+        figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(columns))
         figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
     return file.getvalue()
 
