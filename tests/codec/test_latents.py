@@ -5,16 +5,7 @@ import pytest
 
 import tinyencodec
 from tests.helpers.models import SHAPES
-from tests.helpers.signals import noise
-from tinyencodec.system.compiler import jit
-
-
-def assert_same(got, expected):
-    """The same bits; of NumPy's product, whose sums may depend on the number of rows, nearly the same."""
-    if jit.JIT:
-        np.testing.assert_array_equal(got, expected)
-    else:
-        np.testing.assert_allclose(got, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+from tests.helpers.signals import assert_same, noise
 
 
 def scales_of(frames):
