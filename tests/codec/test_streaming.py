@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tinyencodec
 from tests.helpers.paths import DATA
-from tests.helpers.signals import cut, noise
+from tests.helpers.signals import assert_same, cut, noise
 from tinyencodec.codec.config import ENCODEC_48KHZ
 from tinyencodec.codec.segments import segment_frames, split_frames
 from tinyencodec.layers.tiles import TileRunner
@@ -18,15 +18,6 @@ from tinyencodec.system.compiler import jit
 SHAPES = ["causal", "zeros", "trim", "no shortcut", "scaled", "segments", "segments, no norm"]
 shapes, seeds = st.sampled_from(SHAPES), st.integers(0, 2**32 - 1)
 lengths_of_pieces = st.lists(st.one_of(st.sampled_from([0, 1, 1, 7, 8, 9]), st.integers(0, 120)), max_size=15)
-
-
-def assert_equal(got, expected, what):
-    assert got.shape == expected.shape, f"{what}: {got.shape} streamed, {expected.shape} at once"
-    if jit.JIT:
-        different = np.argwhere(got != expected)
-        assert not len(different), f"{what}: first difference at {tuple(different[np.argmin(different[:, 1])])}"
-    else:  # NumPy's product may depend on the number of rows
-        np.testing.assert_allclose(got, expected, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 def first_layer_that_differs(stack, x, parts):
@@ -58,7 +49,7 @@ def test_encoder(models, shape, length, parts, threads, seed):
     if jit.JIT and not np.array_equal(codes, expected):
         pytest.fail(f"codes differ; {first_layer_that_differs(model.encoder, np.ascontiguousarray(wav.T), parts)}")
     if jit.JIT:
-        assert_equal(codes, expected, "codes")
+        assert_same(codes, expected, "codes")
     assert stream.scales == [frame.scale for frame in whole if frame.scale is not None]
 
 
@@ -76,7 +67,7 @@ def test_decoder(models, shape, length, parts, threads, known_length, live, seed
     pieces.append(stream.flush(None if live else length))
     assert all(piece.dtype == np.float32 and piece.flags.c_contiguous for piece in pieces)
     expected = whole if live and not known_length else whole[:, :length]
-    assert_equal(np.concatenate(pieces, axis=1), expected, "audio")
+    assert_same(np.concatenate(pieces, axis=1), expected, "audio")
 
 
 @pytest.mark.parametrize("shape", ["causal", "zeros", "trim", "no shortcut"])
@@ -116,7 +107,7 @@ def test_flush_at_every_residue(models):
         wav = noise(model, length, length)
         stream = model.streaming_encoder(1.6)
         codes = np.concatenate([stream.push(wav), stream.flush()], axis=1)
-        assert_equal(codes, model.encode(wav, 1.6)[0].codes, f"codes of {length} samples")
+        assert_same(codes, model.encode(wav, 1.6)[0].codes, f"codes of {length} samples")
 
 
 @given(st.integers(1, 90), st.integers(1, 5), st.integers(1, 5), seeds)
@@ -126,7 +117,7 @@ def test_tiles_and_threads(models, length, tile_frames, threads, seed):
     runner = TileRunner(model.encoder, model.hop_length, model.frame_bytes, threads)
     runner.tile = tile_frames * model.hop_length
     z = np.concatenate(list(runner.run(x, last=True)))
-    assert_equal(z.T, model.encoder(x).T, "latent")
+    assert_same(z.T, model.encoder(x).T, "latent")
 
 
 @pytest.mark.skipif(not jit.JIT, reason="NumPy's product may depend on the number of rows")
@@ -142,8 +133,8 @@ def test_threads_on_a_recording():
         frames = model.encode(wav, 12.0)
         results.append((frames[0].codes, model.decode(frames)))
     for codes, sound in results[1:]:
-        assert_equal(codes, results[0][0], "codes")
-        assert_equal(sound, results[0][1], "audio")
+        assert_same(codes, results[0][0], "codes")
+        assert_same(sound, results[0][1], "audio")
 
 
 def test_memory_does_not_grow(models):

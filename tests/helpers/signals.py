@@ -16,9 +16,9 @@ def cut(x, parts):
     return [x[:, a:b] for a, b in zip(starts, [*starts[1:], x.shape[1]])]
 
 
-def assert_same(got, expected):
+def assert_same(got, expected, what=""):
     """The same bits; of NumPy's product, whose sums may depend on the number of rows, nearly the same."""
     if jit.JIT:
-        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(got, expected, err_msg=what)
     else:
-        np.testing.assert_allclose(got, expected, atol=1e-5 * max(1, np.abs(expected).max()))
+        np.testing.assert_allclose(got, expected, atol=1e-5 * max(1, np.abs(expected).max(initial=0)), err_msg=what)

@@ -10,9 +10,9 @@ from tinyencodec.train import losses
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss, third_octaves
-from tinyencodec.train.fine import BandLevels, FineScales
+from tinyencodec.train.fine import FineScales
 from tinyencodec.train.loudness import Loudness, bark, level, loudness_loss, threshold
-from tinyencodec.train.mel import BANDS, LogMel, MelScales, mel_filters, stft
+from tinyencodec.train.mel import BANDS, BandLevels, LogMel, MelScales, mel_filters, stft
 
 
 def noise(*shape, seed=0):

@@ -43,7 +43,7 @@ def compress(model: EncodecModel, wav: np.ndarray, bandwidth: float = 6.0, entro
     search : as in `EncodecModel.encode`
     rate_weight : with entropy coding: how much bits count beside error, from 0, when codes are searched
         (`entropy.rate`). More makes smaller files of a worse sound. None: 0 for the greedy search; else so much that
-        the sound is as good as with that
+        the sound, at 6 kbit/s, is about as good as with that
 
     Raises
     ------

@@ -28,7 +28,7 @@ from tinyencodec.entropy.arithmetic import TOTAL_BITS
 from tinyencodec.system.compiler.jit import kernel
 from tinyencodec.system.errors import require
 
-WEIGHT = 1.0  # as good as the greedy choice, in fewer bits: measured, see the results
+WEIGHT = 1.0  # at 6 kbit/s as good as the greedy choice, in fewer bits: measured, see the results
 _MOST = 1000.0
 _FINE = 10  # binary digits of a number that count for its logarithm
 

@@ -5,8 +5,6 @@ A decoder that repeats one pattern in every frame adds lines at multiples of the
 in each bin of windows of 1024, 2048 and 4096 samples (23, 12 and 6 Hz apart at 24 kHz), compared as mel bands are. Of
 noise single bins cannot be predicted; then the best guess is the same in all of them, and lines cost.
 
-`BandLevels` are broad bands instead, for the level of what cannot be predicted.
-
 Chapter 14 of the tutorials uses it.
 """
 
@@ -29,25 +27,6 @@ class LogSpectrum(nn.Module):
 
     def forward(self, wav: Tensor) -> Tensor:
         return log_floor(magnitude(power(wav, self.window)))
-
-
-class BandLevels(nn.Module):
-    """Level of each of 32 even bands, frame by frame: [..., T] -> [M, frames, 32], for `losses.level_loss`.
-
-    Even in Hz, so the octave above 6 kHz has half of them (of 64 mel bands it has a fifth), and down to levels of
-    -100 dB: treble is soft.
-    """
-
-    window: Tensor
-
-    def __init__(self, window: int = 1024, bands: int = 32):
-        super().__init__()
-        self.bands = bands
-        self.register_buffer("window", torch.hann_window(window), persistent=False)
-
-    def forward(self, wav: Tensor) -> Tensor:
-        spectrum = power(wav, self.window)[..., 1:]
-        return (spectrum.unflatten(-1, (self.bands, -1)).sum(-1) + 1e-10).log() / 2
 
 
 class FineScales(nn.Module):

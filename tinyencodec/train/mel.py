@@ -4,6 +4,8 @@
 2^5 ... 2^11 samples, a quarter of a window apart (paper, section 3.4). The shortest windows have fewer frequencies
 than bands; the bands between two frequencies stay empty and cost nothing but their room.
 
+`BandLevels` are even bands, for the level of the treble, of which mel bands hear little.
+
 Chapter 14 of the tutorials walks through it.
 """
 
@@ -118,3 +120,22 @@ class MelScales(nn.Module):
     def forward(self, wav: Tensor, picks: list[int] | None = None) -> list[Tensor]:
         """picks : which of the windows; None: all."""
         return [scale(wav) for number, scale in enumerate(self.scales) if picks is None or number in picks]
+
+
+class BandLevels(nn.Module):
+    """Level of each of 32 even bands, frame by frame: [..., T] -> [M, frames, 32], for `losses.level_loss`.
+
+    Even in Hz, so half of them lie in the highest octave, where a fifth of the mel bands are (at 24 kHz), and down to
+    levels of -100 dB: treble is soft.
+    """
+
+    window: Tensor
+
+    def __init__(self, window: int = 1024, bands: int = 32):
+        super().__init__()
+        self.bands = bands
+        self.register_buffer("window", torch.hann_window(window), persistent=False)
+
+    def forward(self, wav: Tensor) -> Tensor:
+        spectrum = power(wav, self.window)[..., 1:]
+        return (spectrum.unflatten(-1, (self.bands, -1)).sum(-1) + 1e-10).log() / 2

@@ -20,10 +20,10 @@ from tinyencodec.train.average import Average
 from tinyencodec.train.balancer import Balancer
 from tinyencodec.train.discriminator import WINDOWS, Discriminator
 from tinyencodec.train.envelope import Envelopes, envelope_loss
-from tinyencodec.train.fine import BandLevels, FineScales
+from tinyencodec.train.fine import FineScales
 from tinyencodec.train.initialise import initialise
 from tinyencodec.train.loudness import Loudness, loudness_loss
-from tinyencodec.train.mel import MelScales
+from tinyencodec.train.mel import BandLevels, MelScales
 from tinyencodec.train.mixing import Mixer, loudness_share, with_sound
 from tinyencodec.train.network import Codec, freeze
 from tinyencodec.train.recipe import LOSSES, Recipe
